@@ -1,0 +1,73 @@
+# Two commands matter: `make report` and `make test`. Each makes the environment it needs; a second run reuses it.
+# Written for GNU make 3.81 (macOS) and newer.
+
+PYTHON ?= python3
+VENV ?= .venv
+
+NOTEBOOK = cancer_nuclei_analysis.ipynb
+REPORT = build/report.html
+RUN = $(VENV)/bin/python -m
+EXECUTE = $(RUN) nbconvert $(NOTEBOOK) --execute --ExecutePreprocessor.timeout=1800 \
+	--ExecutePreprocessor.record_timing=False --log-level=WARN --output-dir=build
+
+# Touched when everything is installed, so that an interrupted installation is taken up again.
+REPORT_ENVIRONMENT = $(VENV)/.installed-requirements
+TEST_ENVIRONMENT = $(VENV)/.installed-dev
+
+# The notebook runs in quick mode and, whatever the caller's shell says, with Jupyter's own way of showing figures.
+export NUCLEI_MODE = quick
+unexport MPLBACKEND
+
+RECENT_ENOUGH = -c 'import sys; sys.exit(sys.version_info < (3, 11))'
+
+.PHONY: help report test notebook lint environment clean
+.DEFAULT_GOAL := help
+
+help:  ## list these commands
+	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "PYTHON=python3.12 names another interpreter, VENV=folder another environment (an active one: VENV=\"\$$VIRTUAL_ENV\")."
+
+report: $(REPORT_ENVIRONMENT)  ## run the notebook in quick mode on sample tiles and write build/report.html
+	@mkdir -p build
+	@rm -f $(REPORT)
+	$(EXECUTE) --to=html --HTMLExporter.embed_images=True --output=report.partial
+	@mv -f build/report.partial.html $(REPORT)
+	@echo "The report is written: $$PWD/$(REPORT)"
+
+test: lint  ## check style, run the tests, then run the notebook and compare its outputs
+	$(RUN) pytest
+	$(RUN) pytest $(NOTEBOOK) --nbval --nbval-current-env --nbval-sanitize-with=tests/nbval_sanitize.cfg \
+		--override-ini=filterwarnings=default
+
+notebook: $(REPORT_ENVIRONMENT)  ## run the notebook in quick mode and store its outputs in it (nothing else writes them)
+	@mkdir -p build
+	$(EXECUTE) --to=notebook --output=notebook.partial
+	@mv -f build/notebook.partial.ipynb $(NOTEBOOK)
+
+lint: $(TEST_ENVIRONMENT)  ## check style and formatting
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+
+environment: $(REPORT_ENVIRONMENT)  ## install requirements.txt into .venv
+
+clean:  ## delete what these commands wrote, except the environment
+	rm -rf build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find helpers tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(REPORT_ENVIRONMENT): requirements.txt
+	@$(RUN) pip --version >/dev/null 2>&1 || { \
+		$(PYTHON) $(RECENT_ENOUGH) 2>/dev/null || { \
+			echo "Python 3.11 or newer is needed, and '$(PYTHON)' is not: install one and name it, as in: make report PYTHON=python3.12" >&2; \
+			exit 1; }; \
+		$(PYTHON) -m venv $(VENV) || { \
+			echo "'$(PYTHON) -m venv $(VENV)' failed: install Python's venv module (on Debian and Ubuntu: apt install python3-venv) and try again" >&2; \
+			exit 1; }; }
+	@$(VENV)/bin/python $(RECENT_ENOUGH) || { \
+		echo "The environment '$(VENV)' has a Python older than 3.11: delete it, or name another with VENV=..." >&2; exit 1; }
+	$(RUN) pip install --requirement requirements.txt
+	@touch $@
+
+$(TEST_ENVIRONMENT): pyproject.toml $(REPORT_ENVIRONMENT)
+	$(RUN) pip install --editable '.[dev]'
+	@touch $@

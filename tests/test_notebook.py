@@ -1,0 +1,163 @@
+"""The notebook's own gate: what can be said of the stored file without running it."""
+
+import ast
+import json
+import re
+import statistics
+from pathlib import Path
+
+import nbformat
+import pytest
+from IPython.core.inputtransformer2 import TransformerManager
+from nbval.plugin import find_comment_markers, find_metadata_tags
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOK = ROOT / "cancer_nuclei_analysis.ipynb"
+
+MAX_BYTES = 2_000_000  # what a repository's page still shows
+MEDIAN_LINES = (4, 7)
+MAX_CELL_LINES = 25
+MAX_FUNCTION_LINES = 10
+MIN_AFTER_PROSE = 0.8
+MIN_COMPARED = 0.6
+HOME_PATH = re.compile(r"/home/|/root/|/Users/|C:\\+Users", re.IGNORECASE)
+
+
+@pytest.fixture(scope="module")
+def notebook():
+    if not NOTEBOOK.is_file():
+        pytest.fail(f"{NOTEBOOK.name} is missing")
+    return nbformat.read(NOTEBOOK, as_version=4)
+
+
+@pytest.fixture(scope="module")
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def name_of(cell) -> str:
+    """Name a cell by its count and first line, so that a message leads to it."""
+    return f"[{cell.execution_count}] {cell.source.strip().partition(chr(10))[0][:60]!r}"
+
+
+def lines_of(cell) -> list[str]:
+    return cell.source.strip().splitlines()
+
+
+def tree_of(cell) -> ast.Module:
+    """Parse a cell; shell and magic lines become calls first."""
+    return ast.parse(TransformerManager().transform_cell(cell.source))
+
+
+def text_of(output) -> str:
+    """Everything an output says in words: pictures are left out."""
+    data = {kind: value for kind, value in output.get("data", {}).items() if not kind.startswith("image/")}
+    return json.dumps([output.get("text", ""), data, output.get("traceback", [])], ensure_ascii=False)
+
+
+def is_for_colab(cell) -> bool:
+    return "google.colab" in cell.source
+
+
+def imports_something(cell) -> bool:
+    return any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(tree_of(cell)))
+
+
+def is_compared(cell) -> bool:
+    """Decide as nbval does; a comment wins over a tag."""
+    options = {"check": True, **dict(find_metadata_tags(cell.metadata)), **dict(find_comment_markers(cell.source))}
+    return options["check"] and not options.get("skip", False)
+
+
+def test_file_is_a_valid_notebook(notebook):
+    nbformat.validate(notebook)
+
+
+def test_file_is_small_enough_to_be_shown(notebook):
+    size = NOTEBOOK.stat().st_size
+    assert size < MAX_BYTES, f"{size / 1e6:.2f} MB; use fewer or smaller figures"
+
+
+def test_every_cell_has_an_id_of_its_own(notebook):
+    # Read again as plain JSON: nbformat would put in the ids that are missing.
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    ids = [cell.get("id") for cell in cells]
+    assert all(ids), f"{ids.count(None)} cells have no id"
+    assert len(set(ids)) == len(ids), "two cells share an id"
+
+
+def test_no_code_cell_is_empty(code_cells):
+    assert [index for index, cell in enumerate(code_cells) if not cell.source.strip()] == []
+
+
+def test_notebook_was_run_once_from_top_to_bottom(code_cells):
+    counts = [cell.execution_count for cell in code_cells]
+    assert counts == list(range(1, len(counts) + 1)), f"execution counts are {counts}; run `make notebook`"
+
+
+def test_no_output_is_an_error(code_cells):
+    cells = [name_of(cell) for cell in code_cells if any(out.output_type == "error" for out in cell.outputs)]
+    assert cells == []
+
+
+def test_no_output_went_to_stderr(code_cells):
+    cells = [name_of(cell) for cell in code_cells if any(out.get("name") == "stderr" for out in cell.outputs)]
+    assert cells == [], "a warning or a progress bar was stored"
+
+
+def test_no_output_tells_where_the_notebook_was_run(code_cells):
+    found = [
+        name_of(cell)
+        for cell in code_cells
+        for output in cell.outputs
+        if HOME_PATH.search(text_of(output)) or str(ROOT) in text_of(output)
+    ]
+    assert found == [], "a path of one machine was stored"
+
+
+def test_code_cells_are_short_in_the_median(code_cells):
+    median = statistics.median(len(lines_of(cell)) for cell in code_cells)
+    low, high = MEDIAN_LINES
+    assert low <= median <= high, f"the median code cell has {median} lines, expected {low}-{high}"
+
+
+def test_no_code_cell_is_long(code_cells):
+    long = {name_of(cell): len(lines_of(cell)) for cell in code_cells if len(lines_of(cell)) > MAX_CELL_LINES}
+    assert long == {}, f"more than {MAX_CELL_LINES} lines: split the cell or move code into helpers"
+
+
+def test_no_class_is_defined(code_cells):
+    classes = [node.name for cell in code_cells for node in ast.walk(tree_of(cell)) if isinstance(node, ast.ClassDef)]
+    assert classes == [], "classes belong into helpers"
+
+
+def test_no_long_function_is_defined(code_cells):
+    long = [
+        node.name
+        for cell in code_cells
+        for node in ast.walk(tree_of(cell))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.end_lineno - node.lineno + 1 > MAX_FUNCTION_LINES
+    ]
+    assert long == [], f"functions of more than {MAX_FUNCTION_LINES} lines belong into helpers"
+
+
+def test_imports_stand_in_one_cell(code_cells):
+    cells = [name_of(cell) for cell in code_cells if imports_something(cell) and not is_for_colab(cell)]
+    assert len(cells) == 1, f"expected one import cell beside Colab's, found {cells}"
+
+
+def test_no_line_ends_in_a_semicolon(code_cells):
+    cells = [name_of(cell) for cell in code_cells if any(line.rstrip().endswith(";") for line in lines_of(cell))]
+    assert cells == [], "a semicolon does not silence a plot under nbval: end with plt.show()"
+
+
+def test_most_code_cells_stand_straight_after_prose(notebook, code_cells):
+    pairs = zip(notebook.cells, notebook.cells[1:], strict=False)
+    after = sum(before.cell_type == "markdown" and cell.cell_type == "code" for before, cell in pairs)
+    assert after > MIN_AFTER_PROSE * len(code_cells), f"only {after} of {len(code_cells)} code cells"
+
+
+def test_most_code_cells_are_compared(code_cells):
+    compared = sum(is_compared(cell) for cell in code_cells)
+    assert compared >= MIN_COMPARED * len(code_cells), f"only {compared} of {len(code_cells)} code cells"

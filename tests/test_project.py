@@ -1,0 +1,206 @@
+"""Static gates: the metadata agree with one another, and the tree keeps its shape."""
+
+import ast
+import graphlib
+import json
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+MODULES = {path.stem: path for path in sorted((ROOT / "helpers").glob("*.py"))}
+NOTEBOOK = "cancer_nuclei_analysis.ipynb"
+
+TOP_LEVEL = {
+    *(NOTEBOOK, "README.md", "requirements.txt", "pyproject.toml", "Makefile", "LICENSE", "CITATION.cff"),
+    *("helpers", "tests", "Dataset", "models", "figures", ".github", ".ci", ".gitignore", ".gitattributes"),
+}
+MAX_MODULE_LINES = 250
+GROUND_FLOOR = {"config", "errors", "files"}
+ENTRANCES = {"__main__", "publish"}  # they start computing and drawing, so they may import both
+PLOTTING = {"matplotlib", "seaborn"}
+IMPORT_NAMES = {"opencv-python": "cv2", "scikit-learn": "sklearn"}  # the others only turn "-" into "_"
+
+
+def read(name: str) -> str:
+    path = ROOT / name
+    if not path.is_file():
+        pytest.fail(f"{name} is missing")
+    return path.read_text(encoding="utf-8")
+
+
+def notebook_sources(cell_type: str) -> list[str]:
+    return ["".join(cell["source"]) for cell in json.loads(read(NOTEBOOK))["cells"] if cell["cell_type"] == cell_type]
+
+
+def syntax_tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def imported(tree: ast.Module) -> set[str]:
+    """List the full names that a file imports: `from a import b` gives both "a" and "a.b"."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            # A relative import can only mean helpers: the package has no folders below it.
+            parts = [part for part in ("helpers" if node.level else "", node.module) if part]
+            names |= {".".join(parts), *(".".join([*parts, alias.name]) for alias in node.names)}
+    return names
+
+
+def imported_modules(path: Path) -> set[str]:
+    """List the modules of helpers that a file imports."""
+    names = {name.split(".")[1] for name in imported(syntax_tree(path)) if name.startswith("helpers.")}
+    return names & MODULES.keys()
+
+
+def draws(path: Path) -> bool:
+    return any(name.split(".")[0] in PLOTTING for name in imported(syntax_tree(path)))
+
+
+@pytest.fixture(scope="module")
+def project_files() -> list[str]:
+    """List what git tracks, or would track if all were added now."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True, encoding="utf-8"
+        ).stdout
+
+    try:
+        top = Path(git("rev-parse", "--show-toplevel").strip())
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"git does not know this folder: {error}")
+    if top.resolve() != ROOT:
+        pytest.skip("this folder is a part of another checkout")
+    return git("ls-files", "-z", "--cached", "--others", "--exclude-standard").rstrip("\0").split("\0")
+
+
+# The repository's address: pyproject.toml says it, the others repeat it.
+
+
+def repositories_named_in(text: str) -> set[str]:
+    """List every "owner/name" on GitHub, or on Colab's view of it, that bears this repository's name."""
+    name = re.escape(repository().partition("/")[2])
+    return set(re.findall(rf"github(?:\.com)?[/:]([\w.-]+/{name})\b", text))
+
+
+def repository() -> str:
+    """Give "owner/name" as pyproject.toml says it."""
+    return PYPROJECT["urls"]["Repository"].removeprefix("https://github.com/")
+
+
+def colab_address() -> str:
+    return f"https://colab.research.google.com/github/{repository()}/blob/main/{NOTEBOOK}"
+
+
+def test_repository_address_is_an_address_on_github():
+    assert re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", PYPROJECT["urls"]["Repository"])
+    assert not repository().endswith(".git")
+
+
+def test_readme_badge_leads_to_the_repository():
+    text = read("README.md")
+    assert colab_address() in text
+    assert repositories_named_in(text) == {repository()}
+
+
+def test_notebook_badge_leads_to_the_repository():
+    text = "\n".join(notebook_sources("markdown"))
+    assert colab_address() in text
+    assert repositories_named_in(text) == {repository()}
+
+
+def test_notebook_colab_cell_installs_from_the_repository():
+    cells = [source for source in notebook_sources("code") if "google.colab" in source]
+    assert len(cells) == 1, "expected one cell for Colab"
+    assert repositories_named_in(cells[0]) == {repository()}
+
+
+def test_citation_names_the_repository():
+    found = re.findall(r"^repository-code:\s*[\"']?(\S+?)[\"']?\s*$", read("CITATION.cff"), flags=re.MULTILINE)
+    assert found == [PYPROJECT["urls"]["Repository"]]
+
+
+# Dependencies: requirements.txt gives reasons, pyproject.toml repeats the part that the package needs.
+
+
+def requirement_lines() -> list[str]:
+    return [line for line in read("requirements.txt").splitlines() if line.strip() and not line.startswith("#")]
+
+
+def test_requirements_are_lower_bounds_with_a_reason_each():
+    wrong = [line for line in requirement_lines() if not re.fullmatch(r"[\w.-]+>=\d+(\.\d+)*  # \S.{9,}", line)]
+    assert wrong == [], "expected: name>=version  # the reason"
+
+
+def test_dependencies_stand_in_requirements_with_the_same_bounds():
+    requirements = {line.partition("  #")[0] for line in requirement_lines()}
+    assert set(PYPROJECT["dependencies"]) <= requirements
+
+
+def test_every_dependency_is_imported_somewhere():
+    trees = [syntax_tree(path) for folder in ("helpers", "tests") for path in (ROOT / folder).glob("*.py")]
+    trees += [ast.parse(source) for source in notebook_sources("code") if not re.search(r"^\s*[%!]", source, re.M)]
+    names = {name.split(".")[0] for tree in trees for name in imported(tree)}
+    dependencies = {re.match(r"[\w.-]+", line).group() for line in PYPROJECT["dependencies"]}
+    unused = {name for name in dependencies if IMPORT_NAMES.get(name, name.replace("-", "_")) not in names}
+    assert unused == set(), "nothing imports these: drop them"
+
+
+# The tree.
+
+
+def test_top_level_holds_nothing_unexpected(project_files):
+    assert {name.split("/")[0] for name in project_files} - TOP_LEVEL == set()
+
+
+def test_no_data_is_tracked(project_files):
+    assert [name for name in project_files if name.startswith("Dataset/")] == ["Dataset/README.md"]
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name != "__init__"])
+def test_every_module_has_its_tests(name):
+    expected = ROOT / "tests" / f"test_{name.strip('_')}.py"
+    assert expected.is_file(), f"helpers/{name}.py has no {expected.name}"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_no_module_is_long(name):
+    lines = len(MODULES[name].read_text(encoding="utf-8").splitlines())
+    assert lines <= MAX_MODULE_LINES, f"helpers/{name}.py has {lines} lines: it wants a second room"
+
+
+# Imports point one way.
+
+
+def test_imports_form_no_circle():
+    graph = {name: imported_modules(path) for name, path in MODULES.items()}
+    tuple(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError and names the circle
+
+
+@pytest.mark.parametrize("name", sorted(GROUND_FLOOR & MODULES.keys()))
+def test_ground_floor_imports_nothing_above_it(name):
+    assert imported_modules(MODULES[name]) - GROUND_FLOOR == set()
+
+
+@pytest.mark.parametrize("name", [name for name, path in MODULES.items() if not draws(path) and name not in ENTRANCES])
+def test_computing_never_imports_drawing(name):
+    assert {other for other in imported_modules(MODULES[name]) if draws(MODULES[other])} == set()
+
+
+def test_no_star_imports():
+    stars = [
+        path.name
+        for folder in ("helpers", "tests")
+        for path in sorted((ROOT / folder).glob("*.py"))
+        for node in ast.walk(syntax_tree(path))
+        if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names)
+    ]
+    assert stars == []
