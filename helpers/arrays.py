@@ -1,0 +1,118 @@
+"""Reading `.npy` files piece by piece, so that memory does not grow with the file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from helpers.errors import InputError
+
+
+@dataclass(frozen=True)
+class ArrayFile:
+    """A numeric `.npy` file of which only the header has been read.
+
+    Slices are read with plain reads rather than through a memory map: mapped pages would count as this process's
+    resident memory until the system takes them back.
+    """
+
+    path: Path
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    offset: int
+
+    @classmethod
+    def open(cls, path: Path) -> "ArrayFile":
+        """Read the header of `path`. Object arrays are refused, never unpickled.
+
+        Raises:
+            InputError: the file is missing, unreadable, truncated, no `.npy` file, or holds no plain numbers.
+        """
+        try:
+            mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        except FileNotFoundError:
+            raise InputError(f"{path}: there is no such file; Dataset/README.md shows the expected tree") from None
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror or error}); check its permissions") from None
+        except (ValueError, EOFError, OverflowError, SyntaxError, TypeError) as error:
+            raise InputError(
+                f"{path}: expected a whole .npy file of numbers, found one that is damaged, cut short or of Python "
+                f"objects ({error}); download or write it again"
+            ) from None
+        if not isinstance(mapped, np.memmap):
+            raise InputError(f"{path}: expected a .npy file of numbers, found an archive; unpack it")
+        if mapped.dtype.kind not in "iuf":
+            raise InputError(f"{path}: expected integer or floating numbers, found dtype {mapped.dtype}")
+        if mapped.ndim > 1 and mapped.flags.f_contiguous and not mapped.flags.c_contiguous:
+            raise InputError(f"{path}: stored in Fortran order; save it again with numpy.ascontiguousarray")
+        return cls(path, mapped.shape, mapped.dtype, mapped.offset)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Read rows `start` to `stop` into fresh memory, in the file's dtype.
+
+        Raises:
+            InputError: the file has become shorter since it was opened.
+        """
+        row = int(np.prod(self.shape[1:], dtype=np.int64))
+        values = np.fromfile(
+            self.path, self.dtype, count=(stop - start) * row, offset=self.offset + start * row * self.dtype.itemsize
+        )
+        if values.size != (stop - start) * row:
+            raise InputError(f"{self.path}: has been cut short while it was read; restore it")
+        return values.reshape(stop - start, *self.shape[1:])
+
+
+def load_labels(path: Path, length: int, kind: str) -> np.ndarray:
+    """Load a short array that describes the tiles one by one, as strings.
+
+    Args:
+        path: a `.npy` file of shape `(length,)`, strings or integers.
+        length: number of tiles.
+        kind: what the values are, for the message.
+
+    Returns:
+        `(length,)` array of str.
+
+    Raises:
+        InputError: missing, unreadable, of Python objects, or of another shape.
+    """
+    values = _load(path)
+    if values.shape != (length,) or values.dtype.kind not in "USiu":
+        raise InputError(
+            f"{path}: expected {length} {kind} (strings or integers), one for each tile, "
+            f"found shape {values.shape} of {values.dtype}"
+        )
+    return np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values.astype(str)
+
+
+def load_positions(path: Path, length: int) -> np.ndarray:
+    """Load row and column of each tile in its source image, in pixels.
+
+    Returns:
+        `(length, 2)` int64, never negative.
+
+    Raises:
+        InputError: unreadable, of another shape, negative, or not whole numbers.
+    """
+    values = _load(path)
+    if values.shape != (length, 2) or values.dtype.kind not in "iu" or (values < 0).any():
+        raise InputError(
+            f"{path}: expected rows and columns, whole numbers from 0 of shape ({length}, 2), "
+            f"found shape {values.shape} of {values.dtype}"
+        )
+    return values.astype(np.int64)
+
+
+def _load(path: Path) -> np.ndarray:
+    try:
+        values = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file; Dataset/README.md shows the expected tree") from None
+    except (OSError, ValueError, EOFError, OverflowError, SyntaxError, TypeError) as error:
+        raise InputError(f"{path}: expected a whole .npy file, found one that cannot be read ({error})") from None
+    if not isinstance(values, np.ndarray):
+        raise InputError(f"{path}: expected a .npy file, found an archive; unpack it")
+    return values

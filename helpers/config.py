@@ -1,0 +1,52 @@
+"""What is fixed: the names of the data set, the numbers of the preprocessing, the recipes of training."""
+
+from dataclasses import dataclass
+
+# PanNuke's mask channels 0-4, in its order; channel 5 is the background (its README counts from one and calls it 6).
+CLASS_NAMES = ("Neoplastic", "Inflammatory", "Connective", "Dead", "Epithelial")
+BACKGROUND_CHANNEL = 5
+TILE_SIZE = 256  # pixels; PanNuke's tiles and those of every fold laid out like it
+TILE_UM_PER_PX = 0.25  # 40x
+
+# PanNuke's official protocol: split number to the folds that train, validate and test (Gamper et al. 2020).
+OFFICIAL_SPLITS = {1: (1, 2, 3), 2: (2, 1, 3), 3: (3, 2, 1)}
+
+# torchvision's ImageNet statistics, for RGB in [0, 1].
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+THRESHOLD = 0.5  # probability from which a pixel counts as nucleus
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides how a network is trained. Two runs with equal recipes and data are the same run."""
+
+    name: str
+    image_size: int = 128  # pixels; the report halves PanNuke's tiles
+    labels: str = "nearest"  # "nearest" as the report does, or "majority", which keeps masks and images aligned
+    epochs: int = 20
+    batch_size: int = 4  # fits the report's 8 GB card
+    accumulation_steps: int = 8  # 4 x 8 = 32 images an optimiser step
+    learning_rate: float = 1e-4
+    weight_decay: float = 1e-4
+    bce_weight: float = 1.0
+    dice_weight: float = 1.0
+    dropout: float = 0.2
+    max_grad_norm: float = 1.0  # of the report's "gradient clipping" no number is known; 1.0 is the usual one
+    plateau_factor: float = 0.5  # the learning rate is halved ...
+    plateau_patience: int = 5  # ... after this many epochs without a lower validation loss
+    early_stopping_patience: int = 5  # epochs without a higher validation Dice
+    stop_early: bool = True  # False: run all epochs, and only record where early stopping would have ended
+    pretrained: bool = True  # ImageNet weights for the encoder, where they can be had
+    seed: int = 0
+
+
+RECIPES = {
+    # The course report's, unchanged.
+    "report": Recipe("report"),
+    # For the sample tiles of the notebook's quick mode: a random start that must learn in two minutes on two cores.
+    "quick": Recipe(
+        "quick", epochs=12, batch_size=8, accumulation_steps=1, learning_rate=2e-3, pretrained=False, stop_early=False
+    ),
+}

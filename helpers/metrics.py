@@ -1,0 +1,136 @@
+"""What a segmentation is worth: everything from the four counts of each image, under every convention of Dice.
+
+Reference: Maier-Hein et al. 2024, Metrics reloaded, doi:10.1038/s41592-023-02151-z.
+"""
+
+import math
+
+import numpy as np
+
+COUNT_NAMES = ("tp", "fp", "fn", "tn")
+
+
+def count_pixels(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Count true and false positives and negatives of each image.
+
+    Args:
+        predicted: `(N, H, W)` bool.
+        truth: `(N, H, W)` bool.
+
+    Returns:
+        `(N, 4)` int64: TP, FP, FN, TN.
+
+    Raises:
+        ValueError: the shapes differ or are not three-dimensional.
+
+    >>> count_pixels(np.array([[[True, True, False, False]]]), np.array([[[True, False, True, False]]]))
+    array([[1, 1, 1, 1]])
+    """
+    if predicted.shape != truth.shape or truth.ndim != 3:
+        raise ValueError(f"expected two arrays of one shape (N, H, W), found {predicted.shape} and {truth.shape}")
+    predicted, truth = predicted.astype(bool), truth.astype(bool)
+    pairs = (predicted & truth, predicted & ~truth, ~predicted & truth, ~predicted & ~truth)
+    return np.stack([pair.sum((1, 2), dtype=np.int64) for pair in pairs], axis=1)
+
+
+def dice_per_image(counts: np.ndarray) -> np.ndarray:
+    """Give 2 TP / (2 TP + FP + FN) of each image, NaN where truth and prediction are both empty.
+
+    Args:
+        counts: `(N, 4)`, as from `count_pixels`.
+
+    >>> dice_per_image(np.array([[3, 1, 1, 5], [0, 0, 0, 9]]))
+    array([0.75,  nan])
+    """
+    tp, fp, fn, _ = np.asarray(counts, dtype=np.float64).T
+    return _ratio(2 * tp, 2 * tp + fp + fn)
+
+
+def iou_per_image(counts: np.ndarray) -> np.ndarray:
+    """Give TP / (TP + FP + FN) of each image, NaN where truth and prediction are both empty."""
+    tp, fp, fn, _ = np.asarray(counts, dtype=np.float64).T
+    return _ratio(tp, tp + fp + fn)
+
+
+def scores(counts: np.ndarray) -> dict[str, float | int]:
+    """Score a set of images from their counts.
+
+    Dice and IoU are given under four conventions, which differ in what an image without nuclei counts:
+
+    | key | |
+    |---|---|
+    | `dice` | mean over images with nuclei only: "Dice" without a word more |
+    | `dice_empty_zero` | mean over all images, one without nuclei counts 0 |
+    | `dice_empty_one` | mean over all images, one without nuclei counts 1 if none is predicted, else 0 |
+    | `dice_pooled` | one Dice over all pixels |
+
+    `background_accuracy` (specificity), `nuclei_accuracy` (recall), `recall`, `precision` and `accuracy` are over all
+    pixels. What is not defined is NaN.
+
+    Args:
+        counts: `(N, 4)`, as from `count_pixels`.
+
+    Returns:
+        the scores above, `n` images and `n_with_nuclei` of them.
+    """
+    counts = np.asarray(counts, dtype=np.int64).reshape(-1, len(COUNT_NAMES))
+    tp, fp, fn, tn = (int(value) for value in counts.sum(0))
+    occupied = counts[:, 0] + counts[:, 2] > 0
+    result = {}
+    for name, per_image in (("dice", dice_per_image), ("iou", iou_per_image)):
+        values = per_image(counts)
+        zero = np.where(occupied, values, 0.0)
+        one = np.where(occupied, values, np.isnan(values))  # NaN exactly where both are empty
+        result[name] = _mean(values[occupied])
+        result[f"{name}_empty_zero"], result[f"{name}_empty_one"] = _mean(zero), _mean(one)
+        result[f"{name}_pooled"] = float(per_image(np.array([[tp, fp, fn, tn]]))[0])
+    result["precision"], result["recall"] = _share(tp, tp + fp), _share(tp, tp + fn)
+    result["background_accuracy"], result["nuclei_accuracy"] = _share(tn, tn + fp), result["recall"]
+    result["accuracy"] = _share(tp + tn, tp + fp + fn + tn)
+    return result | {"n": len(counts), "n_with_nuclei": int(occupied.sum())}
+
+
+def bootstrap_interval(
+    counts: np.ndarray, groups: np.ndarray, key: str = "dice", resamples: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """Give the 95 % percentile interval of a score when source images are drawn again with replacement.
+
+    Tiles of one source image are alike, so whole source images are drawn and not tiles.
+
+    Args:
+        counts: `(N, 4)`, as from `count_pixels`.
+        groups: `(N,)`, the source image of each row.
+        key: a key of `scores`.
+        resamples: number of draws.
+        seed: of the draws.
+
+    Returns:
+        lower and upper end; NaN for fewer than two source images or an undefined score.
+
+    Reference:
+        Efron, Tibshirani 1993, An Introduction to the Bootstrap, section 13.3; groups as in section 8.6 of
+        Davison, Hinkley 1997, doi:10.1017/CBO9780511802843.
+    """
+    names, group_of = np.unique(groups, return_inverse=True)
+    if len(names) < 2:
+        return math.nan, math.nan
+    rows = [np.flatnonzero(group_of == number) for number in range(len(names))]
+    random = np.random.default_rng(seed)
+    draws = [
+        scores(counts[np.concatenate([rows[pick] for pick in random.integers(len(names), size=len(names))])])[key]
+        for _ in range(resamples)
+    ]
+    low, high = np.nanpercentile(draws, [2.5, 97.5]) if not np.isnan(draws).all() else (math.nan, math.nan)
+    return float(low), float(high)
+
+
+def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    return np.divide(numerator, denominator, out=np.full_like(numerator, np.nan), where=denominator > 0)
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else math.nan
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if values.size else math.nan

@@ -1,0 +1,118 @@
+"""The network: a U-Net (Ronneberger et al. 2015) whose encoder is EfficientNet-B0 (Tan & Le 2019)."""
+
+import math
+
+import torch
+from efficientnet_pytorch import EfficientNet
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+STRIDE = 32  # the deepest features stand at 1/32 of the image
+# After these blocks of EfficientNet-B0 the features have the given channels, at H/2, H/4, H/8 and H/16.
+SKIP_BLOCKS = {0: 16, 2: 24, 4: 40, 10: 112}
+BOTTLENECK_CHANNELS = 1280
+DECODER_CHANNELS = (192, 112, 40, 24, 16)  # the report's, from H/16 up to H
+
+# efficientnet-pytorch takes TensorFlow's momentum over, which moves the running statistics by 0.01 a step: right when
+# they start from ImageNet's, but from a random start they lag behind the weights for hundreds of steps.
+RANDOM_START_MOMENTUM = 0.1
+
+
+class DecoderBlock(nn.Module):
+    """Double the size bilinearly, put the encoder's features of that size beside, and convolve twice."""
+
+    def __init__(self, in_channels: int, skip_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.convolutions = nn.Sequential(
+            nn.Conv2d(in_channels + skip_channels, out_channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(inplace=True),
+        )
+
+    def forward(self, features: Tensor, skip: Tensor | None) -> Tensor:
+        """Take `(B, in, h, w)` and `(B, skip, 2h, 2w)` or None to `(B, out, 2h, 2w)`."""
+        features = F.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False)
+        return self.convolutions(features if skip is None else torch.cat([features, skip], dim=1))
+
+
+class EfficientNetSegmentation(nn.Module):
+    """U-Net over EfficientNet-B0 for nuclei against background.
+
+    The encoder keeps EfficientNet's own strides, which ImageNet weights were trained with; `stages.stage_table` sets
+    its scales beside those that the report prints.
+
+    Args:
+        img_size: height and width of the training tiles in pixels. The network takes any size; this one is remembered.
+        in_channels: channels of the input, 3 for RGB.
+        num_classes: number of nuclei classes in the data. The network is binary, so this adds no output.
+        dropout: probability with which a channel of the deepest features is set to zero in training.
+
+    Reference:
+        Ronneberger, Fischer, Brox 2015, U-Net, doi:10.1007/978-3-319-24574-4_28.
+        Tan, Le 2019, EfficientNet, arXiv:1905.11946.
+    """
+
+    def __init__(self, img_size: int = 128, in_channels: int = 3, num_classes: int = 5, dropout: float = 0.2) -> None:
+        super().__init__()
+        self.img_size, self.in_channels, self.num_classes = img_size, in_channels, num_classes
+        # Its padding is the same for all multiples of 32, which forward() sees to.
+        self.encoder = EfficientNet.from_name(
+            "efficientnet-b0", in_channels, image_size=math.ceil(img_size / STRIDE) * STRIDE, include_top=False
+        )
+        self.encoder.set_swish(memory_efficient=False)  # nn.SiLU, which can be exported
+        set_batch_norm_momentum(self.encoder, RANDOM_START_MOMENTUM)
+        self.dropout = nn.Dropout2d(dropout)
+        inputs = (BOTTLENECK_CHANNELS, *DECODER_CHANNELS)
+        skips = (*reversed(SKIP_BLOCKS.values()), 0)
+        self.decoder = nn.ModuleList(map(DecoderBlock, inputs, skips, DECODER_CHANNELS))
+        self.head = nn.Conv2d(DECODER_CHANNELS[-1], 1, 1)
+
+    def encode(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Give the deepest features `(B, 1280, H/32, W/32)` and the skips from H/16 up to H/2."""
+        encoder, skips = self.encoder, []
+        features = encoder._swish(encoder._bn0(encoder._conv_stem(images)))
+        for index, block in enumerate(encoder._blocks):
+            # Stochastic depth, stronger the deeper the block, as in EfficientNet's own forward pass.
+            rate = encoder._global_params.drop_connect_rate * index / len(encoder._blocks)
+            features = block(features, drop_connect_rate=rate)
+            if index in SKIP_BLOCKS:
+                skips.insert(0, features)
+        return encoder._swish(encoder._bn1(encoder._conv_head(features))), skips
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Predict the logit of nucleus for every pixel.
+
+        Args:
+            images: `(B, in_channels, H, W)` float, normalised; any H and W.
+
+        Returns:
+            `(B, 1, H, W)` logits.
+
+        Raises:
+            ValueError: another number of dimensions or channels.
+        """
+        if images.ndim != 4 or images.shape[1] != self.in_channels:
+            raise ValueError(f"expected images of shape (B, {self.in_channels}, H, W), found {tuple(images.shape)}")
+        height, width = images.shape[2:]
+        # Repeat the border up to a multiple of 32: zeros would look like an edge.
+        padded = F.pad(images, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")
+        features, skips = self.encode(padded)
+        features = self.dropout(features)
+        for block, skip in zip(self.decoder, [*skips, None], strict=True):
+            features = block(features, skip)
+        return self.head(features)[..., :height, :width]
+
+
+def set_batch_norm_momentum(module: nn.Module, momentum: float) -> None:
+    """Set how far every batch normalisation in `module` moves its running statistics in one step, 0 to 1."""
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.momentum = momentum
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Count the trainable parameters."""
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)

@@ -1,0 +1,225 @@
+"""From a fold of 12 GB to a cache of a few hundred megabytes at the size the network sees, once."""
+
+import hashlib
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from platformdirs import user_cache_path
+from tqdm import tqdm
+
+from helpers.config import TILE_SIZE
+from helpers.errors import InputError
+from helpers.files import read_json, write_json
+from helpers.fold import Fold, Tiles, find_folds, official_numbers
+from helpers.resampling import check_image_size, shrink_class_maps, shrink_images
+
+CHUNK = 16  # tiles read at once: 75 MB of float64
+STALE_SECONDS = 3600  # an unfinished cache that nobody has written to for an hour belongs to a process that died
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A prepared data set. The large arrays are memory-mapped.
+
+    Attributes:
+        name: the data set's folder name.
+        digest: SHA-256 over all full-size images and class maps, the same whatever dtype stores them.
+        image_size: height and width of the prepared tiles in pixels.
+        labels: how labels were shrunk, "nearest" or "majority".
+        images: `(N, image_size, image_size, 3)` uint8, RGB.
+        class_maps: `(N, image_size, image_size)` uint8, 0 for background, `1 + channel` for a nucleus.
+        tissues: `(N,)` str.
+        groups: `(N,)` str, the source image of each tile, or None where it is not known.
+        positions: `(N, 2)` int64, row and column of the tile in its source image, or None.
+        nuclei: `(N, 5)` int64, nuclei of each class in the full-size tile.
+        void: `(N,)` bool, all six mask channels zero.
+        fold_numbers: `(N,)` int64, which fold of the data set a tile is from, counted from 0.
+        official: PanNuke's own number of each fold, or None where the data set is not its three folds.
+        tile_digests: `(N,)` str, one for each full-size image, to know a tile again in another data set.
+    """
+
+    name: str
+    digest: str
+    image_size: int
+    labels: str
+    images: np.ndarray
+    class_maps: np.ndarray
+    tissues: np.ndarray
+    groups: np.ndarray | None
+    positions: np.ndarray | None
+    nuclei: np.ndarray
+    void: np.ndarray
+    fold_numbers: np.ndarray
+    official: list[int] | None
+    tile_digests: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def prepare(dataset: Path, image_size: int = 128, labels: str = "nearest", progress: bool = True) -> Cache:
+    """Prepare a data set, or take up the cache of an earlier preparation that still fits.
+
+    The arrays are streamed: memory does not grow with the fold. The cache stands in the data set's own folder, or in
+    the user's cache folder where that cannot be written. It appears when it is whole and not before.
+
+    Args:
+        dataset: a folder that `find_folds` understands.
+        image_size: height and width to shrink the tiles to, 32 to 256 pixels.
+        labels: "nearest", as the report does, or "majority"; see `resampling.shrink_class_maps`.
+        progress: show a bar on standard error.
+
+    Raises:
+        InputError: the data set does not fit, or there is no room for the cache.
+    """
+    check_image_size(image_size)
+    dataset = Path(dataset)
+    folds = find_folds(dataset)
+    key = {"format": 1, "image_size": image_size, "labels": labels, "source": _fingerprint(dataset, folds)}
+    name = f"{image_size}-{labels}"
+    for root in _cache_roots(dataset):
+        if (root / name / "cache.json").exists() and read_json(root / name / "cache.json")["key"] == key:
+            return _open(root / name)
+    root = next(filter(_writable, _cache_roots(dataset)), None)
+    if root is None:
+        raise InputError(f"{dataset}: neither it nor the user's cache folder can be written; make room for the cache")
+    _check_free_space(root, sum(map(len, folds)), image_size)
+    _remove_stale(root)
+    unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=root))
+    try:
+        _write(unfinished, folds, dataset.resolve().name, key, progress)
+        if (root / name).exists():
+            shutil.rmtree(root / name)
+        unfinished.rename(root / name)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return _open(root / name)
+
+
+def _write(folder: Path, folds: list[Fold], name: str, key: dict, progress: bool) -> None:
+    """Stream every tile of `folds` through `_shrink` into `folder`."""
+    total, size = sum(map(len, folds)), key["image_size"]
+    tile_digests, nuclei, void, brightest = [], [], [], 0
+    digest = hashlib.sha256()
+    with (
+        _growing(folder / "images.npy", (total, size, size, 3)) as images_file,
+        _growing(folder / "class_maps.npy", (total, size, size)) as labels_file,
+        tqdm(total=total, unit="tile", desc=f"preparing {name}", disable=not progress) as bar,
+    ):
+        for fold in folds:
+            _check_range(fold)
+            for start in range(0, len(fold), CHUNK):
+                tiles = fold.read(start, min(start + CHUNK, len(fold)))
+                images_file.write(shrink_images(tiles.images, size).tobytes())
+                labels_file.write(shrink_class_maps(tiles.class_maps, size, key["labels"]).tobytes())
+                tile_digests += _digests(digest, tiles)
+                nuclei += tiles.nuclei.tolist()
+                void += tiles.void.tolist()
+                brightest = max(brightest, int(tiles.images.max()))
+                bar.update(len(tiles.images))
+    if brightest <= 1:
+        raise InputError(_range_message(folds[0]))
+    if all(void):
+        raise InputError(
+            f"{folds[0].masks.path}: expected nuclei, found all six mask channels zero in every tile; "
+            "the masks are those of another data set, or were never written"
+        )
+    known = all(fold.groups is not None for fold in folds)
+    placed = known and all(fold.positions is not None for fold in folds)
+    write_json(
+        folder / "cache.json",
+        {
+            "key": key,
+            "name": name,
+            "digest": digest.hexdigest(),
+            "tissues": [str(tissue) for fold in folds for tissue in fold.tissues],
+            "groups": [str(group) for fold in folds for group in fold.groups] if known else None,
+            "positions": [position.tolist() for fold in folds for position in fold.positions] if placed else None,
+            "nuclei": nuclei,
+            "void": void,
+            "fold_numbers": [number for number, fold in enumerate(folds) for _ in range(len(fold))],
+            "official": official_numbers(folds),
+            "tile_digests": tile_digests,
+        },
+    )
+
+
+def _open(folder: Path) -> Cache:
+    described = read_json(folder / "cache.json")
+    key = described.pop("key")
+    arrays = ("tissues", "groups", "positions", "nuclei", "void", "fold_numbers", "tile_digests")
+    for name in arrays:
+        described[name] = None if described[name] is None else np.array(described[name])
+    try:
+        images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+        class_maps = np.load(folder / "class_maps.npy", mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}: the cache is damaged ({error}); delete this folder and prepare again") from None
+    return Cache(image_size=key["image_size"], labels=key["labels"], images=images, class_maps=class_maps, **described)
+
+
+def _digests(whole: "hashlib._Hash", tiles: Tiles) -> list[str]:
+    """Add tiles to the digest of the data set; return one short digest for each image."""
+    for image, class_map in zip(tiles.images, tiles.class_maps, strict=True):
+        whole.update(image.tobytes())
+        whole.update(class_map.tobytes())
+    return [hashlib.sha256(image.tobytes()).hexdigest()[:16] for image in tiles.images]
+
+
+def _growing(path: Path, shape: tuple[int, ...]):
+    """Open a `.npy` file of `uint8` whose header is written and whose values are to be appended."""
+    file = open(path, "wb")  # noqa: SIM115 - the caller's `with` closes it
+    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    return file
+
+
+def _check_range(fold: Fold) -> None:
+    """Refuse images scaled to 0-1 before a long preparation, from a few tiles spread over the fold."""
+    sample = [fold.images.read(tile, tile + 1) for tile in np.linspace(0, len(fold) - 1, 8).astype(int)]
+    if 0 < max(tile.max() for tile in sample) <= 1:
+        raise InputError(_range_message(fold))
+
+
+def _range_message(fold: Fold) -> str:
+    return f"{fold.images.path}: expected values from 0 to 255, found none above 1; multiply the images by 255"
+
+
+def _fingerprint(dataset: Path, folds: list[Fold]) -> list:
+    """Describe the source files so that a change of any of them is noticed: name, size, time of change."""
+    files = [path for fold in folds for path in fold.files]
+    return [[path.relative_to(dataset).as_posix(), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+
+
+def _cache_roots(dataset: Path) -> list[Path]:
+    """Give the folders a cache may stand in, the best first."""
+    known_by = hashlib.sha256(str(dataset.resolve()).encode()).hexdigest()[:16]
+    return [dataset / ".nuclei_cache", user_cache_path("nuclei-helpers") / known_by]
+
+
+def _writable(root: Path) -> bool:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=root):
+            return True
+    except OSError:
+        return False
+
+
+def _check_free_space(root: Path, tiles: int, image_size: int) -> None:
+    needed, free = tiles * image_size**2 * 4, shutil.disk_usage(root).free
+    if free < needed:
+        raise InputError(
+            f"{root}: the cache needs {needed / 1e6:.0f} MB, found {free / 1e6:.0f} MB free; make room "
+            f"or choose an image size under {image_size} (of {TILE_SIZE}) pixels"
+        )
+
+
+def _remove_stale(root: Path) -> None:
+    for unfinished in root.glob("unfinished-*"):
+        latest = max((path.stat().st_mtime for path in [unfinished, *unfinished.iterdir()]), default=0)
+        if time.time() - latest > STALE_SECONDS:
+            shutil.rmtree(unfinished, ignore_errors=True)

@@ -1,0 +1,211 @@
+"""A training run: a folder that a recipe fills, epoch by epoch, and that can be taken up again."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from helpers.checkpoints import load_checkpoint, save_checkpoint
+from helpers.config import TILE_SIZE, TILE_UM_PER_PX, Recipe
+from helpers.encoder_weights import load_imagenet_weights
+from helpers.errors import InputError
+from helpers.files import read_json, write_csv, write_json
+from helpers.losses import BinarySegLoss, balanced_class_weights
+from helpers.model import EfficientNetSegmentation, count_parameters
+from helpers.prepare import Cache, prepare
+from helpers.provenance import describe_environment
+from helpers.split import Split, split_tiles
+from helpers.tiles import make_loaders, nuclei_share, start_epoch
+from helpers.training import evaluate_model, pick_device, train_epoch
+
+BEST, LAST, HISTORY, RESULTS = "best_model.pth", "last.pth", "history.csv", "results.json"
+
+
+def train_run(
+    dataset: Path,
+    run: Path,
+    recipe: Recipe,
+    official: int | None = None,
+    device: torch.device | None = None,
+    progress: bool = False,
+    log: Callable[[str], None] = print,
+) -> dict:
+    """Train by a recipe, or take up a run where it stopped.
+
+    Args:
+        dataset: a folder that `fold.find_folds` understands; prepared if it is not yet.
+        run: the folder of the run. It comes to hold `best_model.pth` (highest validation Dice), `last.pth`,
+            `history.csv` (a row an epoch) and `results.json`.
+        recipe: what to do.
+        official: one of PanNuke's official splits, where the data set is its three folds.
+        device: where to compute; None for the GPU where there is one.
+        progress: show a bar for each epoch on standard error.
+        log: takes one line for each epoch.
+
+    Returns:
+        what `results.json` holds.
+
+    Raises:
+        InputError: the data set does not fit, or the folder holds a run of another recipe or data set.
+    """
+    run, device = Path(run), device or pick_device()
+    cache = prepare(dataset, recipe.image_size, recipe.labels, progress)
+    split = split_tiles(cache, recipe.seed, official)
+    identity = {"recipe": dataclasses.asdict(recipe), "data": cache.digest, "split": split.method}
+    state = _take_up(run, identity) or _start(cache, split, recipe, identity)
+    if _finished(state, recipe):
+        log(f"{run}: finished after {len(state['history'])} epochs")
+
+    model = state["model"].to(device, memory_format=torch.channels_last)
+    class_weights = balanced_class_weights(nuclei_share(cache, split.train))
+    criterion = BinarySegLoss(class_weights, recipe.bce_weight, recipe.dice_weight)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimizer, factor=recipe.plateau_factor, patience=recipe.plateau_patience
+    )
+    scaler = torch.amp.GradScaler(device.type, enabled=device.type == "cuda")
+    movers = {"optimizer": optimizer, "scheduler": scheduler, "scaler": scaler}
+    for name, mover in movers.items():
+        if name in state:
+            mover.load_state_dict(state[name])
+    train_loader, validation_loader = make_loaders(cache, split, recipe)
+    history = state["history"]
+    while not _finished(state, recipe):
+        epoch, started = len(history) + 1, time.perf_counter()
+        learning_rate = optimizer.param_groups[0]["lr"]
+        start_epoch(train_loader, epoch)
+        train_loss = train_epoch(
+            model, train_loader, criterion, optimizer, device, scaler,
+            accumulation_steps=recipe.accumulation_steps, max_grad_norm=recipe.max_grad_norm, progress=progress,
+        )  # fmt: skip
+        validation = evaluate_model(model, validation_loader, criterion, device)
+        scheduler.step(validation["loss"])
+        row = {"epoch": epoch, "learning_rate": learning_rate, "train_loss": train_loss}
+        row |= {f"val_{name}": value for name, value in validation.items()}
+        row["seconds"] = round(time.perf_counter() - started, 1)
+        history.append(row)
+        _save(run, model, state, {name: mover.state_dict() for name, mover in movers.items()}, cache, split)
+        log(
+            f"epoch {epoch:2d}/{recipe.epochs}  train loss {train_loss:.3f}  validation loss {validation['loss']:.3f}  "
+            f"Dice {validation['dice']:.3f}  took {row['seconds']:.1f} s"
+        )
+        _report(run, dataset, state, recipe, cache, split, device)
+    return _report(run, dataset, state, recipe, cache, split, device)
+
+
+def best_epoch(history: list[dict]) -> int:
+    """Give the number of the epoch with the highest validation Dice, the first of equals.
+
+    >>> best_epoch([{"epoch": 1, "val_dice": 0.5}, {"epoch": 2, "val_dice": 0.7}, {"epoch": 3, "val_dice": 0.7}])
+    2
+    """
+    return max(history, key=_validation_dice)["epoch"]
+
+
+def early_stopping_epoch(history: list[dict], patience: int) -> int | None:
+    """Give the epoch after which early stopping ends a run: the `patience`-th in a row without a higher Dice, or None.
+
+    >>> early_stopping_epoch([{"epoch": n, "val_dice": d} for n, d in enumerate((0.5, 0.7, 0.6, 0.7, 0.9), 1)], 2)
+    4
+    """
+    for stop in range(1, len(history) + 1):
+        if stop - best_epoch(history[:stop]) >= patience:
+            return stop
+    return None
+
+
+def _validation_dice(row: dict) -> float:
+    # Without a nucleus in the whole validation part Dice is not defined: any epoch is as good as another.
+    return row["val_dice"] if row["val_dice"] == row["val_dice"] else -1.0
+
+
+def _finished(state: dict, recipe: Recipe) -> bool:
+    history = state["history"]
+    stopped = recipe.stop_early and early_stopping_epoch(history, recipe.early_stopping_patience) is not None
+    return stopped or len(history) >= recipe.epochs
+
+
+def _start(cache: Cache, split: Split, recipe: Recipe, identity: dict) -> dict:
+    torch.manual_seed(recipe.seed)
+    model = EfficientNetSegmentation(recipe.image_size, dropout=recipe.dropout)
+    encoder_start = load_imagenet_weights(model) if recipe.pretrained else "random"
+    return {"model": model, "history": [], "identity": identity, "encoder_start": encoder_start}
+
+
+def _take_up(run: Path, identity: dict) -> dict | None:
+    """Load the last checkpoint of a run, if there is one, and check that it is a run of the same thing."""
+    if not (run / LAST).exists():
+        if (run / BEST).exists() or (run / RESULTS).exists():
+            raise InputError(f"{run}: holds results but no {LAST}, so it cannot be taken up; give a new folder")
+        return None
+    model, state = load_checkpoint(run / LAST)
+    before = {**state["identity"], **state["identity"]["recipe"]}
+    now = {**identity, **identity["recipe"]}
+    if other := [
+        f"{key} {before.get(key)!r}, now {now[key]!r}" for key in now if key != "recipe" and before.get(key) != now[key]
+    ]:
+        raise InputError(f"{run}: holds a run with {'; '.join(other)}; give a new folder or the same arguments")
+    return state | {"model": model}
+
+
+def _save(run: Path, model: EfficientNetSegmentation, state: dict, movers: dict, cache: Cache, split: Split) -> None:
+    """Write best, last and history, in the order that lets a run stopped in between repeat its epoch."""
+    about = {
+        "um_per_px": TILE_UM_PER_PX * TILE_SIZE / model.img_size,
+        "data_digest": cache.digest,
+        "training_tiles": cache.tile_digests[split.train].tolist(),
+    }
+    if best_epoch(state["history"]) == len(state["history"]):
+        save_checkpoint(run / BEST, model, **about)
+    kept = {key: state[key] for key in ("history", "identity", "encoder_start")}
+    save_checkpoint(run / LAST, model, **about, **kept, **movers)
+    write_csv(run / HISTORY, state["history"])
+
+
+def _report(
+    run: Path, dataset: Path, state: dict, recipe: Recipe, cache: Cache, split: Split, device: torch.device
+) -> dict:
+    """Write what is known after the last epoch to `results.json`, unless it stands there already."""
+    path, history = run / RESULTS, state["history"]
+    earlier = read_json(path) if path.exists() else {"evaluations": {}}
+    if earlier.get("training", {}).get("epochs") == len(history):
+        return earlier
+    best = history[best_epoch(history) - 1]
+    stop = early_stopping_epoch(history, recipe.early_stopping_patience)
+    share = nuclei_share(cache, split.train)
+    results = {
+        "recipe": dataclasses.asdict(recipe),
+        "data": {
+            "name": cache.name,
+            "path": str(Path(dataset).resolve()),  # left out of what is published
+            "digest": cache.digest,
+            "split": split.method,
+            "note": split.note,
+            "train_tiles": len(split.train),
+            "validation_tiles": len(split.validation),
+            "void_tiles": int(cache.void.sum()),
+            "nuclei_share": share,
+            "class_weights": balanced_class_weights(share).tolist(),
+            "validation_groups": None if cache.groups is None else sorted(set(cache.groups[split.validation].tolist())),
+            "validation_indices": split.validation.tolist(),
+        },
+        "model": {"parameters": count_parameters(state["model"]), "encoder_start": state["encoder_start"]},
+        "training": {
+            "status": "finished" if _finished(state, recipe) else "running",
+            "epochs": len(history),
+            "best_epoch": best["epoch"],
+            "best": best,
+            "last": history[-1],
+            "early_stopping_epoch": stop,
+            "early_stopping_best_epoch": best_epoch(history[:stop]) if stop else None,
+            "seconds": round(sum(row["seconds"] for row in history), 1),
+            "date": datetime.now(UTC).date().isoformat(),
+        },
+        "environment": describe_environment(device),
+        "evaluations": earlier["evaluations"],
+    }
+    write_json(path, results)
+    return read_json(path)

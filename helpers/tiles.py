@@ -1,0 +1,93 @@
+"""From the cache to the batches the network sees."""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, RandomSampler
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+from helpers.config import IMAGENET_MEAN, IMAGENET_STD, Recipe
+from helpers.prepare import Cache
+from helpers.split import Split
+
+# The report's augmentation. One transform turns the image and its mask together.
+FLIPS = v2.Compose([v2.RandomHorizontalFlip(0.5), v2.RandomVerticalFlip(0.5)])
+NORMALIZE = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(IMAGENET_MEAN, IMAGENET_STD)])
+
+
+def normalize(images: np.ndarray) -> Tensor:
+    """Turn RGB images into what the network expects: [0, 1], then ImageNet's mean and standard deviation.
+
+    Args:
+        images: `(N, H, W, 3)` uint8.
+
+    Returns:
+        `(N, 3, H, W)` float32.
+    """
+    return NORMALIZE(torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2))
+
+
+def denormalize(images: Tensor) -> np.ndarray:
+    """Undo `normalize`, for drawing: `(N, 3, H, W)` float to `(N, H, W, 3)` uint8."""
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    return ((images.cpu() * std + mean).clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+
+
+def derive_seed(*numbers: int) -> int:
+    """Mix numbers into one seed, so that epoch and tile decide the randomness and not what ran before."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+class TileDataset(Dataset):
+    """Pairs of a normalised image and its binary mask.
+
+    Args:
+        cache: the prepared data set.
+        indices: `(n,)`, the tiles to serve.
+        transform: joint transform of image and mask, or None. For validation and test: None.
+        seed: with the epoch and the tile's number, decides what `transform` does.
+
+    Shape:
+        image `(3, h, w)` float32, mask `(1, h, w)` float32 with 1 for nuclei of any class.
+    """
+
+    def __init__(self, cache: Cache, indices: np.ndarray, transform: v2.Transform | None = None, seed: int = 0) -> None:
+        self.cache, self.indices, self.transform, self.seed = cache, indices, transform, seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, item: int) -> tuple[Tensor, Tensor]:
+        index = int(self.indices[item])
+        image = torch.from_numpy(np.array(self.cache.images[index])).permute(2, 0, 1)
+        mask = torch.from_numpy(self.cache.class_maps[index] > 0)[None].float()
+        if self.transform is not None:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(derive_seed(self.seed, self.epoch, index))
+                image, mask = self.transform(tv_tensors.Image(image), tv_tensors.Mask(mask))
+        return NORMALIZE(image.as_subclass(Tensor)), mask.as_subclass(Tensor)
+
+
+def make_loaders(cache: Cache, split: Split, recipe: Recipe) -> tuple[DataLoader, DataLoader]:
+    """Make the loaders of training and validation tiles; `start_epoch` sets the order and the augmentation."""
+    train = TileDataset(cache, split.train, FLIPS, recipe.seed)
+    train_loader = DataLoader(train, recipe.batch_size, sampler=RandomSampler(train, generator=torch.Generator()))
+    # Validation needs no gradients, so four times the tiles fit.
+    return train_loader, DataLoader(TileDataset(cache, split.validation), 4 * recipe.batch_size)
+
+
+def start_epoch(train_loader: DataLoader, epoch: int) -> None:
+    """Set everything random in this epoch from the seed and the epoch's number, so that a run can be taken up again."""
+    dataset = train_loader.dataset
+    dataset.epoch = epoch
+    train_loader.sampler.generator.manual_seed(derive_seed(dataset.seed, epoch))
+    torch.manual_seed(derive_seed(dataset.seed, epoch, 1))  # dropout and stochastic depth
+
+
+def nuclei_share(cache: Cache, indices: np.ndarray) -> float:
+    """Give the share of nuclei pixels in some prepared tiles, 0 to 1."""
+    return float(
+        np.mean([np.count_nonzero(cache.class_maps[index]) / cache.class_maps[index].size for index in indices])
+    )

@@ -1,0 +1,148 @@
+"""One epoch of training and one of evaluation, over any loader of (images, masks) pairs."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from itertools import islice
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from tqdm import tqdm
+
+from helpers.config import THRESHOLD
+from helpers.metrics import count_pixels, scores
+
+LOGIT_THRESHOLD = float(torch.logit(torch.tensor(THRESHOLD)))
+
+
+def train_epoch(
+    model: nn.Module,
+    train_loader: Iterable[tuple[Tensor, Tensor]],
+    criterion: nn.Module,
+    optimizer: Optimizer,
+    device: torch.device | str,
+    scaler: torch.amp.GradScaler | None = None,
+    use_amp: bool = True,
+    accumulation_steps: int = 8,
+    max_grad_norm: float | None = 1.0,
+    progress: bool = False,
+) -> float:
+    """Train for one epoch, stepping once for every `accumulation_steps` batches and once for what is left at the end.
+
+    Each batch counts by its number of images in its group, so a group gives the gradient of one large batch, the
+    last and smaller one included (for a loss that is a mean over images).
+
+    Args:
+        model: maps images `(B, 3, H, W)` to logits `(B, 1, H, W)`.
+        train_loader: pairs of images `(B, 3, H, W)` and masks `(B, 1, H, W)`, float.
+        criterion: maps logits and masks to a scalar, a mean over the images of the batch.
+        optimizer: over the parameters of `model`.
+        device: where to compute.
+        scaler: `torch.amp.GradScaler` for float16 on CUDA; None elsewhere.
+        use_amp: mixed precision: float16 on CUDA, bfloat16 on a CPU that computes in it, nothing elsewhere.
+        accumulation_steps: batches an optimiser step.
+        max_grad_norm: gradients are scaled down to this Euclidean norm; None leaves them.
+        progress: show a bar with the running loss on standard error.
+
+    Returns:
+        the mean loss over the images of the epoch.
+
+    Raises:
+        ValueError: `accumulation_steps` under 1, or a loader without a batch.
+    """
+    if accumulation_steps < 1:
+        raise ValueError(f"accumulation_steps: expected 1 or more, found {accumulation_steps}")
+    device = torch.device(device)
+    scaler = scaler or torch.amp.GradScaler(device.type, enabled=False)  # disabled, it hands everything through
+    model.train()
+    loss_sum, image_count = 0.0, 0
+    with tqdm(_groups(train_loader, accumulation_steps), unit="step", disable=not progress, leave=False) as bar:
+        for group in bar:
+            group_images = sum(len(images) for images, _ in group)
+            optimizer.zero_grad(set_to_none=True)
+            for images, masks in group:
+                images, masks = _to_device(images, device), masks.to(device, non_blocking=True)
+                with mixed_precision(device, use_amp):
+                    logits = model(images)
+                loss = criterion(logits, masks)
+                scaler.scale(loss * (len(images) / group_images)).backward()
+                loss_sum += float(loss.detach()) * len(images)
+                image_count += len(images)
+            if max_grad_norm is not None:
+                scaler.unscale_(optimizer)
+                nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
+            scaler.step(optimizer)
+            scaler.update()
+            bar.set_postfix(loss=f"{loss_sum / image_count:.4f}")
+    if image_count == 0:
+        raise ValueError("train_loader: expected at least one batch, found none")
+    return loss_sum / image_count
+
+
+@torch.inference_mode()
+def evaluate_model(
+    model: nn.Module,
+    val_loader: Iterable[tuple[Tensor, Tensor]],
+    criterion: nn.Module,
+    device: torch.device | str,
+    use_amp: bool = True,
+) -> dict[str, float | int]:
+    """Evaluate on every batch of a loader.
+
+    Args:
+        model: maps images `(B, 3, H, W)` to logits `(B, 1, H, W)`.
+        val_loader: pairs of images `(B, 3, H, W)` and masks `(B, 1, H, W)`, never augmented.
+        criterion: maps logits and masks to a scalar, a mean over the images of the batch.
+        device: where to compute.
+        use_amp: as in `train_epoch`.
+
+    Returns:
+        `loss` and all of `metrics.scores`, at the size of the masks in the loader.
+
+    Raises:
+        ValueError: a loader without a batch.
+    """
+    device = torch.device(device)
+    model.eval()
+    loss_sum, counts = 0.0, []
+    for images, masks in val_loader:
+        with mixed_precision(device, use_amp):
+            logits = model(_to_device(images, device))
+        loss_sum += float(criterion(logits, masks.to(device))) * len(images)
+        predicted = (logits.float() >= LOGIT_THRESHOLD).cpu().numpy()
+        counts.append(count_pixels(predicted[:, 0], masks.numpy()[:, 0] > 0))
+    if not counts:
+        raise ValueError("val_loader: expected at least one batch, found none")
+    counts = np.concatenate(counts)
+    return {"loss": loss_sum / len(counts)} | scores(counts)
+
+
+def pick_device() -> torch.device:
+    """Give the GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def mixed_precision(device: torch.device, enabled: bool = True) -> AbstractContextManager:
+    """Give the autocast context for a device: float16 on CUDA, bfloat16 on a CPU that computes in it, else none."""
+    if device.type == "cuda":
+        return torch.autocast("cuda", torch.float16, enabled=enabled)
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled and device.type == "cpu" and cpu_has_bfloat16())
+
+
+def cpu_has_bfloat16() -> bool:
+    """Tell whether the CPU has bfloat16 instructions; without them autocast converts more than it saves."""
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # not yet there in older releases of torch
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def _to_device(images: Tensor, device: torch.device) -> Tensor:
+    # Convolutions run faster over channels-last memory, on CPUs and on tensor cores.
+    return images.to(device, non_blocking=True, memory_format=torch.channels_last)
+
+
+def _groups(loader: Iterable, size: int) -> Iterator[list]:
+    """Cut a loader into lists of `size` batches; the last may be shorter."""
+    batches = iter(loader)
+    while group := list(islice(batches, size)):
+        yield group
