@@ -3,10 +3,8 @@
 import cv2
 import numpy as np
 
-from helpers.config import CLASS_NAMES, TILE_SIZE
+from helpers.config import CLASS_NAMES, LABEL_RULES, TILE_SIZE
 from helpers.errors import InputError
-
-LABEL_RULES = ("nearest", "majority")
 
 
 def check_image_size(image_size: int) -> None:

@@ -1,0 +1,152 @@
+"""The notebook's steps as commands: `python -m helpers COMMAND --help` says what each does and costs."""
+
+import argparse
+import dataclasses
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from helpers.config import LABEL_RULES, OFFICIAL_SPLITS, RECIPES
+from helpers.errors import InputError
+
+DATASET_HELP = "folder in the report's layout or in PanNuke's own"
+Handler = Callable[[argparse.Namespace], None]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: as on the command line, without the program's name; None for the command line's own.
+
+    Returns:
+        the exit status: 0, or 2 after one line on standard error about what was wrong.
+    """
+    options = build_parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command takes the work up again", file=sys.stderr)
+        return 130
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of all commands."""
+    parser = argparse.ArgumentParser(prog="python -m helpers", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    sample = _add(
+        commands,
+        "sample",
+        _sample,
+        "write a fold of sample tiles in PanNuke's layout",
+        "4.7 MB of disk and 0.1 s a tile",
+    )
+    sample.add_argument("out", type=Path, metavar="OUT", help="folder to write; it must not hold a data set yet")
+    sample.add_argument("--tiles", type=int, default=120, help="number of tiles (default: %(default)s)")
+    sample.add_argument("--seed", type=int, default=0, help="another seed, other tissue (default: %(default)s)")
+
+    prepare = _add(
+        commands, "prepare", _prepare, "shrink a data set into a compact cache",
+        "once, as long as reading the data takes; under 750 MB of memory",
+    )  # fmt: skip
+    prepare.add_argument("dataset", type=Path, metavar="DATASET", help=DATASET_HELP)
+    prepare.add_argument("--image-size", type=int, default=128, help="pixels, 32 to 256 (default: %(default)s)")
+    prepare.add_argument(
+        "--labels", choices=LABEL_RULES, default="nearest",
+        help="how labels shrink: as the report does, or aligned with the images (default: %(default)s)",
+    )  # fmt: skip
+
+    train = _add(
+        commands, "train", _train, "train by a recipe, or take up a run where it stopped",
+        "the report's recipe on 1,264 tiles: 35 minutes on two cores; 1.5 GB of memory",
+    )  # fmt: skip
+    train.add_argument("dataset", type=Path, metavar="DATASET", help=f"{DATASET_HELP}; prepared if it is not yet")
+    train.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
+    train.add_argument("--recipe", choices=sorted(RECIPES), default="report", help="(default: %(default)s)")
+    train.add_argument("--image-size", type=int, help="pixels, 32 to 256 (default: the recipe's)")
+    train.add_argument("--epochs", type=int, help="(default: the recipe's)")
+    train.add_argument("--seed", type=int, help="of split, start and order (default: the recipe's)")
+    train.add_argument(
+        "--no-early-stopping", action="store_true", help="run all epochs, and record where it would have ended"
+    )
+    train.add_argument(
+        "--split",
+        type=int,
+        choices=OFFICIAL_SPLITS,
+        help="PanNuke's official split, where DATASET holds its three folds",
+    )
+
+    evaluate = _add(
+        commands, "evaluate", _evaluate, "score a finished run on whole images at full size, beside classical methods",
+        "about 20 tiles a second on two cores; adds to RUN/results.json",
+    )  # fmt: skip
+    evaluate.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run")
+    evaluate.add_argument(
+        "dataset", type=Path, metavar="DATASET", help="that of the run gives its validation part, any other the whole"
+    )
+
+    publish = _add(
+        commands, "publish", _publish, "write models/ and figures/ from a finished run",
+        "half a minute; the run's data set must still be where it was",
+    )  # fmt: skip
+    publish.add_argument("run", type=Path, metavar="RUN", help="folder of a finished and evaluated run")
+    publish.add_argument(
+        "--project", type=Path, default=Path(), help="folder that holds models/ and figures/ (default: this one)"
+    )
+    return parser
+
+
+def _add(
+    commands: argparse._SubParsersAction, name: str, run: Handler, what: str, cost: str
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}. Cost: {cost}.")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _load(module: str):
+    """Import a module when its command runs, so that preparing data does not hold PyTorch in memory."""
+    return importlib.import_module(f"helpers.{module}")
+
+
+def _sample(options: argparse.Namespace) -> None:
+    print(_load("sample").write_sample_fold(options.out, options.tiles, options.seed))
+
+
+def _prepare(options: argparse.Namespace) -> None:
+    cache = _load("prepare").prepare(options.dataset, options.image_size, options.labels)
+    print(f"{cache.name}: {len(cache)} tiles at {cache.image_size} pixels, digest {cache.digest}")
+
+
+def _train(options: argparse.Namespace) -> None:
+    given = {"image_size": options.image_size, "epochs": options.epochs, "seed": options.seed}
+    given["stop_early"] = False if options.no_early_stopping else None
+    recipe = dataclasses.replace(
+        RECIPES[options.recipe], **{key: value for key, value in given.items() if value is not None}
+    )
+    results = _load("runs").train_run(options.dataset, options.out, recipe, options.split, progress=True)
+    training = results["training"]
+    print(f"best epoch {training['best_epoch']}: validation Dice {training['best']['val_dice']:.3f}")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    entry = _load("evaluation").evaluate_run(options.run, options.dataset, progress=True)
+    for name, predictor in entry["predictors"].items():
+        dice = predictor["scores"]["dice"]
+        print(f"{name:18s} Dice {'undefined: no image has nuclei' if dice is None or dice != dice else f'{dice:.3f}'}")
+    print(f"{entry['name']} ({entry['part']}): {entry['tiles']} tiles, scored {entry['times_scored']} time(s)")
+
+
+def _publish(options: argparse.Namespace) -> None:
+    for path in _load("publish").publish_run(options.run, options.project):
+        print(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

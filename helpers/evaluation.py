@@ -1,0 +1,165 @@
+"""Scoring a finished run on whole images at full size, beside what needs no learning."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from helpers.baselines import BASELINES
+from helpers.checkpoints import load_checkpoint
+from helpers.config import THRESHOLD, Recipe
+from helpers.errors import InputError
+from helpers.files import read_json, write_json
+from helpers.fold import Fold, Tiles, find_folds
+from helpers.inference import predict_probabilities
+from helpers.metrics import COUNT_NAMES, bootstrap_interval, count_pixels, scores
+from helpers.model import EfficientNetSegmentation
+from helpers.prepare import Cache, prepare
+from helpers.runs import BEST, RESULTS
+from helpers.stitching import SourceImage, source_images, stitch
+from helpers.training import pick_device
+
+INTERVAL_KEYS = ("dice", "dice_empty_zero", "dice_empty_one", "dice_pooled", "iou", "precision", "recall")
+FEWEST_FOR_INTERVAL = 5  # of fewer images an interval says nothing
+
+
+def evaluate_run(run: Path, dataset: Path, device: torch.device | None = None, progress: bool = False) -> dict:
+    """Score a run on a data set and add the result to the run's `results.json`.
+
+    The data set the run was trained on gives its validation part, any other the whole. Tiles go to the network at its
+    size; probabilities are enlarged to full size, stitched where positions are known, and held against full-size masks.
+
+    Args:
+        run: the folder of a finished run.
+        dataset: a folder that `fold.find_folds` understands.
+        device: where to compute; None for the GPU where there is one.
+        progress: show a bar on standard error.
+
+    Returns:
+        the new entry: `name`, `digest`, `part`, `tiles`, `times_scored`, for each predictor its scores, intervals and
+        scores by tissue, and the counts of every image, from which they all can be computed again.
+
+    Raises:
+        InputError: no finished run, a data set that does not fit, or one that holds tiles the run was trained on.
+    """
+    run, dataset, device = Path(run), Path(dataset), device or pick_device()
+    results = read_json(run / RESULTS)
+    if results["training"]["status"] != "finished":
+        raise InputError(f"{run}: expected a finished run, found one after {results['training']['epochs']} epochs")
+    model, checkpoint = load_checkpoint(run / BEST)
+    recipe = Recipe(**results["recipe"])
+    cache = prepare(dataset, recipe.image_size, recipe.labels, progress)
+    if cache.digest == results["data"]["digest"]:
+        part, indices = "validation", np.array(results["data"]["validation_indices"])
+    else:
+        part, indices = "all", np.arange(len(cache))
+    seen = np.isin(cache.tile_digests[indices], checkpoint["training_tiles"]) & ~_blank(cache, indices)
+    if part == "all" and seen.any():
+        raise InputError(
+            f"{dataset}: the run was trained on {seen.sum()} of these {len(indices)} tiles; score it on others, or on "
+            "the very data set it was trained on, which gives its validation part"
+        )
+    images = source_images(indices, cache.tissues, cache.groups, cache.positions)
+    predictors = {"model": _network(model, device), "untrained": _network(untrained_model(recipe), device)}
+    predictors |= {name: _classical(baseline) for name, baseline in BASELINES.items()}
+    counts = {name: [] for name in predictors}
+    folds = find_folds(dataset)
+    for image in tqdm(images, unit="image", desc=f"scoring {cache.name}", disable=not progress):
+        tiles = read_tiles(folds, image.indices)
+        truth = stitch(tiles.class_maps > 0, image.positions) >= THRESHOLD
+        for name, predict in predictors.items():
+            counts[name].append(count_pixels(predict(tiles.images, image.positions)[None], truth[None])[0])
+    results = read_json(run / RESULTS)
+    key = f"{cache.name}:{cache.digest[:12]}"
+    entry = {
+        "name": cache.name,
+        "digest": cache.digest,
+        "part": part,
+        "tiles": len(indices),
+        "void_tiles": int(cache.void[indices].sum()),
+        "threshold": THRESHOLD,
+        "times_scored": results["evaluations"].get(key, {}).get("times_scored", 0) + 1,
+        "predictors": {name: summarize(np.array(values), images, cache) for name, values in counts.items()},
+        "images": [_row(image, values) for image, values in zip(images, counts["model"], strict=True)],
+    }
+    results["evaluations"][key] = entry
+    write_json(run / RESULTS, results)
+    return entry
+
+
+def summarize(counts: np.ndarray, images: list[SourceImage], cache: Cache) -> dict:
+    """Score images together and by tissue.
+
+    Args:
+        counts: `(N, 4)`, as from `metrics.count_pixels`.
+        images: the N images.
+        cache: the data set they are of.
+
+    Returns:
+        `scores`, `scores_without_void` (None without void tiles), `intervals` (95 %, by source image), `by_tissue`.
+    """
+    units = np.array([image.name if cache.groups is None else cache.groups[image.indices[0]] for image in images])
+    tissues = np.array([image.tissue for image in images])
+    void = np.array([cache.void[image.indices].all() for image in images])
+    by_tissue = {}
+    for tissue in np.unique(tissues).tolist():
+        chosen = tissues == tissue
+        by_tissue[tissue] = scores(counts[chosen]) | {"interval": _interval(counts[chosen], units[chosen], "dice")}
+    return {
+        "scores": scores(counts),
+        "scores_without_void": scores(counts[~void]) if void.any() else None,
+        "intervals": {key: _interval(counts, units, key) for key in INTERVAL_KEYS},
+        "units": len(np.unique(units)),
+        "by_tissue": by_tissue,
+    }
+
+
+def untrained_model(recipe: Recipe) -> EfficientNetSegmentation:
+    """Build the network as a run of this recipe starts it, before ImageNet weights and training."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        return EfficientNetSegmentation(recipe.image_size, dropout=recipe.dropout).eval()
+
+
+def read_tiles(folds: list[Fold], indices: np.ndarray) -> Tiles:
+    """Read tiles at full size by their numbers in the data set, all folds counted through."""
+    starts = np.cumsum([0, *map(len, folds)])
+    parts = []
+    for index in indices.tolist():
+        number = int(np.searchsorted(starts, index, side="right")) - 1
+        parts.append(folds[number].read(index - starts[number], index - starts[number] + 1))
+    return Tiles(
+        *(np.concatenate([getattr(part, field.name) for part in parts]) for field in dataclasses.fields(Tiles))
+    )
+
+
+def _network(model: EfficientNetSegmentation, device: torch.device) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    def predict(tiles: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        return stitch(predict_probabilities(model, tiles, device), positions) >= THRESHOLD
+
+    return predict
+
+
+def _classical(
+    baseline: Callable[[np.ndarray], np.ndarray],
+) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    def predict(tiles: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        return baseline(np.rint(stitch(tiles, positions)).astype(np.uint8))
+
+    return predict
+
+
+def _interval(counts: np.ndarray, units: np.ndarray, key: str) -> tuple[float, float] | None:
+    return bootstrap_interval(counts, units, key) if len(np.unique(units)) >= FEWEST_FOR_INTERVAL else None
+
+
+def _blank(cache: Cache, indices: np.ndarray) -> np.ndarray:
+    """Find tiles of one colour: glass is the same in every data set, and seeing it again means nothing."""
+    return np.array([cache.images[index].min() == cache.images[index].max() for index in indices], dtype=bool)
+
+
+def _row(image: SourceImage, counts: np.ndarray) -> dict:
+    return {"name": image.name, "tissue": image.tissue} | dict(zip(COUNT_NAMES, counts.tolist(), strict=True))

@@ -1,0 +1,131 @@
+"""What is drawn of data, training and scores. Every function takes computed values and returns a Figure.
+
+Overlays and heat maps are in `overlays`, the network's diagram in `diagram`.
+"""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from helpers.config import CLASS_NAMES
+
+DPI = 100
+WIDE, HALF = (9.0, 3.2), (5.2, 3.4)  # inches: the two sizes of charts
+# Okabe and Ito's palette (2008), which colour-blind readers can tell apart; one colour a class, everywhere.
+CLASS_COLOURS = dict(zip(CLASS_NAMES, ("#D55E00", "#009E73", "#0072B2", "#F0E442", "#CC79A7"), strict=True))
+TRAIN_COLOUR, VALIDATION_COLOUR, MARK_COLOUR = "#0072B2", "#D55E00", "#555555"
+
+
+def plot_class_balance(nuclei: np.ndarray, pixel_shares: Sequence[float]) -> Figure:
+    """Draw how many nuclei each class has, and how much of the pixels is nuclei.
+
+    Args:
+        nuclei: `(N, 5)` nuclei of each class in each tile.
+        pixel_shares: shares of pixels of background and nuclei, 0 to 1.
+    """
+    figure, (left, right) = _subplots(1, 2, WIDE, width_ratios=(2, 1))
+    sns.barplot(
+        x=list(CLASS_NAMES), y=nuclei.sum(0), hue=list(CLASS_NAMES), palette=CLASS_COLOURS, legend=False, ax=left
+    )
+    left.set(title="Nuclei by class", ylabel="nuclei")
+    for bars in left.containers:
+        left.bar_label(bars, fmt="{:,.0f}")
+    sns.barplot(x=["background", "nuclei"], y=list(pixel_shares), color=TRAIN_COLOUR, ax=right)
+    right.set(title="Pixels", ylabel="share", ylim=(0, 1))
+    return figure
+
+
+def plot_history(history: pd.DataFrame, best_epoch: int, early_stop: int | None = None) -> Figure:
+    """Draw losses and validation Dice over the epochs, with the best epoch and the one where early stopping ends.
+
+    Args:
+        history: a row for each epoch, index `epoch`, columns `train_loss`, `val_loss`, `val_dice`, `val_iou`.
+        best_epoch: the one whose weights were kept.
+        early_stop: the epoch after which early stopping ends the run, or None.
+    """
+    figure, (left, right) = _subplots(1, 2, WIDE)
+    left.plot(history.index, history["train_loss"], color=TRAIN_COLOUR, marker=".", label="training")
+    left.plot(history.index, history["val_loss"], color=VALIDATION_COLOUR, marker=".", label="validation")
+    left.set(title="Loss (cross-entropy + Dice)", xlabel="epoch", ylabel="loss")
+    right.plot(history.index, history["val_dice"], color=VALIDATION_COLOUR, marker=".", label="Dice")
+    right.plot(history.index, history["val_iou"], color=VALIDATION_COLOUR, marker=".", ls=":", label="IoU")
+    right.set(title="Validation Dice and IoU", xlabel="epoch", ylabel="score", ylim=(0, 1))
+    for axes in (left, right):
+        axes.axvline(best_epoch, color=MARK_COLOUR, ls="--", lw=1, label="best epoch")
+        if early_stop is not None:
+            axes.axvline(early_stop, color=MARK_COLOUR, ls=":", lw=1, label="early stopping")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.legend(frameon=False)
+    return figure
+
+
+def plot_confusion(counts: np.ndarray) -> Figure:
+    """Draw the pixels' confusion matrix, each row as shares of its true class.
+
+    Args:
+        counts: `(N, 4)`, as from `metrics.count_pixels`.
+    """
+    tp, fp, fn, tn = np.asarray(counts).sum(0)
+    matrix = np.array([[tn, fp], [fn, tp]], dtype=float)
+    names = ["background", "nuclei"]
+    figure, axes = _subplots(1, 1, HALF)
+    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    sns.heatmap(
+        shares, vmin=0, vmax=1, cmap="Blues", annot=True, fmt=".3f", square=True, xticklabels=names, yticklabels=names,
+        cbar_kws={"label": "share of the true class"}, ax=axes,
+    )  # fmt: skip
+    axes.set(title="Pixels", xlabel="predicted", ylabel="true")
+    return figure
+
+
+def plot_scores_by_tissue(by_tissue: dict[str, dict], overall: float) -> Figure:
+    """Draw Dice by tissue with its 95 % interval, where there is one, beside the overall mean.
+
+    Args:
+        by_tissue: as in `evaluation.summarize`.
+        overall: Dice over all images.
+    """
+    known = {name: scores for name, scores in by_tissue.items() if scores["dice"] is not None}
+    names = sorted(known, key=lambda name: known[name]["dice"])
+    figure, axes = _subplots(1, 1, HALF)
+    for row, name in enumerate(names):
+        if known[name]["interval"] is not None:
+            axes.plot(known[name]["interval"], [row, row], color=TRAIN_COLOUR, lw=2, alpha=0.5)
+        axes.plot(known[name]["dice"], row, "o", color=TRAIN_COLOUR)
+    axes.axvline(overall, color=MARK_COLOUR, ls="--", lw=1, label="all images")
+    axes.set_yticks(range(len(names)), [f"{name} (n = {known[name]['n_with_nuclei']})" for name in names])
+    axes.set(title="Dice by tissue", xlabel="Dice", xlim=(0, 1))
+    axes.legend(frameon=False, loc="lower left")
+    return figure
+
+
+def plot_predictor_scores(entry: dict, names: dict[str, str]) -> Figure:
+    """Draw the Dice of the network beside what needs no learning, with 95 % intervals.
+
+    Args:
+        entry: as from `evaluation.evaluate_run`.
+        names: what to call each predictor.
+    """
+    figure, axes = _subplots(1, 1, HALF)
+    for row, (key, predictor) in enumerate(reversed(entry["predictors"].items())):
+        colour = VALIDATION_COLOUR if key == "model" else TRAIN_COLOUR
+        dice, interval = predictor["scores"]["dice"], predictor["intervals"]["dice"]
+        axes.barh(row, dice, color=colour, height=0.6)
+        if interval is not None:
+            axes.plot(interval, [row, row], color="black", lw=1.5)
+    axes.set_yticks(range(len(entry["predictors"])), [names[key] for key in reversed(entry["predictors"])])
+    axes.set(title=f"Dice on {entry['name']} ({entry['part']})", xlabel="Dice", xlim=(0, 1))
+    return figure
+
+
+def _subplots(rows: int, columns: int, size: tuple[float, float], **gridspec: object):
+    figure, axes = plt.subplots(
+        rows, columns, figsize=size, dpi=DPI, layout="constrained", gridspec_kw=gridspec or None
+    )
+    for each in np.ravel(axes):
+        sns.despine(ax=each)
+    return figure, axes

@@ -1,0 +1,89 @@
+"""Using a trained network: probabilities for images, and what they cost in time."""
+
+import statistics
+import time
+
+import numpy as np
+import torch
+
+from helpers.model import EfficientNetSegmentation
+from helpers.provenance import device_name
+from helpers.resampling import enlarge_probabilities, shrink_images
+from helpers.tiles import normalize
+from helpers.training import mixed_precision
+
+
+@torch.inference_mode()
+def predict_probabilities(
+    model: EfficientNetSegmentation, images: np.ndarray, device: torch.device | str = "cpu", batch_size: int = 16
+) -> np.ndarray:
+    """Predict the probability of nucleus for every pixel of square tiles.
+
+    Tiles of another size than the network was trained at are shrunk by area, and the probabilities enlarged
+    bilinearly, so that they come back at the size of the tiles.
+
+    Args:
+        model: the network; it is left in evaluation mode.
+        images: `(N, S, S, 3)` uint8, RGB.
+        device: where to compute.
+        batch_size: tiles at once.
+
+    Returns:
+        `(N, S, S)` float32, 0 to 1.
+    """
+    device = torch.device(device)
+    model.to(device, memory_format=torch.channels_last).eval()
+    size = images.shape[1]
+    small = images if size == model.img_size else shrink_images(images, model.img_size)
+    probabilities = []
+    for start in range(0, len(small), batch_size):
+        batch = normalize(small[start : start + batch_size]).to(device, memory_format=torch.channels_last)
+        with mixed_precision(device):
+            logits = model(batch)
+        probabilities.append(logits[:, 0].float().sigmoid().cpu().numpy())
+    joined = np.concatenate(probabilities)
+    return joined if size == model.img_size else enlarge_probabilities(joined, size)
+
+
+def time_inference(
+    model: EfficientNetSegmentation,
+    device: torch.device | str = "cpu",
+    batch_sizes: tuple[int, ...] = (1, 16),
+    repeats: int = 15,
+    warm_up: int = 3,
+) -> list[dict[str, object]]:
+    """Time the network's forward pass on tiles of its own size.
+
+    Each pass is waited for before the clock is read: on a GPU a call returns before the work is done.
+
+    Args:
+        model: the network.
+        device: where to compute.
+        batch_sizes: tiles at once.
+        repeats: timed passes, of which the median counts.
+        warm_up: passes before, which load kernels and fill caches.
+
+    Returns:
+        a row for each batch size: `device`, `batch_size`, `ms_per_batch`, `ms_per_tile` (medians), `repeats`.
+    """
+    device = torch.device(device)
+    model.to(device, memory_format=torch.channels_last).eval()
+    rows = []
+    for batch_size in batch_sizes:
+        images = torch.zeros(batch_size, model.in_channels, model.img_size, model.img_size, device=device)
+        images = images.contiguous(memory_format=torch.channels_last)
+        seconds = [_time_once(model, images, device) for _ in range(warm_up + repeats)][warm_up:]
+        milliseconds = 1000 * statistics.median(seconds)
+        row = {"device": device_name(device), "batch_size": batch_size, "ms_per_batch": milliseconds}
+        rows.append(row | {"ms_per_tile": milliseconds / batch_size, "repeats": repeats})
+    return rows
+
+
+@torch.inference_mode()
+def _time_once(model: torch.nn.Module, images: torch.Tensor, device: torch.device) -> float:
+    started = time.perf_counter()
+    with mixed_precision(device):
+        model(images)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - started

@@ -1,0 +1,81 @@
+"""The network's stages as they are, beside those that the course report prints."""
+
+import torch
+
+from helpers.attention import captured, evaluating
+from helpers.model import SKIP_BLOCKS, EfficientNetSegmentation, count_parameters
+
+# Channels and scale as the course report's tables give them, by stage.
+REPORT_STAGES = {
+    "encoder 0": "24, H/2",
+    "encoder 1": "24, H/2",
+    "encoder 2": "40, H/4",
+    "encoder 3": "112, H/8",
+    "encoder 4": "192, H/16",
+    "encoder 5": "1280, H/32",
+    "decoder 4": "192, H/16",
+    "decoder 3": "112, H/8",
+    "decoder 2": "40, H/4",
+    "decoder 1": "24, H/2",
+    "decoder 0": "16, H",
+    "output": "1, H",
+}
+REPORT_PARAMETERS = 19_480_839
+ENCODER_PARAMETERS = (
+    4_007_548  # EfficientNet-B0 without its classifier (Tan & Le 2019, as efficientnet-pytorch builds it)
+)
+
+
+def stage_table(model: EfficientNetSegmentation) -> list[dict[str, str]]:
+    """Measure channels and scale of every stage by sending one image through the network.
+
+    Args:
+        model: the network; it is left as it was found.
+
+    Returns:
+        a row for each stage: `stage`, `measured` and `report`, both as "channels, scale".
+    """
+    encoder = model.encoder
+    modules = {"encoder 0": encoder._bn0}
+    modules |= {f"encoder {level}": encoder._blocks[block] for level, block in enumerate(SKIP_BLOCKS, 1)}
+    modules |= {"encoder 5": model.dropout}
+    modules |= {f"decoder {4 - index}": block for index, block in enumerate(model.decoder)} | {"output": model.head}
+    size = 64
+    image = torch.zeros(1, model.in_channels, size, size, device=next(model.parameters()).device)
+    with torch.inference_mode(), evaluating(model), captured(*modules.values()) as outputs:
+        model(image)
+    return [
+        {
+            "stage": stage,
+            "measured": f"{output.shape[1]}, {_scale(size // output.shape[2])}",
+            "report": REPORT_STAGES[stage],
+        }
+        for stage, output in zip(modules, outputs, strict=True)
+    ]
+
+
+def parameter_table(model: EfficientNetSegmentation) -> list[dict[str, object]]:
+    """Count the parameters of encoder, decoder and whole, beside the published numbers.
+
+    Returns:
+        rows of `part`, `parameters` (int), `published` (int or None), `match` (bool or None).
+    """
+    encoder, whole = count_parameters(model.encoder), count_parameters(model)
+    rows = (
+        ("encoder (EfficientNet-B0, no classifier)", encoder, ENCODER_PARAMETERS),
+        ("decoder and head", whole - encoder, None),
+        ("whole network", whole, REPORT_PARAMETERS),
+    )
+    return [
+        {
+            "part": part,
+            "parameters": found,
+            "published": published,
+            "match": None if published is None else found == published,
+        }
+        for part, found, published in rows
+    ]
+
+
+def _scale(divisor: int) -> str:
+    return "H" if divisor == 1 else f"H/{divisor}"

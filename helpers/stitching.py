@@ -1,0 +1,79 @@
+"""From tiles back to the images they were cut from."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class SourceImage:
+    """An image and its tiles.
+
+    Attributes:
+        name: the source image's name, or that of its only tile.
+        tissue: of its tiles.
+        indices: `(n,)` int64, the tiles' numbers in the data set.
+        positions: `(n, 2)` int64, their rows and columns in the image.
+    """
+
+    name: str
+    tissue: str
+    indices: np.ndarray
+    positions: np.ndarray
+
+
+def source_images(
+    indices: np.ndarray, tissues: np.ndarray, groups: np.ndarray | None, positions: np.ndarray | None
+) -> list[SourceImage]:
+    """Gather tiles into the images they were cut from.
+
+    Tiles of one group are one image where their positions tell them apart. Tiles without groups or positions, or of a
+    group whose tiles share a position (neighbours of unknown place), are each an image of their own.
+
+    Args:
+        indices: `(n,)` tile numbers to gather.
+        tissues: `(N,)` str, of all tiles of the data set.
+        groups: `(N,)` str, or None.
+        positions: `(N, 2)` int, or None.
+
+    Returns:
+        the images, in order of their first tile.
+    """
+    if groups is None or positions is None:
+        return [_single(index, tissues) for index in indices]
+    images = []
+    for name in dict.fromkeys(groups[indices].tolist()):
+        members = indices[groups[indices] == name]
+        places = positions[members]
+        if len(np.unique(places, axis=0)) == len(members):
+            images.append(SourceImage(name, str(tissues[members[0]]), members, places - places.min(0)))
+        else:
+            images += [_single(index, tissues) for index in members]
+    return images
+
+
+def stitch(tiles: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Put tiles back in their places; where they overlap, their mean counts.
+
+    Args:
+        tiles: `(n, h, w)` or `(n, h, w, 3)`, any numbers.
+        positions: `(n, 2)`, row and column of each tile's top left pixel, from 0.
+
+    Returns:
+        `(H, W)` or `(H, W, 3)` float32; 0 where no tile lies.
+
+    >>> stitch(np.array([[[1.0, 1.0]], [[3.0, 3.0]]]), np.array([[0, 0], [0, 1]])).tolist()
+    [[1.0, 2.0, 3.0]]
+    """
+    height, width = positions.max(0) + tiles.shape[1:3]
+    total = np.zeros((height, width, *tiles.shape[3:]), np.float32)
+    cover = np.zeros((height, width), np.float32)
+    for tile, (row, column) in zip(tiles, positions, strict=True):
+        window = np.s_[row : row + tile.shape[0], column : column + tile.shape[1]]
+        total[window] += tile
+        cover[window] += 1
+    return total / np.maximum(cover, 1).reshape(cover.shape + (1,) * (total.ndim - 2))
+
+
+def _single(index: int, tissues: np.ndarray) -> SourceImage:
+    return SourceImage(f"tile {index}", str(tissues[index]), np.array([index]), np.zeros((1, 2), np.int64))

@@ -1,0 +1,123 @@
+"""Results as tables for a reader: plain DataFrames, numbers as text where a missing one is an en dash."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from helpers.config import CLASS_NAMES
+from helpers.files import read_json
+from helpers.prepare import Cache
+
+MISSING = "\N{EN DASH}"
+PREDICTOR_NAMES = {
+    "model": "U-Net, EfficientNet-B0 (trained)",
+    "untrained": "the same network, untrained",
+    "otsu_haematoxylin": "Otsu on haematoxylin",
+    "darkest_fifth": "darkest fifth of the pixels",
+}
+
+
+def format_number(value: float | int | None, digits: int = 3) -> str:
+    """Show a number with fixed decimals, a count without, and what is missing or not a number as an en dash.
+
+    >>> format_number(0.12345), format_number(2656), format_number(None), format_number(float("nan"))
+    ('0.123', '2,656', '–', '–')
+    """
+    if value is None or value != value:
+        return MISSING
+    return f"{value:,}" if isinstance(value, int) else f"{value:.{digits}f}"
+
+
+def format_interval(interval: list[float] | tuple[float, float] | None) -> str:
+    """Show an interval as "0.700 to 0.750", or an en dash."""
+    return MISSING if interval is None else f"{format_number(interval[0])} to {format_number(interval[1])}"
+
+
+def class_table(cache: Cache) -> pd.DataFrame:
+    """Count nuclei and tiles by class: a row for each class, and their sum."""
+    rows = [
+        {"class": name, "nuclei": int(cache.nuclei[:, number].sum()), "tiles": int((cache.nuclei[:, number] > 0).sum())}
+        for number, name in enumerate(CLASS_NAMES)
+    ]
+    total = int(cache.nuclei.sum())
+    rows.append({"class": "all", "nuclei": total, "tiles": int((cache.nuclei.sum(1) > 0).sum())})
+    for row in rows:
+        row["share of nuclei"] = format_number(row["nuclei"] / total if total else None)
+    return pd.DataFrame(rows).set_index("class")
+
+
+def tissue_table(cache: Cache) -> pd.DataFrame:
+    """Count tiles, nuclei of each class, empty and void tiles by tissue."""
+    frame = pd.DataFrame(cache.nuclei, columns=list(CLASS_NAMES))
+    frame.insert(0, "tiles", 1)
+    frame["no nuclei"] = (cache.nuclei.sum(1) == 0).astype(int)
+    frame["of them void"] = cache.void.astype(int)
+    return frame.groupby(pd.Series(cache.tissues, name="tissue")).sum()
+
+
+def predictor_table(entry: dict) -> pd.DataFrame:
+    """Show an evaluation, a row for each predictor: Dice with its interval, IoU, precision, recall, accuracies, n.
+
+    Args:
+        entry: as from `evaluation.evaluate_run`.
+    """
+    rows = {}
+    for name, predictor in entry["predictors"].items():
+        scores = predictor["scores"]
+        rows[PREDICTOR_NAMES[name]] = {
+            "n": scores["n_with_nuclei"],
+            "Dice": format_number(scores["dice"]),
+            "95 % interval": format_interval(predictor["intervals"]["dice"]),
+            "IoU": format_number(scores["iou"]),
+            "precision": format_number(scores["precision"]),
+            "recall": format_number(scores["recall"]),
+            "background accuracy": format_number(scores["background_accuracy"]),
+            "nuclei accuracy": format_number(scores["nuclei_accuracy"]),
+            "accuracy": format_number(scores["accuracy"]),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def convention_table(scores: dict) -> pd.DataFrame:
+    """Show Dice and IoU of one predictor under the four conventions of `metrics.scores`."""
+    conventions = {
+        "mean over images with nuclei (`dice`)": ("", "n_with_nuclei"),
+        "mean over images, an empty one counts 0": ("_empty_zero", "n"),
+        "mean over images, an empty one predicted empty counts 1": ("_empty_one", "n"),
+        "one over all pixels": ("_pooled", "n"),
+    }
+    rows = {
+        text: {"n": scores[n], "Dice": format_number(scores[f"dice{key}"]), "IoU": format_number(scores[f"iou{key}"])}
+        for text, (key, n) in conventions.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def score_by_tissue_table(predictor: dict) -> pd.DataFrame:
+    """Show Dice, precision and recall of one predictor by tissue, with n; no interval under five source images."""
+    rows = {
+        tissue: {
+            "n": scores["n_with_nuclei"],
+            "Dice": format_number(scores["dice"]),
+            "95 % interval": format_interval(scores["interval"]),
+            "precision": format_number(scores["precision"]),
+            "recall": format_number(scores["recall"]),
+        }
+        for tissue, scores in predictor["by_tissue"].items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def read_reported(models: Path) -> tuple[dict, pd.DataFrame]:
+    """Read the published results and history.
+
+    Args:
+        models: the folder that `publish` wrote.
+
+    Returns:
+        what `results.json` holds, and the history with a row for each epoch.
+
+    Raises:
+        InputError: nothing was published there.
+    """
+    return read_json(Path(models) / "results.json"), pd.read_csv(Path(models) / "history.csv", index_col="epoch")
