@@ -1,7 +1,6 @@
 """What is drawn over tissue: truth, prediction, error, attention."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import cv2
 import matplotlib.pyplot as plt
@@ -10,29 +9,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from helpers.config import CLASS_NAMES, THRESHOLD
+from helpers.examples import Example
 from helpers.figures import CLASS_COLOURS, DPI
 
 # True positives are left to the tissue's own colour; what is wrong stands out, in colours that all readers tell apart.
 ERROR_COLOURS = {"missed (false negative)": (0, 114, 178), "invented (false positive)": (240, 228, 66)}
 TRUTH_COLOUR, PREDICTION_COLOUR = (0, 0, 0), (0, 200, 120)
 PANEL = 1.9  # inches: one small picture
-
-
-@dataclass(frozen=True)
-class Example:
-    """A tile with its truth and a prediction, to be drawn.
-
-    Attributes:
-        title: what it is an example of.
-        image: `(H, W, 3)` uint8.
-        truth: `(H, W)` bool.
-        probability: `(H, W)` float32, 0 to 1.
-    """
-
-    title: str
-    image: np.ndarray
-    truth: np.ndarray
-    probability: np.ndarray
 
 
 def draw_contours(image: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int], width: int = 1) -> np.ndarray:

@@ -1,0 +1,111 @@
+"""Which tiles to show, chosen by rule and not by eye, and what the network makes of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from helpers.attention import attention_layers, grad_cam
+from helpers.config import THRESHOLD
+from helpers.inference import predict_probabilities
+from helpers.metrics import count_pixels, dice_per_image
+from helpers.model import EfficientNetSegmentation
+from helpers.prepare import Cache
+from helpers.tiles import normalize
+
+
+@dataclass(frozen=True)
+class Example:
+    """A tile with its truth and a prediction.
+
+    Attributes:
+        title: what it is an example of.
+        image: `(H, W, 3)` uint8.
+        truth: `(H, W)` bool.
+        probability: `(H, W)` float32, 0 to 1.
+    """
+
+    title: str
+    image: np.ndarray
+    truth: np.ndarray
+    probability: np.ndarray
+
+
+def rank_examples(counts: np.ndarray) -> dict[str, int]:
+    """Choose the best, the median and the worst image by Dice, among those with nuclei.
+
+    Args:
+        counts: `(N, 4)`, as from `metrics.count_pixels`.
+
+    Returns:
+        "best", "median" and "worst" to row numbers; empty where no image has nuclei.
+
+    >>> rank_examples(np.array([[9, 1, 0, 0], [1, 9, 9, 0], [5, 5, 0, 0], [0, 0, 0, 9]]))
+    {'best': 0, 'median': 2, 'worst': 1}
+    """
+    occupied = np.flatnonzero(counts[:, 0] + counts[:, 2] > 0)
+    if len(occupied) == 0:
+        return {}
+    ordered = occupied[np.argsort(dice_per_image(counts[occupied]), kind="stable")].tolist()
+    return {"best": ordered[-1], "median": ordered[len(ordered) // 2], "worst": ordered[0]}
+
+
+def ranked_examples(
+    model: EfficientNetSegmentation, cache: Cache, indices: np.ndarray, device: torch.device | str = "cpu"
+) -> list[Example]:
+    """Predict some prepared tiles and give the best, the median and the worst of them.
+
+    Args:
+        model: a trained network.
+        cache: the prepared data set.
+        indices: `(n,)` tile numbers to choose from.
+        device: where to compute.
+    """
+    images, truth = np.array(cache.images[indices]), np.array(cache.class_maps[indices]) > 0
+    probabilities = predict_probabilities(model, images, device)
+    counts = count_pixels(probabilities >= THRESHOLD, truth)
+    dice = dice_per_image(counts)
+    return [
+        Example(f"{rank}, Dice {dice[row]:.3f}", images[row], truth[row], probabilities[row])
+        for rank, row in rank_examples(counts).items()
+    ]
+
+
+def one_tile_per_tissue(cache: Cache, indices: np.ndarray, most: int = 5) -> np.ndarray:
+    """Choose of each tissue, in alphabetical order, the tile with the median number of nuclei.
+
+    Returns:
+        `(up to most,)` int64 tile numbers.
+    """
+    chosen = []
+    for tissue in np.unique(cache.tissues[indices])[:most]:
+        members = indices[cache.tissues[indices] == tissue]
+        chosen.append(members[np.argsort(cache.nuclei[members].sum(1), kind="stable")[len(members) // 2]])
+    return np.array(chosen, dtype=np.int64)
+
+
+def attention_maps(
+    networks: dict[str, EfficientNetSegmentation], image: np.ndarray, layers: Sequence[str] | None = None
+) -> dict[str, dict[str, np.ndarray]]:
+    """Compute Grad-CAM maps of the predicted nuclei for several networks and layers.
+
+    Every network is asked about the same region, the nuclei that the first one predicts, or maps could differ
+    because the question does.
+
+    Args:
+        networks: title to network; all on the CPU.
+        image: `(H, W, 3)` uint8.
+        layers: names from `attention.attention_layers`; None for all.
+
+    Returns:
+        title to {layer to `(H, W)` float32 heat, 0 to 1}.
+    """
+    tensor = normalize(image[None])
+    with torch.inference_mode():
+        region = next(iter(networks.values())).eval()(tensor)[0, 0].sigmoid() >= THRESHOLD
+    maps = {}
+    for title, network in networks.items():
+        modules = attention_layers(network)
+        maps[title] = {name: grad_cam(network, tensor, modules[name], region).numpy() for name in layers or modules}
+    return maps

@@ -1,0 +1,95 @@
+"""The only writer of `models/` and `figures/`: what a finished run gives, and nothing typed by hand."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from helpers.checkpoints import load_checkpoint
+from helpers.config import Recipe
+from helpers.errors import InputError
+from helpers.evaluation import read_tiles, untrained_model
+from helpers.examples import attention_maps, one_tile_per_tissue, ranked_examples
+from helpers.figures import plot_history, plot_predictor_scores, plot_scores_by_tissue
+from helpers.files import read_json, write_json
+from helpers.fold import find_folds
+from helpers.overlays import plot_attention, plot_predictions, plot_tiles
+from helpers.prepare import prepare
+from helpers.runs import BEST, HISTORY, RESULTS
+from helpers.tables import PREDICTOR_NAMES
+
+
+def publish_run(run: Path, project: Path) -> list[Path]:
+    """Write results, history and figures of a finished run into a project, replacing what an earlier run left.
+
+    Everything is made before anything is replaced.
+
+    Args:
+        run: the folder of a finished run whose validation part has been scored.
+        project: the folder that holds `models/` and `figures/`.
+
+    Returns:
+        the files written.
+
+    Raises:
+        InputError: the run is not finished or not scored, or its data set is no longer where it was.
+    """
+    run, project = Path(run), Path(project)
+    results = read_json(run / RESULTS)
+    if results["training"]["status"] != "finished":
+        raise InputError(f"{run}: expected a finished run, found one after {results['training']['epochs']} epochs")
+    validation = next((entry for entry in results["evaluations"].values() if entry["part"] == "validation"), None)
+    if validation is None:
+        raise InputError(f"{run}: its validation part was never scored; run `python -m helpers evaluate` on it first")
+    figures = _draw(run, results, validation)
+    results["data"].pop("path")  # of use on this machine alone
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder)
+        for name, figure in figures.items():
+            figure.savefig(made / name, pil_kwargs={"optimize": True})
+            plt.close(figure)
+        (project / "figures").mkdir(parents=True, exist_ok=True)
+        (project / "models").mkdir(parents=True, exist_ok=True)
+        for stale in (project / "figures").glob("fig[0-9][0-9]_*.png"):
+            stale.unlink()
+        for name in figures:
+            shutil.move(made / name, project / "figures" / name)
+    write_json(project / "models" / RESULTS, results)
+    shutil.copyfile(run / HISTORY, project / "models" / HISTORY)
+    return [
+        project / "models" / RESULTS,
+        project / "models" / HISTORY,
+        *(project / "figures" / name for name in figures),
+    ]
+
+
+def _draw(run: Path, results: dict, validation: dict) -> dict[str, Figure]:
+    """Draw the figures of a run: file name to figure."""
+    recipe, training = Recipe(**results["recipe"]), results["training"]
+    dataset = Path(results["data"]["path"])
+    model, _ = load_checkpoint(run / BEST)
+    cache = prepare(dataset, recipe.image_size, recipe.labels, progress=False)
+    if cache.digest != results["data"]["digest"]:
+        raise InputError(f"{dataset}: the data set has changed since the run; restore it")
+    indices = np.array(results["data"]["validation_indices"])
+    chosen = one_tile_per_tissue(cache, indices)
+    tiles = read_tiles(find_folds(dataset), chosen)
+    examples = ranked_examples(model, cache, indices)
+    median = next((example.image for example in examples if example.title.startswith("median")), examples[0].image)
+    maps = attention_maps({"trained": model, "untrained": untrained_model(recipe)}, median)
+    return {
+        "fig01_tiles.png": plot_tiles(tiles.images, tiles.class_maps, cache.tissues[chosen]),
+        "fig02_training.png": plot_history(
+            pd.read_csv(run / HISTORY, index_col="epoch"), training["best_epoch"], training["early_stopping_epoch"]
+        ),
+        "fig03_scores.png": plot_predictor_scores(validation, PREDICTOR_NAMES),
+        "fig04_tissues.png": plot_scores_by_tissue(
+            validation["predictors"]["model"]["by_tissue"], validation["predictors"]["model"]["scores"]["dice"]
+        ),
+        "fig05_predictions.png": plot_predictions(examples),
+        "fig06_attention.png": plot_attention(median, maps),
+    }
