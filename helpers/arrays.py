@@ -1,11 +1,19 @@
 """Reading `.npy` files piece by piece, so that memory does not grow with the file."""
 
+import tokenize
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from helpers.errors import InputError
+
+# All that numpy.load raises on a file that is no whole array: it parses headers as Python, and archives as zip files.
+DAMAGED = (
+    *(ValueError, EOFError, OverflowError, MemoryError, SyntaxError, TypeError),
+    *(tokenize.TokenError, zipfile.BadZipFile),
+)
 
 
 @dataclass(frozen=True)
@@ -28,19 +36,7 @@ class ArrayFile:
         Raises:
             InputError: the file is missing, unreadable, truncated, no `.npy` file, or holds no plain numbers.
         """
-        try:
-            mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-        except FileNotFoundError:
-            raise InputError(f"{path}: there is no such file; Dataset/README.md shows the expected tree") from None
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror or error}); check its permissions") from None
-        except (ValueError, EOFError, OverflowError, SyntaxError, TypeError) as error:
-            raise InputError(
-                f"{path}: expected a whole .npy file of numbers, found one that is damaged, cut short or of Python "
-                f"objects ({error}); download or write it again"
-            ) from None
-        if not isinstance(mapped, np.memmap):
-            raise InputError(f"{path}: expected a .npy file of numbers, found an archive; unpack it")
+        mapped = _load(path, mmap_mode="r")
         if mapped.dtype.kind not in "iuf":
             raise InputError(f"{path}: expected integer or floating numbers, found dtype {mapped.dtype}")
         if mapped.ndim > 1 and mapped.flags.f_contiguous and not mapped.flags.c_contiguous:
@@ -54,12 +50,14 @@ class ArrayFile:
         """Read rows `start` to `stop` into fresh memory, in the file's dtype.
 
         Raises:
-            InputError: the file has become shorter since it was opened.
+            InputError: the file has become shorter or unreadable since it was opened.
         """
         row = int(np.prod(self.shape[1:], dtype=np.int64))
-        values = np.fromfile(
-            self.path, self.dtype, count=(stop - start) * row, offset=self.offset + start * row * self.dtype.itemsize
-        )
+        offset = self.offset + start * row * self.dtype.itemsize
+        try:
+            values = np.fromfile(self.path, self.dtype, count=(stop - start) * row, offset=offset)
+        except OSError as error:
+            raise _unreadable(self.path, error) from None
         if values.size != (stop - start) * row:
             raise InputError(f"{self.path}: has been cut short while it was read; restore it")
         return values.reshape(stop - start, *self.shape[1:])
@@ -85,7 +83,7 @@ def load_labels(path: Path, length: int, kind: str) -> np.ndarray:
             f"{path}: expected {length} {kind} (strings or integers), one for each tile, "
             f"found shape {values.shape} of {values.dtype}"
         )
-    return np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values.astype(str)
+    return np.char.decode(values, "utf-8", "replace") if values.dtype.kind == "S" else values.astype(str)
 
 
 def load_positions(path: Path, length: int) -> np.ndarray:
@@ -106,13 +104,22 @@ def load_positions(path: Path, length: int) -> np.ndarray:
     return values.astype(np.int64)
 
 
-def _load(path: Path) -> np.ndarray:
+def _load(path: Path, mmap_mode: str | None = None) -> np.ndarray:
     try:
-        values = np.load(path, allow_pickle=False)
+        values = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; Dataset/README.md shows the expected tree") from None
-    except (OSError, ValueError, EOFError, OverflowError, SyntaxError, TypeError) as error:
-        raise InputError(f"{path}: expected a whole .npy file, found one that cannot be read ({error})") from None
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    except DAMAGED as error:
+        raise InputError(
+            f"{path}: expected a whole .npy file, found one that is damaged, cut short or of Python objects "
+            f"({' '.join(str(error).split())}); download or write it again"
+        ) from None
     if not isinstance(values, np.ndarray):
         raise InputError(f"{path}: expected a .npy file, found an archive; unpack it")
     return values
+
+
+def _unreadable(path: Path, error: OSError) -> InputError:
+    return InputError(f"{path}: cannot be read ({error.strerror or error}); check its permissions")

@@ -43,12 +43,14 @@ def read_json(path: Path) -> dict:
     """Read a JSON object.
 
     Raises:
-        InputError: the file is missing or is not JSON.
+        InputError: the file is missing, unreadable or not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); check its permissions") from None
     except ValueError as error:
         raise InputError(f"{path}: expected JSON, found something else ({error}); delete it or restore it") from None
 

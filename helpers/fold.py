@@ -3,7 +3,9 @@
 PanNuke (Gamper et al. 2020, arXiv:2003.10778) ships each fold as three arrays; `Dataset/README.md` shows the trees.
 """
 
+import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -133,11 +135,13 @@ def count_instances(instances: np.ndarray) -> int:
     >>> count_instances(np.array([[0.0, 7.0], [3500.0, 7.0]]))
     2
     """
-    present = instances[instances > 0].astype(np.int64)
+    present = instances[instances > 0]
     if present.size == 0:
         return 0
     # Counting is 30 times faster than sorting, as long as the numbers are small.
-    return int((np.bincount(present) > 0).sum()) if present.max() < 1_000_000 else np.unique(present).size
+    if present.max() < 1_000_000:
+        return int((np.bincount(present.astype(np.int64)) > 0).sum())
+    return np.unique(present).size
 
 
 def find_folds(dataset: Path) -> list[Fold]:
@@ -151,21 +155,15 @@ def find_folds(dataset: Path) -> list[Fold]:
         InputError: nothing is found, a part is missing, or a file does not fit.
     """
     dataset = Path(dataset)
-    if not dataset.is_dir():
+    if not os.path.isdir(dataset):  # unlike Path.is_dir, False where a folder above it may not be searched
+        found = "a file" if os.path.exists(dataset) else "nothing"
         raise InputError(
-            f"{dataset}: expected a folder with a data set, found {'a file' if dataset.exists() else 'nothing'}; "
-            "Dataset/README.md shows the expected tree"
+            f"{dataset}: expected a folder with a data set, found {found}; Dataset/README.md shows the expected tree"
         )
-    try:
-        # Images/images.npy is one level down, Fold 1/images/fold1/images.npy three.
-        found = {path for depth in range(4) for path in dataset.glob("*/" * depth + "images.npy")}
-    except OSError as error:
-        raise InputError(f"{dataset}: cannot be read ({error.strerror}); check its permissions") from None
-    # The cache stands in a hidden folder of the data set and has an images.npy of its own.
-    candidates = sorted(path for path in found if not any(part[0] == "." for part in path.relative_to(dataset).parts))
-    if not candidates:
+    images_paths = sorted(_images_files(dataset))
+    if not images_paths:
         raise InputError(f"{dataset}: no images.npy was found; Dataset/README.md shows the expected tree")
-    return [Fold.open(path, _masks_beside(path), _fold_name(dataset, path)) for path in candidates]
+    return [Fold.open(path, _masks_beside(path), _fold_name(dataset, path)) for path in images_paths]
 
 
 def official_number(fold: Fold) -> int | None:
@@ -185,6 +183,20 @@ def official_numbers(folds: list[Fold]) -> list[int] | None:
     return numbers if None not in numbers and sorted(numbers) == [1, 2, 3] else None
 
 
+def _images_files(dataset: Path) -> Iterator[Path]:
+    """Find every images.npy: Images/images.npy is one level down, Fold 1/images/fold1/images.npy three."""
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"{error.filename}: cannot be read ({error.strerror}); check its permissions")
+
+    for folder, subfolders, files in os.walk(dataset, onerror=refuse, followlinks=True):
+        deepest = len(Path(folder).relative_to(dataset).parts) == 3
+        # The cache stands in a hidden folder of the data set and has an images.npy of its own.
+        subfolders[:] = [] if deepest else [name for name in subfolders if not name.startswith(".")]
+        if "images.npy" in files:
+            yield Path(folder) / "images.npy"
+
+
 def _fold_name(dataset: Path, images_path: Path) -> str:
     """Give the folder that names the fold: the one above `images/` or below it, else the data set's own name."""
     parts = [dataset.resolve().name, *images_path.relative_to(dataset).parts[:-1]]
@@ -192,13 +204,16 @@ def _fold_name(dataset: Path, images_path: Path) -> str:
 
 
 def _masks_beside(images_path: Path) -> Path:
-    """Give the path of the masks that belong to an images.npy: the same path with `images` replaced by `masks`."""
+    """Give the path of the masks of an images.npy: beside it, or the same path with `images` replaced by `masks`."""
+    beside = images_path.with_name("masks.npy")
+    if os.path.exists(beside):
+        return beside
     parts = list(images_path.parts)
     for position in range(len(parts) - 2, -1, -1):
         if parts[position].lower() == "images":
             parts[position] = "Masks" if parts[position][0] == "I" else "masks"
             return Path(*parts[:-1], "masks.npy")
-    return images_path.with_name("masks.npy")
+    return beside
 
 
 def _check_shape(array: ArrayFile, channels: int) -> None:

@@ -1,6 +1,9 @@
 """From a fold of 12 GB to a cache of a few hundred megabytes at the size the network sees, once."""
 
+import contextlib
 import hashlib
+import os
+import secrets
 import shutil
 import tempfile
 import time
@@ -82,19 +85,23 @@ def prepare(dataset: Path, image_size: int = 128, labels: str = "nearest", progr
     key = {"format": 1, "image_size": image_size, "labels": labels, "source": _fingerprint(dataset, folds)}
     name = f"{image_size}-{labels}"
     for root in _cache_roots(dataset):
-        if (root / name / "cache.json").exists() and read_json(root / name / "cache.json")["key"] == key:
+        # os.path: unlike Path.exists, False where the folder is another user's and may not be searched.
+        if os.path.exists(root / name / "cache.json") and read_json(root / name / "cache.json")["key"] == key:
             return _open(root / name)
     root = next(filter(_writable, _cache_roots(dataset)), None)
     if root is None:
         raise InputError(f"{dataset}: neither it nor the user's cache folder can be written; make room for the cache")
     _check_free_space(root, sum(map(len, folds)), image_size)
     _remove_stale(root)
-    unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=root))
+    unfinished = root / f"unfinished-{secrets.token_hex(8)}"
+    unfinished.mkdir()  # tempfile.mkdtemp would lock out everybody else whom the data set is shared with
     try:
         _write(unfinished, folds, dataset.resolve().name, key, progress)
         if (root / name).exists():
             shutil.rmtree(root / name)
         unfinished.rename(root / name)
+    except OSError as error:
+        raise InputError(f"{root}: the cache cannot be written ({error.strerror or error}); make room for it") from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return _open(root / name)
@@ -103,7 +110,7 @@ def prepare(dataset: Path, image_size: int = 128, labels: str = "nearest", progr
 def _write(folder: Path, folds: list[Fold], name: str, key: dict, progress: bool) -> None:
     """Stream every tile of `folds` through `_shrink` into `folder`."""
     total, size = sum(map(len, folds)), key["image_size"]
-    tile_digests, nuclei, void, brightest = [], [], [], 0
+    tile_digests, nuclei, void = [], [], []
     digest = hashlib.sha256()
     with (
         _growing(folder / "images.npy", (total, size, size, 3)) as images_file,
@@ -112,6 +119,7 @@ def _write(folder: Path, folds: list[Fold], name: str, key: dict, progress: bool
     ):
         for fold in folds:
             _check_range(fold)
+            brightest = 0
             for start in range(0, len(fold), CHUNK):
                 tiles = fold.read(start, min(start + CHUNK, len(fold)))
                 images_file.write(shrink_images(tiles.images, size).tobytes())
@@ -121,13 +129,13 @@ def _write(folder: Path, folds: list[Fold], name: str, key: dict, progress: bool
                 void += tiles.void.tolist()
                 brightest = max(brightest, int(tiles.images.max()))
                 bar.update(len(tiles.images))
-    if brightest <= 1:
-        raise InputError(_range_message(folds[0]))
-    if all(void):
-        raise InputError(
-            f"{folds[0].masks.path}: expected nuclei, found all six mask channels zero in every tile; "
-            "the masks are those of another data set, or were never written"
-        )
+            if brightest <= 1:
+                raise InputError(_range_message(fold))
+            if all(void[-len(fold) :]):
+                raise InputError(
+                    f"{fold.masks.path}: expected nuclei, found all six mask channels zero in every tile; "
+                    "the masks are those of another data set, or were never written"
+                )
     known = all(fold.groups is not None for fold in folds)
     placed = known and all(fold.positions is not None for fold in folds)
     write_json(
@@ -191,7 +199,11 @@ def _range_message(fold: Fold) -> str:
 def _fingerprint(dataset: Path, folds: list[Fold]) -> list:
     """Describe the source files so that a change of any of them is noticed: name, size, time of change."""
     files = [path for fold in folds for path in fold.files]
-    return [[path.relative_to(dataset).as_posix(), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+    # os.path: where a folder of images alone is given, the masks stand outside of it.
+    return [
+        [Path(os.path.relpath(path, dataset)).as_posix(), path.stat().st_size, path.stat().st_mtime_ns]
+        for path in files
+    ]
 
 
 def _cache_roots(dataset: Path) -> list[Path]:
@@ -220,6 +232,7 @@ def _check_free_space(root: Path, tiles: int, image_size: int) -> None:
 
 def _remove_stale(root: Path) -> None:
     for unfinished in root.glob("unfinished-*"):
-        latest = max((path.stat().st_mtime for path in [unfinished, *unfinished.iterdir()]), default=0)
-        if time.time() - latest > STALE_SECONDS:
-            shutil.rmtree(unfinished, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):  # another process has just finished it
+            latest = max(path.stat().st_mtime for path in [unfinished, *unfinished.iterdir()])
+            if time.time() - latest > STALE_SECONDS:
+                shutil.rmtree(unfinished, ignore_errors=True)

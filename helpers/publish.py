@@ -1,4 +1,4 @@
-"""The only writer of `models/` and `figures/`: what a finished run gives, and nothing typed by hand."""
+"""The only writer of `models/`, `figures/` and the results in the README: what a finished run gives, and nothing typed by hand."""
 
 import shutil
 import tempfile
@@ -15,12 +15,15 @@ from helpers.errors import InputError
 from helpers.evaluation import read_tiles, untrained_model
 from helpers.examples import attention_maps, one_tile_per_tissue, ranked_examples
 from helpers.figures import plot_history, plot_predictor_scores, plot_scores_by_tissue
-from helpers.files import read_json, write_json
+from helpers.files import read_json, write_json, written_whole
 from helpers.fold import find_folds
+from helpers.narrative import headline
 from helpers.overlays import plot_attention, plot_predictions, plot_tiles
 from helpers.prepare import prepare
 from helpers.runs import BEST, HISTORY, RESULTS
 from helpers.tables import PREDICTOR_NAMES
+
+README_MARKS = ("<!-- results -->", "<!-- /results -->")
 
 
 def publish_run(run: Path, project: Path) -> list[Path]:

@@ -42,7 +42,7 @@ def split_tiles(cache: Cache, seed: int = 0, official: int | None = None) -> Spl
         InputError: too little data to divide, or an official split of something other than PanNuke's three folds.
     """
     if official is not None or (cache.official and cache.groups is None):
-        return _split_official(cache, official or 1)
+        return _split_official(cache, 1 if official is None else official)
     if cache.groups is not None:
         validation = np.isin(cache.groups, draw_groups(cache.groups, cache.tissues, seed))
         note = "No source image stands on both sides."
@@ -87,8 +87,9 @@ def draw_groups(groups: np.ndarray, tissues: np.ndarray, seed: int) -> list[str]
 
 def _split_by_tissue(tissues: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     counts = Counter(tissues.tolist())
-    # A tissue of one tile cannot stand on both sides; such tiles are drawn together.
-    strata = np.array([tissue if counts[tissue] > 1 else "" for tissue in tissues.tolist()])
+    # A tissue of one tile cannot stand on both sides; such tiles are drawn together, a lone one with the commonest.
+    singles = "" if list(counts.values()).count(1) > 1 else counts.most_common(1)[0][0]
+    strata = np.array([tissue if counts[tissue] > 1 else singles for tissue in tissues.tolist()])
     strata_fit = min(Counter(strata.tolist()).values()) > 1 and len(set(strata.tolist())) <= VALIDATION_SHARE * len(
         strata
     )

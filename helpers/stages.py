@@ -2,25 +2,10 @@
 
 import torch
 
+from helpers import course_report
 from helpers.attention import captured, evaluating
 from helpers.model import SKIP_BLOCKS, EfficientNetSegmentation, count_parameters
 
-# Channels and scale as the course report's tables give them, by stage.
-REPORT_STAGES = {
-    "encoder 0": "24, H/2",
-    "encoder 1": "24, H/2",
-    "encoder 2": "40, H/4",
-    "encoder 3": "112, H/8",
-    "encoder 4": "192, H/16",
-    "encoder 5": "1280, H/32",
-    "decoder 4": "192, H/16",
-    "decoder 3": "112, H/8",
-    "decoder 2": "40, H/4",
-    "decoder 1": "24, H/2",
-    "decoder 0": "16, H",
-    "output": "1, H",
-}
-REPORT_PARAMETERS = 19_480_839
 ENCODER_PARAMETERS = (
     4_007_548  # EfficientNet-B0 without its classifier (Tan & Le 2019, as efficientnet-pytorch builds it)
 )
@@ -48,7 +33,7 @@ def stage_table(model: EfficientNetSegmentation) -> list[dict[str, str]]:
         {
             "stage": stage,
             "measured": f"{output.shape[1]}, {_scale(size // output.shape[2])}",
-            "report": REPORT_STAGES[stage],
+            "report": course_report.STAGES[stage],
         }
         for stage, output in zip(modules, outputs, strict=True)
     ]
@@ -64,7 +49,7 @@ def parameter_table(model: EfficientNetSegmentation) -> list[dict[str, object]]:
     rows = (
         ("encoder (EfficientNet-B0, no classifier)", encoder, ENCODER_PARAMETERS),
         ("decoder and head", whole - encoder, None),
-        ("whole network", whole, REPORT_PARAMETERS),
+        ("whole network", whole, course_report.PARAMETERS),
     )
     return [
         {

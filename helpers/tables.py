@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from helpers import course_report
 from helpers.config import CLASS_NAMES
 from helpers.files import read_json
 from helpers.prepare import Cache
@@ -108,6 +109,31 @@ def score_by_tissue_table(predictor: dict) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+def summary_table(results: dict) -> pd.DataFrame:
+    """Set what the course report gives beside a run: validation at the network's size, as the report measured.
+
+    Args:
+        results: a run's `results.json`.
+    """
+    theirs, training = course_report.RESULTS, results["training"]
+    best, last = training["best"], training["last"]
+    rows = {
+        "Dice, best epoch": (theirs["best_dice"], best["val_dice"]),
+        "Dice, last epoch": (theirs["final_dice"], last["val_dice"]),
+        "IoU, best epoch": (theirs["best_iou"], best["val_iou"]),
+        "IoU, last epoch": (theirs["final_iou"], last["val_iou"]),
+        "Dice that this IoU means": (_dice_of(theirs["best_iou"]), None),
+        "Dice over all pixels": (None, best["val_dice_pooled"]),
+        "background accuracy": (theirs["background_accuracy"], best["val_background_accuracy"]),
+        "nuclei accuracy": (theirs["nuclei_accuracy"], best["val_nuclei_accuracy"]),
+        "overall accuracy": (theirs["accuracy"], best["val_accuracy"]),
+        "best epoch": (theirs["best_epoch"], training["best_epoch"]),
+        "parameters": (course_report.PARAMETERS, results["model"]["parameters"]),
+    }
+    shown = {name: [format_number(value) for value in values] for name, values in rows.items()}
+    return pd.DataFrame.from_dict(shown, orient="index", columns=["course report", "reported, real tissue"])
+
+
 def read_reported(models: Path) -> tuple[dict, pd.DataFrame]:
     """Read the published results and history.
 
@@ -121,3 +147,8 @@ def read_reported(models: Path) -> tuple[dict, pd.DataFrame]:
         InputError: nothing was published there.
     """
     return read_json(Path(models) / "results.json"), pd.read_csv(Path(models) / "history.csv", index_col="epoch")
+
+
+def _dice_of(iou: float) -> float:
+    """Give the Dice that an IoU over the same pixels means."""
+    return 2 * iou / (1 + iou)

@@ -1,0 +1,54 @@
+"""Quick or full: what the notebook runs on, decided by two environment variables."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from helpers.config import RECIPES, Recipe
+from helpers.errors import InputError
+from helpers.sample import write_sample_fold
+
+QUICK_FOLDER = Path("build") / "quick"
+FULL_RUN = Path("runs") / "report"
+
+
+@dataclass(frozen=True)
+class Mode:
+    """What one reading of the notebook uses.
+
+    Attributes:
+        name: "quick" or "full".
+        label: what its results are to be called, so that no reader takes them for the reported ones.
+        dataset: folder of the data set.
+        run: folder of the training run.
+        recipe: how the network is trained.
+    """
+
+    name: str
+    label: str
+    dataset: Path
+    run: Path
+    recipe: Recipe
+
+
+def choose_mode(environment: Mapping[str, str] = os.environ) -> Mode:
+    """Choose what the notebook runs on; in quick mode write the sample tiles afresh.
+
+    Args:
+        environment: `NUCLEI_MODE` is "quick" (default) or "full"; `NUCLEI_DATASET` is the data set of full mode
+            (default `Dataset`).
+
+    Raises:
+        InputError: another mode, or a folder that cannot be written.
+    """
+    name = environment.get("NUCLEI_MODE", "quick")
+    if name == "full":
+        dataset = Path(environment.get("NUCLEI_DATASET", "Dataset"))
+        return Mode(name, f"this run, {dataset.resolve().name}", dataset, FULL_RUN, RECIPES["report"])
+    if name != "quick":
+        raise InputError(f"NUCLEI_MODE: expected 'quick' or 'full', found {name!r}")
+    shutil.rmtree(QUICK_FOLDER, ignore_errors=True)
+    dataset = write_sample_fold(QUICK_FOLDER / "sample")
+    return Mode(name, "this run, sample tiles", dataset, QUICK_FOLDER / "run", RECIPES["quick"])

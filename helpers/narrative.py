@@ -1,0 +1,77 @@
+"""What published results say in words, so that no number in the report's prose is typed by hand."""
+
+from helpers import course_report
+from helpers.tables import PREDICTOR_NAMES, format_interval, format_number
+
+
+def headline(results: dict) -> str:
+    """Say in Markdown what the published run reached, on validation and on every test set.
+
+    Args:
+        results: as `models/results.json` holds them.
+    """
+    lines = [
+        f"Recipe `{results['recipe']['name']}`, {results['recipe']['image_size']} pixels, encoder started from "
+        f"{_start(results)}, {results['model']['parameters']:,} parameters, "
+        f"{results['data']['train_tiles']:,} training tiles:",
+        "",
+    ]
+    for entry in results["evaluations"].values():
+        best = max((name for name in entry["predictors"] if name != "model"), key=lambda name: _dice(entry, name))
+        lines.append(
+            f"- **Dice {format_number(_dice(entry, 'model'))}** (95 % interval "
+            f"{format_interval(entry['predictors']['model']['intervals']['dice'])}) on {_where(entry)}; "
+            f"the best without learning, {PREDICTOR_NAMES[best]}, reaches {format_number(_dice(entry, best))}."
+        )
+    return "\n".join(lines)
+
+
+def describe_training(results: dict) -> str:
+    """Say in Markdown which epoch was the best, what early stopping would have kept, and what the run cost."""
+    training, patience = results["training"], results["recipe"]["early_stopping_patience"]
+    stop, kept = training["early_stopping_epoch"], training["early_stopping_best_epoch"]
+    early = (
+        f"never sets in within {training['epochs']} epochs"
+        if stop is None
+        else f"would have ended the run after epoch {stop} and kept epoch {kept}"
+    )
+    return (
+        f"Best epoch: {training['best_epoch']} of {training['epochs']}, validation Dice "
+        f"{format_number(training['best']['val_dice'])}; last epoch: {format_number(training['last']['val_dice'])}. "
+        f"Early stopping with a patience of {patience} {early}. Encoder start: {_start(results)}. "
+        f"{results['data']['train_tiles']:,} training and {results['data']['validation_tiles']:,} validation tiles, "
+        f"divided by {results['data']['split']}. {training['seconds'] / 60:.0f} minutes on "
+        f"{results['environment']['device']}."
+    )
+
+
+def describe_tests(results: dict) -> str:
+    """Say in Markdown, for every test set, whether the goal was met and what the gain over no learning is."""
+    lines = []
+    for entry in results["evaluations"].values():
+        ours = _dice(entry, "model")
+        gain = ours - _dice(entry, "darkest_fifth")
+        verdict = "meets" if ours >= course_report.DICE_GOAL else "misses"
+        precision, recall = (entry["predictors"]["model"]["scores"][key] for key in ("precision", "recall"))
+        lean = "invents more than it misses" if precision < recall else "misses more than it invents"
+        lines.append(
+            f"- On {_where(entry)} the control {verdict} the report's goal of {course_report.DICE_GOAL:.2f} with "
+            f"{format_number(ours)}, {abs(gain):.3f} {'above' if gain >= 0 else '**below**'} the darkest fifth of the "
+            f"pixels. It {lean} (precision {format_number(precision)}, recall {format_number(recall)})."
+        )
+    return "\n".join(lines)
+
+
+def _dice(entry: dict, predictor: str) -> float:
+    """Give a predictor's Dice; one that is not defined counts as none."""
+    return entry["predictors"][predictor]["scores"]["dice"] or 0.0
+
+
+def _where(entry: dict) -> str:
+    scores = entry["predictors"]["model"]["scores"]
+    part = "the validation part of " if entry["part"] == "validation" else ""
+    return f"{part}`{entry['name']}` (n = {scores['n_with_nuclei']} images)"
+
+
+def _start(results: dict) -> str:
+    return "ImageNet weights" if results["model"]["encoder_start"] == "imagenet" else "random weights"

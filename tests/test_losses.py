@@ -1,0 +1,168 @@
+"""The loss, by hand on a 2 x 2 image, on every kind of empty mask, and in every precision."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn.utils.class_weight import compute_class_weight
+from torch.nn import functional as F
+
+from helpers.losses import BinarySegLoss, balanced_class_weights
+
+LN2, LN43, LN3 = math.log(2), math.log(4 / 3), math.log(3)
+# Probabilities 1/2, 3/4, 1/4, 1/2; the nucleus is the pixel of 3/4.
+TOY_LOGITS = torch.tensor([[[[0.0, LN3], [-LN3, 0.0]]]])
+TOY_MASK = torch.tensor([[[[0.0, 1.0], [0.0, 0.0]]]])
+
+
+def batch(seed: int = 0, size: int = 16) -> tuple[torch.Tensor, torch.Tensor]:
+    """Four images: half nuclei, few, none, all."""
+    generator = torch.Generator().manual_seed(seed)
+    logits = 3 * torch.randn(4, 1, size, size, generator=generator)
+    share = torch.tensor([0.5, 0.05, 0.0, 1.0]).view(4, 1, 1, 1)
+    return logits, (torch.rand(4, 1, size, size, generator=generator) < share).float()
+
+
+def test_cross_entropy_by_hand():
+    loss = BinarySegLoss(dice_weight=0.0)(TOY_LOGITS, TOY_MASK)
+    assert float(loss) == pytest.approx((2 * LN2 + 2 * LN43) / 4)
+
+
+def test_dice_by_hand():
+    loss = BinarySegLoss(bce_weight=0.0)(TOY_LOGITS, TOY_MASK)
+    assert float(loss) == pytest.approx(1 - (2 * 0.75 + 1) / (2 + 1 + 1))  # 0.375
+
+
+def test_terms_are_weighted_and_added():
+    loss = BinarySegLoss(bce_weight=3.0, dice_weight=0.5)(TOY_LOGITS, TOY_MASK)
+    assert float(loss) == pytest.approx(3 * (LN2 + LN43) / 2 + 0.5 * 0.375)
+
+
+def test_class_weights_are_background_then_nuclei():
+    # Two background pixels of ln 2 and one of ln 4/3, a nucleus of ln 4/3.
+    loss = BinarySegLoss(torch.tensor([1.0, 5.0]), dice_weight=0.0)(TOY_LOGITS, TOY_MASK)
+    assert float(loss) == pytest.approx((2 * LN2 + LN43 + 5 * LN43) / 4)
+    loss = BinarySegLoss(torch.tensor([5.0, 1.0]), dice_weight=0.0)(TOY_LOGITS, TOY_MASK)
+    assert float(loss) == pytest.approx((5 * (2 * LN2 + LN43) + LN43) / 4)
+
+
+def test_class_weights_leave_dice_alone():
+    losses = [BinarySegLoss(weights, bce_weight=0.0)(*batch()) for weights in (None, torch.tensor([0.3, 7.0]))]
+    assert losses[0] == losses[1]
+
+
+def test_cross_entropy_is_torchs():
+    logits, masks = batch()
+    expected = F.binary_cross_entropy_with_logits(logits, masks)
+    torch.testing.assert_close(BinarySegLoss(dice_weight=0.0)(logits, masks), expected)
+    weighted = F.binary_cross_entropy_with_logits(logits, masks, weight=torch.where(masks > 0, 2.5, 0.625))
+    actual = BinarySegLoss(torch.tensor([0.625, 2.5]), dice_weight=0.0)(logits, masks)
+    torch.testing.assert_close(actual, weighted)
+
+
+@pytest.mark.parametrize(
+    ("nuclei", "found", "dice"),
+    [(0, 0, 1.0), (0, 4, 1 / 5), (4, 0, 1 / 5), (4, 4, 1.0)],  # of a 2 x 2 image, one pixel added to both sides
+)
+def test_empty_masks(nuclei, found, dice):
+    logits = torch.full((1, 1, 2, 2), 50.0 if found else -50.0, requires_grad=True)
+    masks = torch.full((1, 1, 2, 2), float(nuclei > 0))
+    loss = BinarySegLoss(bce_weight=0.0)(logits, masks)
+    assert float(loss.detach()) == pytest.approx(1 - dice, abs=1e-6)
+    BinarySegLoss()(logits, masks).backward()
+    assert torch.isfinite(logits.grad).all()
+
+
+def test_empty_and_predicted_empty_costs_next_to_nothing():
+    logits, masks = torch.full((2, 1, 64, 64), -20.0), torch.zeros(2, 1, 64, 64)
+    assert 0 <= float(BinarySegLoss()(logits, masks)) < 1e-4
+
+
+def test_loss_of_a_batch_is_the_mean_over_its_images():
+    logits, masks = batch()
+    criterion = BinarySegLoss(torch.tensor([0.6, 3.0]))
+    single = [criterion(logits[i : i + 1], masks[i : i + 1]) for i in range(4)]
+    torch.testing.assert_close(criterion(logits, masks), torch.stack(single).mean())
+    assert torch.stack(single).std() > 0.1  # they do differ
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_logits_of_a_large_tile(dtype):
+    # 65,536 pixels of probability near 1: the sum lies above the largest float16, 65,504.
+    logits = torch.full((2, 1, 256, 256), 12.0, dtype=dtype, requires_grad=True)
+    masks = torch.ones(2, 1, 256, 256)
+    masks[1] = 0
+    loss = BinarySegLoss()(logits, masks)
+    assert loss.dtype == torch.float32
+    expected = BinarySegLoss()(logits.detach().float(), masks)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(
+        expected, torch.tensor((12 + 2 * math.log1p(math.exp(-12)) + 1 - 1 / 65537) / 2), rtol=1e-4, atol=0
+    )
+    (loss * 2**10).backward()
+    assert torch.isfinite(logits.grad).all()
+    assert logits.grad.any()
+
+
+def test_autocast_changes_nothing():
+    logits, masks = batch()
+    expected = BinarySegLoss(torch.tensor([0.6, 3.0]))(logits, masks)
+    with torch.autocast("cpu", torch.bfloat16):
+        actual = BinarySegLoss(torch.tensor([0.6, 3.0]))(logits, masks)
+    assert actual.dtype == torch.float32
+    assert torch.equal(actual, expected)
+
+
+@pytest.mark.parametrize("logit", [-1e4, -100.0, 0.0, 100.0, 1e4])
+def test_gradient_is_finite(logit):
+    masks = batch()[1]
+    logits = torch.full_like(masks, logit, requires_grad=True)
+    loss = BinarySegLoss()(logits, masks)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(logits.grad).all()
+
+
+def test_gradient_points_towards_the_truth():
+    logits, masks = batch()
+    logits.requires_grad_()
+    BinarySegLoss()(logits, masks).backward()
+    assert (logits.grad[masks == 1] < 0).all()
+    assert (logits.grad[masks == 0] > 0).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int64])
+def test_whole_number_masks_do_as_well(dtype):
+    logits, masks = batch()
+    assert torch.equal(BinarySegLoss()(logits, masks.to(dtype)), BinarySegLoss()(logits, masks))
+
+
+@pytest.mark.parametrize("shape", [(4, 16, 16), (4, 1, 16, 8), (1, 1, 16, 16), (4, 2, 16, 16)])
+def test_other_shapes_are_refused(shape):
+    with pytest.raises(ValueError, match="logits and masks of one shape"):
+        BinarySegLoss()(batch()[0], torch.zeros(shape))
+
+
+@pytest.mark.parametrize(
+    "weights", [[1.0], [1.0, 2.0, 3.0], [[1.0, 2.0]], [0.0, 1.0], [1.0, -1.0], [1.0, math.nan], 2.0]
+)
+def test_other_class_weights_are_refused(weights):
+    with pytest.raises(ValueError, match="two positive numbers, background and nuclei"):
+        BinarySegLoss(torch.tensor(weights))
+
+
+def test_class_weights_travel_with_the_loss():
+    criterion = BinarySegLoss(torch.tensor([1.0, 4.0]))
+    assert criterion.class_weights.tolist() == [1.0, 4.0]
+    assert list(criterion.state_dict()) == ["class_weights"]
+    assert list(criterion.parameters()) == []
+
+
+@pytest.mark.parametrize("nuclei", [1, 130, 500, 999])
+def test_balanced_weights_are_scikit_learns(nuclei):
+    labels = np.repeat([0, 1], [1000 - nuclei, nuclei])
+    expected = compute_class_weight("balanced", classes=np.array([0, 1]), y=labels)
+    weights = balanced_class_weights(nuclei / 1000)
+    assert weights.dtype == torch.float32
+    np.testing.assert_allclose(weights, expected, rtol=1e-6)
