@@ -1,4 +1,4 @@
-"""The only writer of `models/`, `figures/` and the results in the README: what a finished run gives, and nothing typed by hand."""
+"""The only writer of `models/`, `figures/` and the README's results: what a run gives, nothing typed by hand."""
 
 import shutil
 import tempfile
@@ -67,7 +67,23 @@ def publish_run(run: Path, project: Path) -> list[Path]:
         project / "models" / RESULTS,
         project / "models" / HISTORY,
         *(project / "figures" / name for name in figures),
+        *_update_readme(project / "README.md", results),
     ]
+
+
+def readme_with_results(text: str, results: dict) -> str:
+    """Put the headline of a run between the two marks of a README; a text without the marks comes back unchanged."""
+    before, start, rest = text.partition(README_MARKS[0])
+    _, end, after = rest.partition(README_MARKS[1])
+    return f"{before}{start}\n{headline(results)}\n{end}{after}" if end else text
+
+
+def _update_readme(path: Path, results: dict) -> list[Path]:
+    if not path.exists():
+        return []
+    with written_whole(path) as temporary:
+        temporary.write_text(readme_with_results(path.read_text(encoding="utf-8"), results), encoding="utf-8")
+    return [path]
 
 
 def _draw(run: Path, results: dict, validation: dict) -> dict[str, Figure]:

@@ -30,8 +30,9 @@ def shrink_class_maps(class_maps: np.ndarray, image_size: int, labels: str) -> n
     """Shrink class maps.
 
     `"nearest"` is what the report does. OpenCV then takes the top left pixel of each 2 x 2 block, while `shrink_images`
-    takes the mean of the block, so masks come to sit half a pixel up and left of their images. `"majority"` keeps them
-    aligned: a new pixel is nucleus where at least half of its area is, of the class that covers most of it.
+    takes the mean of the block, so nuclei come to sit half a full-size pixel down and right of where the images show
+    them. `"majority"` keeps them aligned: a new pixel is nucleus where at least half of its area is, of the class that
+    covers most of it.
 
     Args:
         class_maps: `(n, H, W)` uint8, 0 for background.

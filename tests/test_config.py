@@ -50,7 +50,7 @@ def test_recipes_are_values():
 
 def test_preprocessing_is_pannukes_and_imagenets():
     assert config.CLASS_NAMES == ("Neoplastic", "Inflammatory", "Connective", "Dead", "Epithelial")
-    assert config.BACKGROUND_CHANNEL == len(config.CLASS_NAMES)  # the channel after the classes, counted from 0
+    assert len(config.CLASS_NAMES) == config.BACKGROUND_CHANNEL  # the channel after the classes, counted from 0
     assert (config.TILE_SIZE, config.TILE_UM_PER_PX, config.THRESHOLD) == (256, 0.25, 0.5)
     assert config.IMAGENET_MEAN == (0.485, 0.456, 0.406)
     assert config.IMAGENET_STD == (0.229, 0.224, 0.225)
