@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from helpers.baselines import BASELINES
 from helpers.checkpoints import load_checkpoint
-from helpers.config import THRESHOLD, Recipe
+from helpers.config import LABEL_RULES, THRESHOLD, Recipe
 from helpers.errors import InputError
 from helpers.files import read_json, write_json
 from helpers.fold import Fold, Tiles, find_folds
@@ -18,6 +18,7 @@ from helpers.inference import predict_probabilities
 from helpers.metrics import COUNT_NAMES, bootstrap_interval, count_pixels, scores
 from helpers.model import EfficientNetSegmentation
 from helpers.prepare import Cache, prepare
+from helpers.resampling import enlarge_probabilities, shrink_class_maps
 from helpers.runs import BEST, RESULTS
 from helpers.stitching import SourceImage, source_images, stitch
 from helpers.training import pick_device
@@ -39,8 +40,9 @@ def evaluate_run(run: Path, dataset: Path, device: torch.device | None = None, p
         progress: show a bar on standard error.
 
     Returns:
-        the new entry: `name`, `digest`, `part`, `tiles`, `times_scored`, for each predictor its scores, intervals and
-        scores by tissue, and the counts of every image, from which they all can be computed again.
+        the new entry: `name`, `digest`, `part`, `tiles`, `times_scored`; for each predictor its scores, intervals and
+        scores by tissue; the Dice of perfect labels at the network's size; and the network's counts on every image,
+        from which its scores can be computed again.
 
     Raises:
         InputError: no finished run, a data set that does not fit, or one that holds tiles the run was trained on.
@@ -65,13 +67,15 @@ def evaluate_run(run: Path, dataset: Path, device: torch.device | None = None, p
     images = source_images(indices, cache.tissues, cache.groups, cache.positions)
     predictors = {"model": _network(model, device), "untrained": _network(untrained_model(recipe), device)}
     predictors |= {name: _classical(baseline) for name, baseline in BASELINES.items()}
-    counts = {name: [] for name in predictors}
+    counts = {name: [] for name in (*predictors, *LABEL_RULES)}
     folds = find_folds(dataset)
     for image in tqdm(images, unit="image", desc=f"scoring {cache.name}", disable=not progress):
         tiles = read_tiles(folds, image.indices)
         truth = stitch(tiles.class_maps > 0, image.positions) >= THRESHOLD
-        for name, predict in predictors.items():
-            counts[name].append(count_pixels(predict(tiles.images, image.positions)[None], truth[None])[0])
+        guesses = {name: predict(tiles.images, image.positions) for name, predict in predictors.items()}
+        guesses |= {rule: through_network_size(tiles, image.positions, recipe.image_size, rule) for rule in LABEL_RULES}
+        for name, guess in guesses.items():
+            counts[name].append(count_pixels(guess[None], truth[None])[0])
     results = read_json(run / RESULTS)
     key = f"{cache.name}:{cache.digest[:12]}"
     entry = {
@@ -82,7 +86,8 @@ def evaluate_run(run: Path, dataset: Path, device: torch.device | None = None, p
         "void_tiles": int(cache.void[indices].sum()),
         "threshold": THRESHOLD,
         "times_scored": results["evaluations"].get(key, {}).get("times_scored", 0) + 1,
-        "predictors": {name: summarize(np.array(values), images, cache) for name, values in counts.items()},
+        "predictors": {name: summarize(np.array(counts[name]), images, cache) for name in predictors},
+        "perfect_labels_dice": {rule: scores(np.array(counts[rule]))["dice"] for rule in LABEL_RULES},
         "images": [_row(image, values) for image, values in zip(images, counts["model"], strict=True)],
     }
     results["evaluations"][key] = entry
@@ -115,6 +120,23 @@ def summarize(counts: np.ndarray, images: list[SourceImage], cache: Cache) -> di
         "units": len(np.unique(units)),
         "by_tissue": by_tissue,
     }
+
+
+def through_network_size(tiles: Tiles, positions: np.ndarray, image_size: int, labels: str) -> np.ndarray:
+    """Shrink the true labels to the network's size and enlarge them again: no network of that size can do better.
+
+    Args:
+        tiles: of one image, at full size.
+        positions: `(n, 2)`, their places in it.
+        image_size: the network's, in pixels.
+        labels: how they are shrunk, "nearest" or "majority".
+
+    Returns:
+        `(H, W)` bool, the stitched image's foreground.
+    """
+    small = shrink_class_maps(tiles.class_maps, image_size, labels) > 0
+    enlarged = enlarge_probabilities(small.astype(np.float32), tiles.class_maps.shape[1])
+    return stitch(enlarged, positions) >= THRESHOLD
 
 
 def untrained_model(recipe: Recipe) -> EfficientNetSegmentation:
