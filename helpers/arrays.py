@@ -1,7 +1,6 @@
 """Reading `.npy` files piece by piece, so that memory does not grow with the file."""
 
 import tokenize
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +8,8 @@ import numpy as np
 
 from helpers.errors import InputError
 
-# All that numpy.load raises on a file that is no whole array: it parses headers as Python, and archives as zip files.
-DAMAGED = (
-    *(ValueError, EOFError, OverflowError, MemoryError, SyntaxError, TypeError),
-    *(tokenize.TokenError, zipfile.BadZipFile),
-)
+# All that numpy.load raises on a file that is no whole array: it reads the header as Python.
+DAMAGED = (ValueError, EOFError, OverflowError, MemoryError, SyntaxError, TypeError, tokenize.TokenError)
 
 
 @dataclass(frozen=True)
@@ -106,7 +102,9 @@ def load_positions(path: Path, length: int) -> np.ndarray:
 
 def _load(path: Path, mmap_mode: str | None = None) -> np.ndarray:
     try:
-        values = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+        with open(path, "rb") as file:
+            archive = file.read(2) == b"PK"  # numpy.load would take it for a .npz file, and leave it open
+        values = None if archive else np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; Dataset/README.md shows the expected tree") from None
     except OSError as error:
@@ -116,7 +114,7 @@ def _load(path: Path, mmap_mode: str | None = None) -> np.ndarray:
             f"{path}: expected a whole .npy file, found one that is damaged, cut short or of Python objects "
             f"({' '.join(str(error).split())}); download or write it again"
         ) from None
-    if not isinstance(values, np.ndarray):
+    if values is None:
         raise InputError(f"{path}: expected a .npy file, found an archive; unpack it")
     return values
 

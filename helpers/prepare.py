@@ -82,12 +82,12 @@ def prepare(dataset: Path, image_size: int = 128, labels: str = "nearest", progr
     check_image_size(image_size)
     dataset = Path(dataset)
     folds = find_folds(dataset)
-    key = {"format": 1, "image_size": image_size, "labels": labels, "source": _fingerprint(dataset, folds)}
+    key = {"format": 2, "image_size": image_size, "labels": labels, "source": _fingerprint(dataset, folds)}
     name = f"{image_size}-{labels}"
     for root in _cache_roots(dataset):
         # os.path: unlike Path.exists, False where the folder is another user's and may not be searched.
         if os.path.exists(root / name / "cache.json") and read_json(root / name / "cache.json")["key"] == key:
-            return _open(root / name)
+            return _open(root / name, dataset)
     root = next(filter(_writable, _cache_roots(dataset)), None)
     if root is None:
         raise InputError(f"{dataset}: neither it nor the user's cache folder can be written; make room for the cache")
@@ -96,7 +96,7 @@ def prepare(dataset: Path, image_size: int = 128, labels: str = "nearest", progr
     unfinished = root / f"unfinished-{secrets.token_hex(8)}"
     unfinished.mkdir()  # tempfile.mkdtemp would lock out everybody else whom the data set is shared with
     try:
-        _write(unfinished, folds, dataset.resolve().name, key, progress)
+        _write(unfinished, folds, key, progress)
         if (root / name).exists():
             shutil.rmtree(root / name)
         unfinished.rename(root / name)
@@ -104,18 +104,18 @@ def prepare(dataset: Path, image_size: int = 128, labels: str = "nearest", progr
         raise InputError(f"{root}: the cache cannot be written ({error.strerror or error}); make room for it") from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    return _open(root / name)
+    return _open(root / name, dataset)
 
 
-def _write(folder: Path, folds: list[Fold], name: str, key: dict, progress: bool) -> None:
-    """Stream every tile of `folds` through `_shrink` into `folder`."""
+def _write(folder: Path, folds: list[Fold], key: dict, progress: bool) -> None:
+    """Stream every tile of `folds`, shrunk, into `folder`; what describes the cache comes last."""
     total, size = sum(map(len, folds)), key["image_size"]
     tile_digests, nuclei, void = [], [], []
     digest = hashlib.sha256()
     with (
         _growing(folder / "images.npy", (total, size, size, 3)) as images_file,
         _growing(folder / "class_maps.npy", (total, size, size)) as labels_file,
-        tqdm(total=total, unit="tile", desc=f"preparing {name}", disable=not progress) as bar,
+        tqdm(total=total, unit="tile", desc="preparing", disable=not progress) as bar,
     ):
         for fold in folds:
             _check_range(fold)
@@ -142,7 +142,6 @@ def _write(folder: Path, folds: list[Fold], name: str, key: dict, progress: bool
         folder / "cache.json",
         {
             "key": key,
-            "name": name,
             "digest": digest.hexdigest(),
             "tissues": [str(tissue) for fold in folds for tissue in fold.tissues],
             "groups": [str(group) for fold in folds for group in fold.groups] if known else None,
@@ -156,7 +155,7 @@ def _write(folder: Path, folds: list[Fold], name: str, key: dict, progress: bool
     )
 
 
-def _open(folder: Path) -> Cache:
+def _open(folder: Path, dataset: Path) -> Cache:
     described = read_json(folder / "cache.json")
     key = described.pop("key")
     arrays = ("tissues", "groups", "positions", "nuclei", "void", "fold_numbers", "tile_digests")
