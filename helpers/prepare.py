@@ -166,7 +166,8 @@ def _open(folder: Path, dataset: Path) -> Cache:
         class_maps = np.load(folder / "class_maps.npy", mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: the cache is damaged ({error}); delete this folder and prepare again") from None
-    return Cache(image_size=key["image_size"], labels=key["labels"], images=images, class_maps=class_maps, **described)
+    fixed = {"name": dataset.resolve().name, "image_size": key["image_size"], "labels": key["labels"]}
+    return Cache(images=images, class_maps=class_maps, **fixed, **described)
 
 
 def _digests(whole: "hashlib._Hash", tiles: Tiles) -> list[str]:
