@@ -48,7 +48,7 @@ def grad_cam(model: EfficientNetSegmentation, image: Tensor, layer: nn.Module, r
     with evaluating(model), captured(layer) as outputs, torch.enable_grad():
         # Weights may be frozen; a gradient that starts at the image reaches every layer all the same.
         logits = model(image.detach().requires_grad_())[0, 0]
-        chosen = logits.detach().sigmoid() >= THRESHOLD if region is None else region.to(logits.device)
+        chosen = logits.detach().sigmoid() >= THRESHOLD if region is None else region.to(logits.device).clone()
         activations = outputs[0]
         (gradients,) = torch.autograd.grad((logits * chosen).sum(), activations)
     weights = gradients.mean((2, 3), keepdim=True)

@@ -3,9 +3,7 @@
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPException
 
-import torch
 from efficientnet_pytorch.utils import url_map
 from torch.hub import load_state_dict_from_url
 
@@ -37,14 +35,7 @@ def load_imagenet_weights(model: EfficientNetSegmentation, url: str = url_map["e
             name for name, value in own.items() if name not in weights or weights[name].shape != value.shape
         ]:
             raise RuntimeError(f"the file has no fitting {missing[0]}")
-    except (
-        OSError,
-        HTTPException,
-        RuntimeError,
-        ValueError,
-        EOFError,
-        torch.serialization.pickle.UnpicklingError,
-    ) as error:
+    except Exception as error:  # network, disk and torch's reader fail in a dozen ways; each means the same here
         reason = " ".join(str(error).split()) or type(error).__name__
         print(f"ImageNet weights cannot be had ({reason[:120]}): the encoder starts at random.")
         return "random"

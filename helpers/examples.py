@@ -102,7 +102,7 @@ def attention_maps(
         title to {layer to `(H, W)` float32 heat, 0 to 1}.
     """
     tensor = normalize(image[None])
-    with torch.inference_mode():
+    with torch.no_grad():
         region = next(iter(networks.values())).eval()(tensor)[0, 0].sigmoid() >= THRESHOLD
     maps = {}
     for title, network in networks.items():

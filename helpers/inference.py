@@ -13,7 +13,6 @@ from helpers.tiles import normalize
 from helpers.training import mixed_precision
 
 
-@torch.inference_mode()
 def predict_probabilities(
     model: EfficientNetSegmentation, images: np.ndarray, device: torch.device | str = "cpu", batch_size: int = 16
 ) -> np.ndarray:
@@ -32,13 +31,14 @@ def predict_probabilities(
         `(N, S, S)` float32, 0 to 1.
     """
     device = torch.device(device)
+    # Not in inference mode: weights that are moved there could never take part in a gradient again.
     model.to(device, memory_format=torch.channels_last).eval()
     size = images.shape[1]
     small = images if size == model.img_size else shrink_images(images, model.img_size)
     probabilities = []
     for start in range(0, len(small), batch_size):
         batch = normalize(small[start : start + batch_size]).to(device, memory_format=torch.channels_last)
-        with mixed_precision(device):
+        with torch.inference_mode(), mixed_precision(device):
             logits = model(batch)
         probabilities.append(logits[:, 0].float().sigmoid().cpu().numpy())
     joined = np.concatenate(probabilities)

@@ -10,12 +10,12 @@ from matplotlib.patches import Patch
 
 from helpers.config import CLASS_NAMES, THRESHOLD
 from helpers.examples import Example
-from helpers.figures import CLASS_COLOURS, DPI
+from helpers.figures import CLASS_COLOURS, DPI, TRAIN_COLOUR
 
 # True positives are left to the tissue's own colour; what is wrong stands out, in colours that all readers tell apart.
 ERROR_COLOURS = {"missed (false negative)": (0, 114, 178), "invented (false positive)": (240, 228, 66)}
 TRUTH_COLOUR, PREDICTION_COLOUR = (0, 0, 0), (0, 200, 120)
-PANEL = 1.9  # inches: one small picture
+PANEL = 1.6  # inches: one small picture
 
 
 def draw_contours(image: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int], width: int = 1) -> np.ndarray:
@@ -43,25 +43,29 @@ def draw_errors(image: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> 
     return painted
 
 
-def plot_tiles(images: np.ndarray, class_maps: np.ndarray, titles: Sequence[str]) -> Figure:
+def plot_tiles(images: np.ndarray, class_maps: np.ndarray, titles: Sequence[str], typed: bool = True) -> Figure:
     """Draw tiles above the same tiles with the outlines of their nuclei in the colours of the classes.
 
     Args:
         images: `(n, H, W, 3)` uint8.
         class_maps: `(n, H, W)`, 0 for background, `1 + channel` for a nucleus.
         titles: n texts.
+        typed: whether the classes are known; if not, all nuclei get one colour.
     """
+    values = {name: (number,) for number, name in enumerate(CLASS_NAMES, 1)} if typed else {"nuclei": range(1, 6)}
+    colours = CLASS_COLOURS | {"nuclei": TRAIN_COLOUR}
+    present = {name: value for name, value in values.items() if np.isin(class_maps, value).any()}
     figure, axes = _panels(2, len(images))
     for column, (image, class_map, title) in enumerate(zip(images, class_maps, titles, strict=True)):
         outlined = image
-        for number, name in enumerate(CLASS_NAMES, 1):
-            outlined = draw_contours(outlined, class_map == number, _rgb(CLASS_COLOURS[name]), 2)
+        for name, value in present.items():
+            outlined = draw_contours(outlined, np.isin(class_map, value), _rgb(colours[name]), 2)
         axes[0, column].imshow(image)
         axes[1, column].imshow(outlined)
         axes[0, column].set_title(title, fontsize=9)
-    present = [name for number, name in enumerate(CLASS_NAMES, 1) if (class_maps == number).any()]
-    handles = [Patch(color=CLASS_COLOURS[name], label=name) for name in present]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(CLASS_NAMES), frameon=False, fontsize=9)
+    handles = [Patch(color=colours[name], label=name) for name in present]
+    if handles:
+        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=9)
     return figure
 
 

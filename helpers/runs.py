@@ -10,11 +10,11 @@ import torch
 
 from helpers.checkpoints import load_checkpoint, save_checkpoint
 from helpers.config import TILE_SIZE, TILE_UM_PER_PX, Recipe
-from helpers.encoder_weights import load_imagenet_weights
+from helpers.encoder_weights import PRETRAINED_MOMENTUM, load_imagenet_weights
 from helpers.errors import InputError
 from helpers.files import read_json, write_csv, write_json
 from helpers.losses import BinarySegLoss, balanced_class_weights
-from helpers.model import EfficientNetSegmentation, count_parameters
+from helpers.model import EfficientNetSegmentation, count_parameters, set_batch_norm_momentum
 from helpers.prepare import Cache, prepare
 from helpers.provenance import describe_environment
 from helpers.split import Split, split_tiles
@@ -148,11 +148,13 @@ def _take_up(run: Path, identity: dict) -> dict | None:
         f"{key} {before.get(key)!r}, now {now[key]!r}" for key in now if key != "recipe" and before.get(key) != now[key]
     ]:
         raise InputError(f"{run}: holds a run with {'; '.join(other)}; give a new folder or the same arguments")
+    if state["encoder_start"] == "imagenet":
+        set_batch_norm_momentum(model.encoder, PRETRAINED_MOMENTUM)  # which is not saved with the weights
     return state | {"model": model}
 
 
 def _save(run: Path, model: EfficientNetSegmentation, state: dict, movers: dict, cache: Cache, split: Split) -> None:
-    """Write best, last and history, in the order that lets a run stopped in between repeat its epoch."""
+    """Write best and last, in the order that lets a run stopped in between repeat its epoch."""
     about = {
         "um_per_px": TILE_UM_PER_PX * TILE_SIZE / model.img_size,
         "data_digest": cache.digest,
@@ -162,17 +164,17 @@ def _save(run: Path, model: EfficientNetSegmentation, state: dict, movers: dict,
         save_checkpoint(run / BEST, model, **about)
     kept = {key: state[key] for key in ("history", "identity", "encoder_start")}
     save_checkpoint(run / LAST, model, **about, **kept, **movers)
-    write_csv(run / HISTORY, state["history"])
 
 
 def _report(
     run: Path, dataset: Path, state: dict, recipe: Recipe, cache: Cache, split: Split, device: torch.device
 ) -> dict:
-    """Write what is known after the last epoch to `results.json`, unless it stands there already."""
+    """Write what is known after the last epoch: `history.csv`, then `results.json`, unless it stands there already."""
     path, history = run / RESULTS, state["history"]
     earlier = read_json(path) if path.exists() else {"evaluations": {}}
     if earlier.get("training", {}).get("epochs") == len(history):
         return earlier
+    write_csv(run / HISTORY, history)
     best = history[best_epoch(history) - 1]
     stop = early_stopping_epoch(history, recipe.early_stopping_patience)
     share = nuclei_share(cache, split.train)
