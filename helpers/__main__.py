@@ -25,8 +25,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = build_parser().parse_args(arguments)
     try:
-        options.run(options)
+        options.handler(options)
     except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:  # a full disk, a folder that may not be written
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -70,8 +73,8 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
     train.add_argument("--recipe", choices=sorted(RECIPES), default="report", help="(default: %(default)s)")
     train.add_argument("--image-size", type=int, help="pixels, 32 to 256 (default: the recipe's)")
-    train.add_argument("--epochs", type=int, help="(default: the recipe's)")
-    train.add_argument("--seed", type=int, help="of split, start and order (default: the recipe's)")
+    train.add_argument("--epochs", type=_from(1), help="1 or more (default: the recipe's)")
+    train.add_argument("--seed", type=_from(0), help="of split, start and order, 0 or more (default: the recipe's)")
     train.add_argument(
         "--no-early-stopping", action="store_true", help="run all epochs, and record where it would have ended"
     )
@@ -106,8 +109,19 @@ def _add(
     commands: argparse._SubParsersAction, name: str, run: Handler, what: str, cost: str
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}. Cost: {cost}.")
-    parser.set_defaults(run=run)
+    parser.set_defaults(handler=run)
     return parser
+
+
+def _from(lowest: int) -> Callable[[str], int]:
+    """Make a reader of whole numbers from `lowest` on, for `argparse`."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or int(text) < lowest:
+            raise argparse.ArgumentTypeError(f"expected a whole number, {lowest} or more, found {text!r}")
+        return int(text)
+
+    return read
 
 
 def _load(module: str):
@@ -132,15 +146,18 @@ def _train(options: argparse.Namespace) -> None:
     )
     results = _load("runs").train_run(options.dataset, options.out, recipe, options.split, progress=True)
     training = results["training"]
-    print(f"best epoch {training['best_epoch']}: validation Dice {training['best']['val_dice']:.3f}")
+    print(f"best epoch {training['best_epoch']}: validation Dice {_show(training['best']['val_dice'])}")
 
 
 def _evaluate(options: argparse.Namespace) -> None:
     entry = _load("evaluation").evaluate_run(options.run, options.dataset, progress=True)
     for name, predictor in entry["predictors"].items():
-        dice = predictor["scores"]["dice"]
-        print(f"{name:18s} Dice {'undefined: no image has nuclei' if dice is None or dice != dice else f'{dice:.3f}'}")
+        print(f"{name:18s} Dice {_show(predictor['scores']['dice'])}")
     print(f"{entry['name']} ({entry['part']}): {entry['tiles']} tiles, scored {entry['times_scored']} time(s)")
+
+
+def _show(dice: float | None) -> str:
+    return "undefined: no image has nuclei" if dice is None or dice != dice else f"{dice:.3f}"
 
 
 def _publish(options: argparse.Namespace) -> None:

@@ -71,10 +71,11 @@ def captured(*layers: nn.Module) -> Iterator[list[Tensor]]:
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Switch to evaluation mode for a while."""
-    was_training = model.training
+    """Switch to evaluation mode for a while; afterwards every part of the network is in the mode it was in."""
+    were_training = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         yield
     finally:
-        model.train(was_training)
+        for module, training in were_training:
+            module.training = training

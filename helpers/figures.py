@@ -82,12 +82,12 @@ def plot_confusion(counts: np.ndarray) -> Figure:
     return figure
 
 
-def plot_scores_by_tissue(by_tissue: dict[str, dict], overall: float) -> Figure:
+def plot_scores_by_tissue(by_tissue: dict[str, dict], overall: float | None) -> Figure:
     """Draw Dice by tissue with its 95 % interval, where there is one, beside the overall mean.
 
     Args:
         by_tissue: as in `evaluation.summarize`.
-        overall: Dice over all images.
+        overall: Dice over all images, or None where none has nuclei.
     """
     known = {name: scores for name, scores in by_tissue.items() if scores["dice"] is not None}
     names = sorted(known, key=lambda name: known[name]["dice"])
@@ -96,10 +96,11 @@ def plot_scores_by_tissue(by_tissue: dict[str, dict], overall: float) -> Figure:
         if known[name]["interval"] is not None:
             axes.plot(known[name]["interval"], [row, row], color=TRAIN_COLOUR, lw=2, alpha=0.5)
         axes.plot(known[name]["dice"], row, "o", color=TRAIN_COLOUR)
-    axes.axvline(overall, color=MARK_COLOUR, ls="--", lw=1, label="all images")
+    if overall is not None:
+        axes.axvline(overall, color=MARK_COLOUR, ls="--", lw=1, label="all images")
+        axes.legend(frameon=False, loc="lower left")
     axes.set_yticks(range(len(names)), [f"{name} (n = {known[name]['n_with_nuclei']})" for name in names])
     axes.set(title="Dice by tissue", xlabel="Dice", xlim=(0, 1))
-    axes.legend(frameon=False, loc="lower left")
     return figure
 
 
@@ -114,7 +115,8 @@ def plot_predictor_scores(entry: dict, names: dict[str, str]) -> Figure:
     for row, (key, predictor) in enumerate(reversed(entry["predictors"].items())):
         colour = VALIDATION_COLOUR if key == "model" else TRAIN_COLOUR
         dice, interval = predictor["scores"]["dice"], predictor["intervals"]["dice"]
-        axes.barh(row, dice, color=colour, height=0.6)
+        if dice is not None:
+            axes.barh(row, dice, color=colour, height=0.6)
         if interval is not None:
             axes.plot(interval, [row, row], color="black", lw=1.5)
     axes.set_yticks(range(len(entry["predictors"])), [names[key] for key in reversed(entry["predictors"])])

@@ -14,6 +14,7 @@ import numpy as np
 from platformdirs import user_cache_path
 from tqdm import tqdm
 
+from helpers.arrays import DAMAGED
 from helpers.config import TILE_SIZE
 from helpers.errors import InputError
 from helpers.files import read_json, write_json
@@ -164,7 +165,7 @@ def _open(folder: Path, dataset: Path) -> Cache:
     try:
         images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
         class_maps = np.load(folder / "class_maps.npy", mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, *DAMAGED) as error:
         raise InputError(f"{folder}: the cache is damaged ({error}); delete this folder and prepare again") from None
     fixed = {"name": dataset.resolve().name, "image_size": key["image_size"], "labels": key["labels"]}
     return Cache(images=images, class_maps=class_maps, **fixed, **described)

@@ -41,7 +41,8 @@ def publish_run(run: Path, project: Path) -> list[Path]:
         the files written.
 
     Raises:
-        InputError: the run is not finished or not scored, or its data set is no longer where it was.
+        InputError: the run is not finished, not scored or has no nuclei to score, or its data set is no longer where
+            it was.
     """
     run, project = Path(run), Path(project)
     results = read_json(run / RESULTS)
@@ -50,6 +51,8 @@ def publish_run(run: Path, project: Path) -> list[Path]:
     validation = next((entry for entry in results["evaluations"].values() if entry["part"] == "validation"), None)
     if validation is None:
         raise InputError(f"{run}: its validation part was never scored; run `python -m helpers evaluate` on it first")
+    if validation["predictors"]["model"]["scores"]["dice"] is None:
+        raise InputError(f"{run}: expected nuclei in its validation part, found none, so there is nothing to show")
     figures = _draw(run, results, validation)
     results["data"].pop("path")  # of use on this machine alone
     with tempfile.TemporaryDirectory() as folder:

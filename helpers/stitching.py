@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from helpers.config import TILE_SIZE
+
 
 @dataclass(frozen=True)
 class SourceImage:
@@ -27,8 +29,9 @@ def source_images(
 ) -> list[SourceImage]:
     """Gather tiles into the images they were cut from.
 
-    Tiles of one group are one image where their positions tell them apart. Tiles without groups or positions, or of a
-    group whose tiles share a position (neighbours of unknown place), are each an image of their own.
+    Tiles of one group are one image where their positions tell them apart and leave no hole. Tiles without groups or
+    positions, of a group whose tiles share a position (neighbours of unknown place), or of one that does not fill a
+    rectangle, are each an image of their own: a hole would count as background, and the darkest of all.
 
     Args:
         indices: `(n,)` tile numbers to gather.
@@ -44,9 +47,9 @@ def source_images(
     images = []
     for name in dict.fromkeys(groups[indices].tolist()):
         members = indices[groups[indices] == name]
-        places = positions[members]
-        if len(np.unique(places, axis=0)) == len(members):
-            images.append(SourceImage(name, str(tissues[members[0]]), members, places - places.min(0)))
+        places = positions[members] - positions[members].min(0)
+        if len(np.unique(places, axis=0)) == len(members) and _fill_rectangle(places):
+            images.append(SourceImage(name, str(tissues[members[0]]), members, places))
         else:
             images += [_single(index, tissues) for index in members]
     return images
@@ -73,6 +76,16 @@ def stitch(tiles: np.ndarray, positions: np.ndarray) -> np.ndarray:
         total[window] += tile
         cover[window] += 1
     return total / np.maximum(cover, 1).reshape(cover.shape + (1,) * (total.ndim - 2))
+
+
+def _fill_rectangle(places: np.ndarray) -> bool:
+    height, width = places.max(0) + TILE_SIZE
+    if height * width > len(places) * TILE_SIZE**2:  # far apart on a slide: the rectangle may not even fit in memory
+        return False
+    covered = np.zeros((height, width), bool)
+    for row, column in places:
+        covered[row : row + TILE_SIZE, column : column + TILE_SIZE] = True
+    return bool(covered.all())
 
 
 def _single(index: int, tissues: np.ndarray) -> SourceImage:

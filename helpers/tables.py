@@ -31,7 +31,8 @@ def format_number(value: float | int | None, digits: int = 3) -> str:
 
 def format_interval(interval: list[float] | tuple[float, float] | None) -> str:
     """Show an interval as "0.700 to 0.750", or an en dash."""
-    return MISSING if interval is None else f"{format_number(interval[0])} to {format_number(interval[1])}"
+    ends = [MISSING] if interval is None else [format_number(end) for end in interval]
+    return MISSING if MISSING in ends else " to ".join(ends)
 
 
 def class_table(cache: Cache) -> pd.DataFrame:

@@ -25,7 +25,8 @@ def normalize(images: np.ndarray) -> Tensor:
     Returns:
         `(N, 3, H, W)` float32.
     """
-    return NORMALIZE(torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2))
+    # A copy: torch warns of arrays that may only be read, such as a slice of the cache.
+    return NORMALIZE(torch.from_numpy(np.array(images, order="C")).permute(0, 3, 1, 2))
 
 
 def denormalize(images: Tensor) -> np.ndarray:

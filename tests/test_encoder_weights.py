@@ -168,8 +168,9 @@ def test_page_instead_of_a_file(server, hub, model, published, capsys):
     assert kept(hub) == []
 
 
-def test_page_whose_digest_is_right(server, hub, model, capsys):
-    assert_left_at_random(model, server.put(PAGE), capsys)
+@pytest.mark.parametrize("body", [PAGE, b"", b"epoch,val_dice\n1,0.5\n"])
+def test_other_file_whose_digest_is_right(server, hub, model, capsys, body):
+    assert_left_at_random(model, server.put(body), capsys)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5])

@@ -213,6 +213,12 @@ def test_memory_layout_changes_nothing(trained):
     torch.testing.assert_close(actual, expected)
 
 
+def test_activations_can_be_exported(trained):
+    own = {type(module).__name__ for module in trained.encoder.modules()} & {"MemoryEfficientSwish", "Swish"}
+    assert own == set()
+    assert any(isinstance(module, nn.SiLU) for module in trained.encoder.modules())
+
+
 def test_exported_network_answers_the_same(trained):
     exported = torch.export.export(trained, (torch.randn(1, 3, 64, 64),)).module()
     images = torch.randn(1, 3, 64, 64)

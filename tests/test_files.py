@@ -1,0 +1,110 @@
+"""Files appear whole or not at all, and JSON that another program can read."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helpers.errors import InputError
+from helpers.files import read_json, write_csv, write_json, written_whole
+
+
+@pytest.fixture
+def old(tmp_path) -> Path:
+    """A file from an earlier run, alone in its folder."""
+    path = tmp_path / "results.json"
+    path.write_text('{"old": 1}', encoding="utf-8")
+    return path
+
+
+def test_file_and_folders_are_made(tmp_path):
+    path = tmp_path / "run" / "deep" / "model.pth"
+    with written_whole(path) as temporary:
+        temporary.write_bytes(b"weights")
+    assert path.read_bytes() == b"weights"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_old_file_stands_until_the_end(old):
+    with written_whole(old) as temporary:
+        assert temporary.parent == old.parent  # on the same disk, or the move is no single step
+        assert temporary.suffix == ".json"
+        temporary.write_text("new", encoding="utf-8")
+        assert old.read_text(encoding="utf-8") == '{"old": 1}'
+    assert old.read_text(encoding="utf-8") == "new"
+    assert list(old.parent.iterdir()) == [old]
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
+def test_an_error_leaves_the_old_file_and_nothing_else(old, error):
+    def fail_halfway() -> None:
+        with written_whole(old) as temporary:
+            temporary.write_text("ne", encoding="utf-8")
+            raise error
+
+    with pytest.raises(type(error)):
+        fail_halfway()
+    assert old.read_text(encoding="utf-8") == '{"old": 1}'
+    assert list(old.parent.iterdir()) == [old]
+
+
+def test_json_round_trip(tmp_path):
+    value = {"dice": 0.8, "name": "µm", "classes": ["Dead", None], "deep": {"n": 3, "fine": True}}
+    write_json(tmp_path / "results.json", value)
+    assert read_json(tmp_path / "results.json") == value
+    text = (tmp_path / "results.json").read_text(encoding="utf-8")
+    assert "µm" in text
+    assert text.endswith("}\n")
+
+
+def test_what_is_no_number_becomes_null(tmp_path):
+    write_json(
+        tmp_path / "results.json", {"a": math.nan, "b": [math.inf, (1.5, -math.inf)], "c": {"d": np.float64("nan")}}
+    )
+    text = (tmp_path / "results.json").read_text(encoding="utf-8")
+    assert "NaN" not in text
+    assert "Infinity" not in text
+    assert json.loads(text) == {"a": None, "b": [None, [1.5, None]], "c": {"d": None}}
+
+
+def test_json_that_cannot_be_written_leaves_the_old_file(old):
+    with pytest.raises(TypeError):
+        write_json(old, {"path": old})
+    assert old.read_text(encoding="utf-8") == '{"old": 1}'
+    assert list(old.parent.iterdir()) == [old]
+
+
+@pytest.mark.parametrize("content", [b"", b'{"dice": 0.', b"dice = 0.8", b"\xff\xfe\x00"])
+def test_what_is_no_json_is_refused(old, content):
+    old.write_bytes(content)
+    with pytest.raises(InputError, match="expected JSON") as caught:
+        read_json(old)
+    assert str(old) in str(caught.value)
+
+
+def test_missing_json_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"results\.json: there is no such file"):
+        read_json(tmp_path / "results.json")
+
+
+def test_unreadable_json_is_refused(old, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(InputError, match=r"results\.json: cannot be read \(Permission denied\)"):
+        read_json(old)
+
+
+def test_csv_by_hand(tmp_path):
+    write_csv(tmp_path / "history.csv", [{"epoch": 1, "dice": 0.5}, {"dice": 0.25, "epoch": 2}])
+    assert (tmp_path / "history.csv").read_bytes() == b"epoch,dice\n1,0.5\n2,0.25\n"
+
+
+def test_csv_of_rows_that_differ_leaves_the_old_file(old):
+    with pytest.raises(ValueError, match="loss"):
+        write_csv(old, [{"epoch": 1}, {"epoch": 2, "loss": 0.3}])
+    assert old.read_text(encoding="utf-8") == '{"old": 1}'
+    assert list(old.parent.iterdir()) == [old]

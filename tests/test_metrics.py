@@ -1,0 +1,269 @@
+"""Metrics: by hand, against scikit-learn and scipy, and under every convention of the empty mask."""
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.stats import bootstrap
+from sklearn import metrics as sklearn_metrics
+
+from helpers.metrics import bootstrap_interval, count_pixels, dice_per_image, iou_per_image, scores
+
+CONVENTIONS = ("dice", "dice_empty_zero", "dice_empty_one", "dice_pooled")
+
+
+@pytest.fixture(autouse=True)
+def _no_warnings():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def random_masks(seed: int = 0, images: int = 12, share: float = 0.3) -> tuple[np.ndarray, np.ndarray]:
+    """Truth with nuclei in every image, and a prediction that is wrong in a quarter of the pixels."""
+    random = np.random.default_rng(seed)
+    truth = random.random((images, 20, 15)) < share
+    return truth ^ (random.random(truth.shape) < 0.25), truth
+
+
+def test_counts_by_hand():
+    truth = np.array([[[1, 1, 1], [0, 0, 0]], [[0, 0, 0], [0, 0, 0]]], bool)
+    predicted = np.array([[[1, 1, 0], [1, 0, 0]], [[0, 0, 0], [0, 0, 1]]], bool)
+    counts = count_pixels(predicted, truth)
+    assert counts.dtype == np.int64
+    assert counts.tolist() == [[2, 1, 1, 2], [0, 1, 0, 5]]
+
+
+def test_any_number_above_zero_is_nucleus():
+    assert count_pixels(np.array([[[2, 0]]]), np.array([[[0.5, 3.0]]])).tolist() == [[1, 0, 1, 0]]
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 4), (2, 2, 3), (2, 3)])
+def test_other_shapes_are_refused(shape):
+    with pytest.raises(ValueError, match=r"expected two arrays of one shape \(N, H, W\), found"):
+        count_pixels(np.zeros(shape, bool), np.zeros((1, 2, 3) if len(shape) == 3 else shape, bool))
+
+
+def test_scores_by_hand():
+    # Dice 6/8 and 2/6, IoU 3/5 and 1/5; in sum TP 4, FP 2, FN 4, TN 20.
+    result = scores(np.array([[3, 1, 1, 10], [1, 1, 3, 10]]))
+    assert result == pytest.approx(
+        {
+            "dice": (6 / 8 + 2 / 6) / 2,
+            "dice_empty_zero": (6 / 8 + 2 / 6) / 2,
+            "dice_empty_one": (6 / 8 + 2 / 6) / 2,
+            "dice_pooled": 8 / 14,
+            "iou": (3 / 5 + 1 / 5) / 2,
+            "iou_empty_zero": (3 / 5 + 1 / 5) / 2,
+            "iou_empty_one": (3 / 5 + 1 / 5) / 2,
+            "iou_pooled": 4 / 10,
+            "precision": 4 / 6,
+            "recall": 4 / 8,
+            "background_accuracy": 20 / 22,
+            "nuclei_accuracy": 4 / 8,
+            "accuracy": 24 / 30,
+            "n": 2,
+            "n_with_nuclei": 2,
+        }
+    )
+
+
+# One image of Dice 3/4 beside one of the four kinds of empty.
+@pytest.mark.parametrize(
+    ("second", "expected"),
+    [
+        ([0, 0, 0, 15], (0.75, 0.375, 0.875, 0.75)),  # no nucleus, none predicted
+        ([0, 2, 0, 13], (0.75, 0.375, 0.375, 6 / 10)),  # no nucleus, some predicted
+        ([0, 0, 2, 13], (0.375, 0.375, 0.375, 6 / 10)),  # nuclei, none predicted
+        ([2, 0, 0, 13], (0.875, 0.875, 0.875, 10 / 12)),  # nuclei, all predicted
+    ],
+)
+def test_empty_images_under_the_four_conventions(second, expected):
+    result = scores(np.array([[3, 1, 1, 10], second]))
+    assert tuple(result[key] for key in CONVENTIONS) == pytest.approx(expected)
+    assert result["n"] == 2
+    assert result["n_with_nuclei"] == 1 + (second[0] + second[2] > 0)
+
+
+def test_iou_of_empty_images():
+    result = scores(np.array([[3, 1, 1, 10], [0, 0, 0, 15], [0, 1, 0, 14]]))
+    keys = ("iou", "iou_empty_zero", "iou_empty_one", "iou_pooled")
+    assert [result[key] for key in keys] == pytest.approx([0.6, 0.2, 1.6 / 3, 3 / 6])
+
+
+def test_what_is_not_defined_is_nan():
+    nothing = scores(np.zeros((0, 4), int))
+    assert (nothing.pop("n"), nothing.pop("n_with_nuclei")) == (0, 0)
+    assert all(math.isnan(value) for value in nothing.values())
+    empty = scores(np.array([[0, 0, 0, 9]]))
+    not_defined = {"dice", "dice_pooled", "iou", "iou_pooled", "precision", "recall", "nuclei_accuracy"}
+    assert {key for key, value in empty.items() if math.isnan(value)} == not_defined
+    assert (empty["dice_empty_zero"], empty["dice_empty_one"], empty["accuracy"]) == (0, 1, 1)
+    full = scores(np.array([[9, 0, 0, 0]]))
+    assert {key for key, value in full.items() if math.isnan(value)} == {"background_accuracy"}
+
+
+def test_per_image_by_hand():
+    counts = np.array([[3, 1, 1, 5], [0, 0, 0, 9], [0, 1, 0, 9], [0, 0, 1, 9], [9, 0, 0, 0]])
+    np.testing.assert_allclose(dice_per_image(counts), [0.75, np.nan, 0, 0, 1])
+    np.testing.assert_allclose(iou_per_image(counts), [0.6, np.nan, 0, 0, 1])
+
+
+def test_large_counts_do_not_overflow():
+    result = scores(np.full((3000, 4), 2**30, dtype=np.int64))
+    assert (result["dice_pooled"], result["iou_pooled"], result["accuracy"]) == pytest.approx((1 / 2, 1 / 3, 1 / 2))
+
+
+@pytest.mark.parametrize("share", [0.02, 0.17, 0.5, 0.95])
+def test_agrees_with_scikit_learn(share):
+    predicted, truth = random_masks(share=share)
+    truth[:, 0, 0] = True  # a nucleus in every image
+    result, flat = scores(count_pixels(predicted, truth)), (truth.ravel(), predicted.ravel())
+    expected = {
+        "dice_pooled": sklearn_metrics.f1_score(*flat),
+        "iou_pooled": sklearn_metrics.jaccard_score(*flat),
+        "precision": sklearn_metrics.precision_score(*flat),
+        "recall": sklearn_metrics.recall_score(*flat),
+        "nuclei_accuracy": sklearn_metrics.recall_score(*flat),
+        "background_accuracy": sklearn_metrics.recall_score(*flat, pos_label=False),
+        "accuracy": sklearn_metrics.accuracy_score(*flat),
+        "dice": np.mean([sklearn_metrics.f1_score(*pair) for pair in pairs(truth, predicted)]),
+        "iou": np.mean([sklearn_metrics.jaccard_score(*pair) for pair in pairs(truth, predicted)]),
+    }
+    assert {key: result[key] for key in expected} == pytest.approx(expected, abs=1e-12)
+    mean_of_both = (result["background_accuracy"] + result["nuclei_accuracy"]) / 2
+    assert mean_of_both == pytest.approx(sklearn_metrics.balanced_accuracy_score(*flat))
+
+
+def test_per_image_agrees_with_scikit_learn():
+    predicted, truth = random_masks(1)
+    counts = count_pixels(predicted, truth)
+    expected = [sklearn_metrics.f1_score(*pair) for pair in pairs(truth, predicted)]
+    np.testing.assert_allclose(dice_per_image(counts), expected)
+    expected = [sklearn_metrics.jaccard_score(*pair) for pair in pairs(truth, predicted)]
+    np.testing.assert_allclose(iou_per_image(counts), expected)
+    matrices = [sklearn_metrics.confusion_matrix(*pair).ravel() for pair in pairs(truth, predicted)]  # TN FP FN TP
+    np.testing.assert_array_equal(counts, np.array(matrices)[:, [3, 1, 2, 0]])
+
+
+def pairs(truth: np.ndarray, predicted: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    return [(one.ravel(), other.ravel()) for one, other in zip(truth, predicted, strict=True)]
+
+
+def test_empty_images_agree_with_scikit_learns_zero_division():
+    predicted, truth = random_masks(2)
+    truth[::3], predicted[::4] = False, False
+    predicted[3] = False  # with truth[3]: empty and predicted empty
+    result = scores(count_pixels(predicted, truth))
+    expected = [sklearn_metrics.f1_score(*pair, zero_division=1) for pair in pairs(truth, predicted)]
+    assert result["dice_empty_one"] == pytest.approx(np.mean(expected))
+    expected = [sklearn_metrics.f1_score(*pair, zero_division=0) for pair in pairs(truth, predicted)]
+    assert result["dice_empty_zero"] == pytest.approx(np.mean(expected))
+
+
+def test_the_reports_accuracies_do_not_give_its_dice():
+    # Recall 0.681 and specificity 0.640 at five background pixels to one of nuclei.
+    result = scores(np.array([[681, 1800, 319, 3200]]))
+    assert (result["nuclei_accuracy"], result["background_accuracy"]) == (0.681, 0.64)
+    assert result["dice_pooled"] == pytest.approx(1362 / 3481)  # 0.391, not 0.62 to 0.68
+    assert result["accuracy"] == pytest.approx(3881 / 6000)  # 0.647
+
+
+count_rows = arrays(np.int64, st.tuples(st.integers(1, 6), st.just(4)), elements=st.integers(0, 50))
+
+
+@settings(max_examples=60, deadline=None)
+@given(count_rows)
+def test_scores_lie_between_0_and_1_and_in_order(counts):
+    result = scores(counts)
+    assert scores(counts[::-1]) == pytest.approx(result, nan_ok=True)  # in whatever order the images come
+    assert (result.pop("n"), result.pop("n_with_nuclei")) == (len(counts), int((counts[:, [0, 2]].sum(1) > 0).sum()))
+    assert all(math.isnan(value) or 0 <= value <= 1 for value in result.values())
+    assert result["dice_empty_zero"] <= result["dice_empty_one"]
+    assert math.isnan(result["dice"]) or result["dice_empty_zero"] <= result["dice"]
+    if not math.isnan(result["dice_pooled"]):
+        # For hard masks over the same pixels D = 2 J / (1 + J).
+        iou = result["iou_pooled"]
+        assert result["dice_pooled"] == pytest.approx(2 * iou / (1 + iou))
+
+
+@settings(max_examples=40, deadline=None)
+@given(arrays(bool, st.tuples(st.just(2), st.integers(1, 3), st.integers(1, 5), st.integers(1, 5))))
+def test_counts_know_no_direction(masks):
+    predicted, truth = masks
+    counts = count_pixels(predicted, truth)
+    assert (counts.sum(1) == truth[0].size).all()
+    for axis in (1, 2):
+        np.testing.assert_array_equal(count_pixels(np.flip(predicted, axis), np.flip(truth, axis)), counts)
+    np.testing.assert_array_equal(count_pixels(truth, predicted), counts[:, [0, 2, 1, 3]])  # FP and FN change places
+    np.testing.assert_array_equal(count_pixels(~predicted, ~truth), counts[:, ::-1])
+
+
+def test_interval_holds_the_score_and_repeats():
+    counts = count_pixels(*random_masks(3, images=30))
+    groups = np.repeat(np.arange(10).astype(str), 3)
+    for key in ("dice", "dice_pooled", "iou", "accuracy"):
+        low, high = bootstrap_interval(counts, groups, key, resamples=300)
+        assert low < scores(counts)[key] < high
+        assert (low, high) == bootstrap_interval(counts, groups, key, resamples=300)
+    assert bootstrap_interval(counts, groups, resamples=300, seed=1) != bootstrap_interval(
+        counts, groups, resamples=300
+    )
+
+
+def test_whole_source_images_are_drawn():
+    # Three tiles of "a", one of "b": two draws hold 2, 4 or 6 tiles, where draws of tiles would always hold 4.
+    counts = np.array([[1, 0, 0, 1]] * 3 + [[0, 1, 1, 0]])
+    groups = np.array(["a", "a", "a", "b"])
+    assert bootstrap_interval(counts, groups, "n", resamples=200) == (2, 6)
+    assert bootstrap_interval(counts, groups, "dice", resamples=200) == (0, 1)
+
+
+def test_more_tiles_of_the_same_kind_add_no_certainty():
+    counts = count_pixels(*random_masks(4, images=8))
+    few = bootstrap_interval(counts, np.arange(8), resamples=300)
+    many = bootstrap_interval(counts.repeat(20, axis=0), np.arange(8).repeat(20), resamples=300)
+    assert many == pytest.approx(few)
+    as_if_independent = bootstrap_interval(counts.repeat(20, axis=0), np.arange(160), resamples=300)
+    assert as_if_independent[1] - as_if_independent[0] < 0.5 * (few[1] - few[0])
+
+
+def test_tiles_of_a_source_image_need_not_stand_together():
+    counts = count_pixels(*random_masks(5, images=9))
+    groups = np.array(list("abcabcabc"))
+    order = np.argsort(groups, kind="stable")
+    expected = bootstrap_interval(counts[order], groups[order], resamples=200)
+    assert bootstrap_interval(counts, groups, resamples=200) == pytest.approx(expected)
+
+
+def test_one_source_image_tells_nothing_about_others():
+    counts = count_pixels(*random_masks())
+    assert all(map(math.isnan, bootstrap_interval(counts, np.array(["a"] * len(counts)))))
+
+
+def test_interval_of_what_is_not_defined():
+    empty = np.array([[0, 0, 0, 9]] * 4)
+    assert all(map(math.isnan, bootstrap_interval(empty, np.arange(4), resamples=50)))
+    # Draws without the one occupied image do not count.
+    counts = np.vstack([empty, [[3, 1, 1, 4]]])
+    assert bootstrap_interval(counts, np.arange(5), resamples=200) == (0.75, 0.75)
+
+
+def test_agrees_with_scipys_bootstrap():
+    random = np.random.default_rng(6)
+    tp = random.integers(10, 100, 60)
+    counts = np.stack([tp, 100 - tp, random.integers(0, 80, 60), np.full(60, 500)], axis=1)
+    values = dice_per_image(counts)
+    expected = bootstrap(
+        (values,), np.mean, n_resamples=4000, method="percentile", rng=np.random.default_rng(0)
+    ).confidence_interval
+    low, high = bootstrap_interval(counts, np.arange(60))
+    width = expected.high - expected.low
+    assert (low, high) == pytest.approx((expected.low, expected.high), abs=0.06 * width)
+    # And with the normal approximation, which holds for a mean of 60.
+    error = values.std() / math.sqrt(60)
+    assert (low, high) == pytest.approx((values.mean() - 1.96 * error, values.mean() + 1.96 * error), abs=0.2 * error)
