@@ -1,10 +1,13 @@
 """What every test file shares."""
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib
 import pytest
+from tiny_run import FinishedRun, make_finished_run
 
 matplotlib.use("Agg")
 
@@ -18,3 +21,11 @@ def real_dataset() -> Path:
     if not Path(given).is_dir():
         pytest.fail(f"NUCLEI_DATASET is {given}: there is no such folder")
     return Path(given)
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory) -> Iterator[FinishedRun]:
+    """A run of two epochs on 24 sample tiles, for all tests: write to a copy of it, as `copy` makes."""
+    folder = tmp_path_factory.mktemp("finished")
+    yield make_finished_run(folder)
+    shutil.rmtree(folder)
