@@ -67,7 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     train = _add(
         commands, "train", _train, "train by a recipe, or take up a run where it stopped",
-        "the report's recipe on 1,264 tiles: 35 minutes on two cores; 1.5 GB of memory",
+        "the report's recipe on 1,264 tiles: 35 to 45 minutes on two cores; 1.5 GB of memory",
     )  # fmt: skip
     train.add_argument("dataset", type=Path, metavar="DATASET", help=f"{DATASET_HELP}; prepared if it is not yet")
     train.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
@@ -87,7 +87,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     evaluate = _add(
         commands, "evaluate", _evaluate, "score a finished run on whole images at full size, beside classical methods",
-        "about 20 tiles a second on two cores; adds to RUN/results.json",
+        "about 10 tiles a second on two cores; adds to RUN/results.json",
     )  # fmt: skip
     evaluate.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run")
     evaluate.add_argument(

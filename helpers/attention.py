@@ -5,10 +5,13 @@ Reference:
     Vinogradova, Dibrov, Myers 2020, Seg-Grad-CAM, doi:10.1609/aaai.v34i10.7244 (a region's logits summed).
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
+from scipy.stats import spearmanr
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -55,6 +58,24 @@ def grad_cam(model: EfficientNetSegmentation, image: Tensor, layer: nn.Module, r
     heat = F.relu((weights * activations.detach()).sum(1, keepdim=True))
     heat = F.interpolate(heat.float(), size=image.shape[2:], mode="bilinear", align_corners=False)[0, 0]
     return (heat / heat.max() if heat.max() > 0 else heat).cpu()
+
+
+def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Give Spearman's rank correlation of two maps: how alike the orders are in which they rank the pixels.
+
+    Args:
+        first: `(H, W)` heat.
+        second: `(H, W)` heat.
+
+    Returns:
+        -1 to 1; NaN where one of the maps is the same everywhere.
+
+    >>> round(rank_correlation(np.array([[1.0, 2.0, 3.0]]), np.array([[1.0, 4.0, 9.0]])), 6)
+    1.0
+    """
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return math.nan
+    return float(spearmanr(first, second, axis=None).statistic)
 
 
 @contextmanager

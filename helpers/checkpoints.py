@@ -45,11 +45,10 @@ def load_checkpoint(path: Path) -> tuple[EfficientNetSegmentation, dict]:
         ) from None
     if not isinstance(checkpoint, dict) or checkpoint.get("format") != FORMAT:
         raise InputError(f"{path}: expected a checkpoint that this package wrote (format {FORMAT}), found another file")
-    model = EfficientNetSegmentation(**checkpoint.pop("architecture"))
     try:
+        model = EfficientNetSegmentation(**checkpoint.pop("architecture"))
         model.load_state_dict(checkpoint.pop("model"))
-    except RuntimeError as error:
-        raise InputError(
-            f"{path}: the weights are those of another network: {str(error).splitlines()[1].strip()}"
-        ) from None
+    except (KeyError, TypeError, RuntimeError) as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise InputError(f"{path}: expected this package's network, found the weights of another: {reason}") from None
     return model.eval(), checkpoint

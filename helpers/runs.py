@@ -142,6 +142,8 @@ def _take_up(run: Path, identity: dict) -> dict | None:
             raise InputError(f"{run}: holds results but no {LAST}, so it cannot be taken up; give a new folder")
         return None
     model, state = load_checkpoint(run / LAST)
+    if "identity" not in state:
+        raise InputError(f"{run / LAST}: expected the last state of a run, found weights alone; give a new folder")
     before = {**state["identity"], **state["identity"]["recipe"]}
     now = {**identity, **identity["recipe"]}
     if other := [

@@ -83,10 +83,10 @@ def predictor_table(entry: dict) -> pd.DataFrame:
 def convention_table(scores: dict) -> pd.DataFrame:
     """Show Dice and IoU of one predictor under the four conventions of `metrics.scores`."""
     conventions = {
-        "mean over images with nuclei (`dice`)": ("", "n_with_nuclei"),
-        "mean over images, an empty one counts 0": ("_empty_zero", "n"),
-        "mean over images, an empty one predicted empty counts 1": ("_empty_one", "n"),
-        "one over all pixels": ("_pooled", "n"),
+        "mean over images with nuclei": ("", "n_with_nuclei"),
+        "mean, images without nuclei count 0": ("_empty_zero", "n"),
+        "mean, those predicted empty count 1": ("_empty_one", "n"),
+        "pooled over all pixels": ("_pooled", "n"),
     }
     rows = {
         text: {"n": scores[n], "Dice": format_number(scores[f"dice{key}"]), "IoU": format_number(scores[f"iou{key}"])}

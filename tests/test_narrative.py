@@ -1,0 +1,85 @@
+"""Published results in words: every number comes from the results, and the words follow the numbers."""
+
+import pytest
+
+from helpers.narrative import describe_tests, describe_training, headline
+
+
+def predictor(dice, precision=0.5, recall=0.9):
+    return {
+        "scores": {"dice": dice, "precision": precision, "recall": recall, "n_with_nuclei": 14},
+        "intervals": {"dice": [dice - 0.05, dice + 0.05] if dice is not None else None},
+    }
+
+
+@pytest.fixture
+def results():
+    entry = {
+        "name": "some-test",
+        "part": "all",
+        "predictors": {
+            "model": predictor(0.65),
+            "untrained": predictor(0.99),
+            "otsu_haematoxylin": predictor(0.75),
+            "darkest_fifth": predictor(0.70),
+        },
+    }
+    row = {"epoch": 17, "val_dice": 0.683}
+    return {
+        "recipe": {"name": "report", "image_size": 128, "early_stopping_patience": 5},
+        "model": {"parameters": 7_179_405, "encoder_start": "random"},
+        "data": {"train_tiles": 1264, "validation_tiles": 313, "split": "groups"},
+        "training": {
+            "epochs": 20,
+            "best_epoch": 17,
+            "best": row,
+            "last": {"epoch": 20, "val_dice": 0.619},
+            "early_stopping_epoch": 9,
+            "early_stopping_best_epoch": 4,
+            "seconds": 2700.0,
+        },
+        "environment": {"device": "CPU"},
+        "evaluations": {"some-test:0123": entry},
+    }
+
+
+def test_headline_names_the_best_method_that_needs_no_learning(results):
+    text = headline(results)
+    assert "**Dice 0.650** (95 % interval 0.600 to 0.700) on `some-test` (n = 14 images)" in text
+    assert "the best without learning, Otsu on haematoxylin, reaches 0.750" in text  # the untrained network is none
+    assert "7,179,405 parameters, 1,264 training tiles" in text
+
+
+def test_a_network_below_the_darkest_fifth_is_said_to_be(results):
+    assert "misses the report's goal of 0.80 with 0.650, 0.050 **below** the darkest fifth" in describe_tests(results)
+    assert "It invents more than it misses (precision 0.500, recall 0.900)" in describe_tests(results)
+
+
+def test_a_network_above_the_goal_is_said_to_be(results):
+    results["evaluations"]["some-test:0123"]["predictors"]["model"] = predictor(0.85, precision=0.9, recall=0.8)
+    text = describe_tests(results)
+    assert "meets the report's goal of 0.80 with 0.850, 0.150 above the darkest fifth" in text
+    assert "It misses more than it invents" in text
+
+
+def test_an_undefined_dice_is_a_dash_and_not_an_error(results):
+    results["evaluations"]["some-test:0123"]["predictors"]["darkest_fifth"] = predictor(None)
+    assert "0.650 above" in describe_tests(results)
+
+
+def test_training_tells_both_endings(results):
+    text = describe_training(results)
+    assert "Best epoch: 17 of 20, validation Dice 0.683; last epoch: 0.619" in text
+    assert "patience of 5 would have ended the run after epoch 9 and kept epoch 4" in text
+    assert "45 minutes on CPU" in text
+
+
+def test_training_without_early_stopping_says_so(results):
+    results["training"]["early_stopping_epoch"] = None
+    assert "Early stopping with a patience of 5 never sets in within 20 epochs" in describe_training(results)
+
+
+def test_the_encoder_start_is_told(results):
+    assert "random weights" in headline(results)
+    results["model"]["encoder_start"] = "imagenet"
+    assert "ImageNet weights" in headline(results)
