@@ -50,5 +50,5 @@ def load_checkpoint(path: Path) -> tuple[EfficientNetSegmentation, dict]:
         model.load_state_dict(checkpoint.pop("model"))
     except (KeyError, TypeError, RuntimeError) as error:
         reason = str(error).splitlines()[-1].strip()
-        raise InputError(f"{path}: expected this package's network, found the weights of another: {reason}") from None
+        raise InputError(f"{path}: the weights are those of another network: {reason}") from None
     return model.eval(), checkpoint

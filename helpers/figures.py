@@ -29,12 +29,13 @@ def plot_class_balance(nuclei: np.ndarray, pixel_shares: Sequence[float]) -> Fig
     """
     figure, (left, right) = _subplots(1, 2, WIDE, width_ratios=(2, 1))
     sns.barplot(
-        x=list(CLASS_NAMES), y=nuclei.sum(0), hue=list(CLASS_NAMES), palette=CLASS_COLOURS, legend=False, ax=left
-    )
+        x=list(CLASS_NAMES), y=nuclei.sum(0), hue=list(CLASS_NAMES), palette=CLASS_COLOURS, saturation=1, legend=False,
+        ax=left,
+    )  # fmt: skip
     left.set(title="Nuclei by class", ylabel="nuclei")
     for bars in left.containers:
         left.bar_label(bars, fmt="{:,.0f}")
-    sns.barplot(x=["background", "nuclei"], y=list(pixel_shares), color=TRAIN_COLOUR, ax=right)
+    sns.barplot(x=["background", "nuclei"], y=list(pixel_shares), color=TRAIN_COLOUR, saturation=1, ax=right)
     right.set(title="Pixels", ylabel="share", ylim=(0, 1))
     return figure
 
