@@ -1,7 +1,10 @@
 """The diagram shows the stages that were measured, and none twice."""
 
+from itertools import pairwise
+
 import matplotlib.pyplot as plt
 import pytest
+from matplotlib.colors import to_rgba
 
 from helpers.diagram import plot_architecture
 from helpers.figures import TRAIN_COLOUR, VALIDATION_COLOUR
@@ -43,23 +46,18 @@ def test_encoder_goes_down_and_decoder_up(boxes):
 
 def test_arrows_follow_the_images_and_skips_go_across(axes, boxes):
     places = {text.get_position(): name for name, text in boxes.items()}
-    arrows = [
-        (places[note.xyann], places[note.xy], note.arrow_patch.get_linestyle()) for note in axes.texts if arrow(note)
-    ]
-    path = ["RGB image", *ENCODER, *DECODER, "output"]
-    assert [arrow[:2] for arrow in arrows if arrow[2] == "-"] == list(zip(path, path[1:], strict=False))
-    skips = [arrow[:2] for arrow in arrows if arrow[2] == ":"]
-    assert skips == [(f"encoder {level}", f"decoder {level}") for level in range(1, 5)]
-
-
-def arrow(text) -> bool:
-    return getattr(text, "arrow_patch", None) is not None
+    arrows = {"-": [], ":": []}
+    for note in axes.texts:
+        if getattr(note, "arrow_patch", None) is not None:
+            arrows[note.arrow_patch.get_linestyle()].append((places[note.xyann], places[note.xy]))
+    assert arrows["-"] == list(pairwise(["RGB image", *ENCODER, *DECODER, "output"]))
+    assert arrows[":"] == [(f"encoder {level}", f"decoder {level}") for level in range(1, 5)]
 
 
 def test_both_halves_have_their_colour(boxes):
     colours = {name: text.get_bbox_patch().get_edgecolor() for name, text in boxes.items()}
-    assert {colours[stage] for stage in (*ENCODER, "RGB image")} == {plt.matplotlib.colors.to_rgba(TRAIN_COLOUR)}
-    assert {colours[stage] for stage in (*DECODER, "output")} == {plt.matplotlib.colors.to_rgba(VALIDATION_COLOUR)}
+    assert {colours[stage] for stage in (*ENCODER, "RGB image")} == {to_rgba(TRAIN_COLOUR)}
+    assert {colours[stage] for stage in (*DECODER, "output")} == {to_rgba(VALIDATION_COLOUR)}
 
 
 def test_boxes_do_not_lie_upon_one_another(axes, boxes):

@@ -58,9 +58,8 @@ def test_class_balance():
     figure = plot_class_balance(nuclei, (0.85, 0.15))
     left, right = figure.axes
     assert [bar.get_height() for bar in left.patches] == [1500, 2, 6, 0, 6]
-    assert [to_hex(bar.get_facecolor(), keep_alpha=False) for bar in left.patches] == [
-        to_hex(plt.matplotlib.colors.to_rgb(colour)) for colour in desaturated(CLASS_COLOURS.values())
-    ]
+    # seaborn would take a quarter of the colour away, and the bars would not be those of the outlines.
+    assert [to_hex(bar.get_facecolor()).upper() for bar in left.patches] == list(CLASS_COLOURS.values())
     assert [text.get_text() for text in left.texts] == ["1,500", "2", "6", "0", "6"]
     assert [text.get_text() for text in left.get_xticklabels()] == list(CLASS_NAMES)
     assert [bar.get_height() for bar in right.patches] == [0.85, 0.15]

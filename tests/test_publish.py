@@ -1,0 +1,250 @@
+"""Publishing: all of a run that others may see, nothing of this machine, and all or nothing."""
+
+import json
+import re
+import shutil
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from folds import empty_masks, example_images, write_fold
+from PIL import Image
+from tiny_run import change_results, make_cache, read_results
+
+from helpers import publish
+from helpers.config import CLASS_NAMES
+from helpers.errors import InputError
+from helpers.evaluation import evaluate_run
+from helpers.narrative import headline
+from helpers.publish import README_MARKS, publish_run, readme_with_results
+from helpers.tables import format_number, read_reported
+
+FIGURES = [
+    "fig01_tiles.png", "fig02_training.png", "fig03_scores.png", "fig04_tissues.png", "fig05_predictions.png",
+    "fig06_attention.png",
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _closed():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def scored(finished_run, tmp_path_factory):
+    """A copy of the finished run whose validation part has been scored."""
+    folder = tmp_path_factory.mktemp("scored")
+    run = finished_run.copy(folder / "run")
+    evaluate_run(run, finished_run.dataset)
+    yield run
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def run(scored, tmp_path):
+    """A copy to change; removed at once, for pytest would keep it."""
+    yield shutil.copytree(scored, tmp_path / "run")
+    shutil.rmtree(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def published(scored, tmp_path_factory):
+    """A project that the run was published into, and the paths that were named."""
+    project = tmp_path_factory.mktemp("project")
+    (project / "README.md").write_text(f"# Title\n\n{README_MARKS[0]}\nold\n{README_MARKS[1]}\n\nEnd.\n", "utf-8")
+    return project, publish_run(scored, project)
+
+
+def contents(project) -> dict[str, bytes]:
+    return {path.relative_to(project).as_posix(): path.read_bytes() for path in project.rglob("*") if path.is_file()}
+
+
+def test_files(published):
+    project, named = published
+    expected = ["models/results.json", "models/history.csv", *(f"figures/{name}" for name in FIGURES), "README.md"]
+    assert [path.relative_to(project).as_posix() for path in named] == expected
+    assert sorted(contents(project)) == sorted(expected)
+
+
+def test_results_are_those_of_the_run_without_its_paths(published, scored, tmp_path_factory):
+    project, _ = published
+    expected = read_results(scored)
+    assert expected["data"].pop("path")
+    text = (project / "models/results.json").read_text(encoding="utf-8")
+    assert json.loads(text) == expected
+    assert "slides" in text  # the data set's name may be seen
+    assert str(tmp_path_factory.getbasetemp()) not in text
+    strings = re.findall(r'"((?:[^"\\]|\\.)*)"', text)
+    assert [string for string in strings if string.startswith("/") or re.match(r"[A-Za-z]:\\|~", string)] == []
+
+
+def test_history_is_that_of_the_run(published, scored):
+    project, _ = published
+    assert (project / "models/history.csv").read_bytes() == (scored / "history.csv").read_bytes()
+
+
+def test_what_was_published_can_be_reported(published):
+    results, history = read_reported(published[0] / "models")
+    assert results["recipe"]["name"] == "tiny"
+    assert history.index.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figures_are_pictures_of_something(published, name):
+    with Image.open(published[0] / "figures" / name) as picture:
+        picture.load()
+        pixels = np.asarray(picture.convert("RGB"))
+        assert picture.format == "PNG"
+    assert pixels.shape[0] >= 200
+    assert pixels.shape[1] >= 300
+    assert pixels.std() > 10
+    assert (pixels[0, 0] >= 250).all()  # a white margin
+
+
+def test_figures_are_small(published):
+    assert sum(path.stat().st_size for path in (published[0] / "figures").iterdir()) < 1_500_000
+
+
+def test_readme_gets_the_headline(published, scored):
+    text = (published[0] / "README.md").read_text(encoding="utf-8")
+    assert text == f"# Title\n\n{README_MARKS[0]}\n{headline(read_results(scored))}\n{README_MARKS[1]}\n\nEnd.\n"
+    (entry,) = read_results(scored)["evaluations"].values()
+    assert f"Dice {format_number(entry['predictors']['model']['scores']['dice'])}" in text
+
+
+def test_run_itself_is_left_alone(published, scored):
+    assert read_results(scored)["data"]["path"]
+    assert sorted(path.name for path in scored.iterdir()) == ["best_model.pth", "history.csv", "results.json"]
+
+
+def test_no_figure_is_left_open(scored, tmp_path):
+    publish_run(scored, tmp_path)
+    assert plt.get_fignums() == []
+
+
+def test_figures_of_an_earlier_run_go_and_others_stay(published, scored):
+    project, _ = published
+    before = contents(project)
+    for name in ("fig07_old.png", "logo.png", "fig07_notes.txt"):
+        (project / "figures" / name).write_bytes(b"x")
+    publish_run(scored, project)
+    # What is published a second time is the same to the byte.
+    assert contents(project) == before | {"figures/logo.png": b"x", "figures/fig07_notes.txt": b"x"}
+
+
+def test_project_is_made_and_gets_no_readme(run, tmp_path):
+    named = publish_run(run, tmp_path / "new" / "project")
+    assert all(path.is_file() for path in named)
+    assert "README.md" not in {path.name for path in named}
+
+
+# Refusals change nothing.
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A project with what an earlier run left."""
+    folder = tmp_path / "project"
+    for name in ("models/results.json", "models/history.csv", "figures/fig01_tiles.png", "figures/fig09_old.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"before")
+    return folder
+
+
+def assert_refused(run, project, message: str) -> None:
+    before = contents(project)
+    with pytest.raises(InputError, match=message):
+        publish_run(run, project)
+    assert contents(project) == before
+
+
+def test_unfinished_run(run, project):
+    change_results(run, training={"status": "running", "epochs": 1})
+    assert_refused(run, project, "expected a finished run, found one after 1 epochs")
+
+
+def test_run_that_was_never_scored(finished_run, tmp_path, project):
+    run = finished_run.copy(tmp_path / "unscored")
+    assert_refused(run, project, "its validation part was never scored; run `python -m helpers evaluate`")
+
+
+def test_run_that_was_only_scored_elsewhere(run, project):
+    results = read_results(run)
+    (entry,) = results["evaluations"].values()
+    change_results(run, evaluations={key: entry | {"part": "all"} for key in results["evaluations"]})
+    assert_refused(run, project, "its validation part was never scored")
+
+
+def test_validation_part_without_nuclei(run, project):
+    results = read_results(run)
+    ((key, entry),) = results["evaluations"].items()
+    entry["predictors"]["model"]["scores"]["dice"] = None
+    change_results(run, evaluations={key: entry})
+    assert_refused(run, project, "expected nuclei in its validation part, found none")
+
+
+def test_data_set_that_is_gone(run, project, tmp_path):
+    change_results(run, data={"path": str(tmp_path / "gone")})
+    assert_refused(run, project, "gone: expected a folder with a data set, found nothing")
+
+
+def test_data_set_that_has_changed(run, project, tmp_path):
+    other = write_fold(tmp_path / "other", example_images(2), empty_masks(2))
+    change_results(run, data={"path": str(other)})
+    assert_refused(run, project, "the data set has changed since the run")
+
+
+def test_folder_that_holds_no_run(tmp_path, project):
+    assert_refused(tmp_path, project, r"results\.json: there is no such file")
+
+
+@pytest.mark.parametrize("drawing", ["plot_tiles", "plot_attention", "_save_small"])
+def test_drawing_that_fails_changes_nothing(run, project, monkeypatch, drawing):
+    def fail(*arguments):
+        raise RuntimeError("no ink")
+
+    monkeypatch.setattr(publish, drawing, fail)
+    before = contents(project)
+    with pytest.raises(RuntimeError, match="no ink"):
+        publish_run(run, project)
+    assert contents(project) == before
+
+
+# The parts.
+
+
+def test_readme_without_marks_is_left_alone(scored):
+    results = read_results(scored)
+    for text in ("# Title\n", f"{README_MARKS[0]}\nno end\n", f"only an end {README_MARKS[1]}\n", ""):
+        assert readme_with_results(text, results) == text
+
+
+def test_readme_with_results_can_be_written_again(scored):
+    results = read_results(scored)
+    once = readme_with_results(f"a {README_MARKS[0]}{README_MARKS[1]} b", results)
+    assert readme_with_results(once, results) == once
+    assert once.startswith(f"a {README_MARKS[0]}\n")
+    assert once.endswith(f"\n{README_MARKS[1]} b")
+
+
+def test_pictures_are_made_small(tmp_path):
+    figure, axes = plt.subplots(figsize=(3, 2), dpi=100)
+    axes.imshow(np.random.default_rng(0).integers(0, 256, (50, 50, 3), np.uint8))
+    publish._save_small(figure, tmp_path / "small.png")
+    figure.savefig(tmp_path / "large.png")
+    with Image.open(tmp_path / "small.png") as small, Image.open(tmp_path / "large.png") as large:
+        assert small.size == large.size == (300, 200)
+        assert len(small.getcolors()) <= 128
+        difference = np.asarray(small.convert("RGB")).astype(int) - np.asarray(large.convert("RGB"))
+    assert np.abs(difference).mean() < 10
+    assert (tmp_path / "small.png").stat().st_size < (tmp_path / "large.png").stat().st_size
+
+
+def test_data_set_is_typed_where_every_tissue_has_several_classes():
+    several, one = [3, 0, 0, 0, 1], [5, 0, 0, 0, 0]
+    other = [0, 0, 2, 0, 0]
+    assert len(several) == len(CLASS_NAMES)
+    assert publish._is_typed(make_cache([several, one, other], ["Skin", "Skin", "Skin"]))
+    assert publish._is_typed(make_cache([one, other, several], ["Skin", "Skin", "Colon"]))
+    assert not publish._is_typed(make_cache([several, one, one], ["Skin", "Colon", "Colon"]))
