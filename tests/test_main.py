@@ -1,0 +1,347 @@
+"""The commands: the whole way on tiny data, and one line for whatever goes wrong."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from folds import empty_masks, example_images, write_fold
+
+from helpers import __main__ as commands
+from helpers import runs
+from helpers.__main__ import main
+from helpers.fold import find_folds
+from helpers.prepare import prepare
+
+COMMANDS = ("sample", "prepare", "train", "evaluate", "publish")
+TINY = ("--recipe", "quick", "--image-size", "32", "--epochs", "1")
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _closed():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def slides(tmp_path_factory) -> Path:
+    """Sample tiles, as the command writes them: two slides of four."""
+    folder = tmp_path_factory.mktemp("main") / "slides"
+    assert main(["sample", str(folder), "--tiles", "8", "--seed", "3"]) == 0
+    return folder
+
+
+def call(*arguments: object) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+def assert_one_line(capsys, *parts: str) -> None:
+    """Check that one line and nothing else was written on standard error, and none about code."""
+    captured = capsys.readouterr()
+    assert captured.err.endswith("\n")
+    (line,) = captured.err.splitlines()
+    assert line.startswith("error: ")
+    assert "Traceback" not in captured.out + captured.err
+    for part in parts:
+        assert part in line
+
+
+def refused_by_parser(capsys, *arguments: object) -> str:
+    """Give what argparse says against some arguments."""
+    with pytest.raises(SystemExit) as stop:
+        call(*arguments)
+    assert stop.value.code == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    return captured.err.splitlines()[-1]
+
+
+# The whole way.
+
+
+def test_from_sample_tiles_to_a_published_run(tmp_path, capsys):
+    slides, run, project = tmp_path / "slides", tmp_path / "run", tmp_path / "project"
+
+    assert call("sample", slides, "--tiles", 12) == 0
+    assert capsys.readouterr().out == f"{slides}\n"
+    assert np.load(slides / "Images/groups.npy").tolist()[::4] == ["sample-0-000", "sample-0-001", "sample-0-002"]
+
+    assert call("prepare", slides, "--image-size", 32) == 0
+    captured = capsys.readouterr()
+    cache = prepare(slides, 32, progress=False)
+    assert captured.out == f"slides: 12 tiles at 32 pixels, digest {cache.digest}\n"
+    assert "preparing" in captured.err  # the bar
+
+    train = ("train", slides, "--out", run, *TINY)
+    assert call(*train) == 0
+    output = capsys.readouterr().out.splitlines()
+    assert output[0].startswith("epoch  1/1  train loss ")
+    assert re.fullmatch(r"best epoch 1: validation Dice 0\.\d{3}", output[-1])
+    kept = {path.name: path.read_bytes() for path in run.iterdir()}
+    assert set(kept) == {"best_model.pth", "last.pth", "history.csv", "results.json"}
+
+    assert call(*train) == 0
+    assert capsys.readouterr().out.splitlines() == [f"{run}: finished after 1 epochs", output[-1]]
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == kept
+
+    for times in (1, 2):
+        assert call("evaluate", run, slides) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.split()[0] for line in lines[:4]] == ["model", "untrained", "otsu_haematoxylin", "darkest_fifth"]
+        assert all(re.search(r" Dice 0\.\d{3}$", line) for line in lines[:4])
+        assert lines[4] == f"slides (validation): 4 tiles, scored {times} time(s)"
+    (entry,) = json.loads((run / "results.json").read_text(encoding="utf-8"))["evaluations"].values()
+    assert lines[0].endswith(f"{entry['predictors']['model']['scores']['dice']:.3f}")
+
+    assert call("publish", run, "--project", project) == 0
+    named = [Path(line) for line in capsys.readouterr().out.splitlines()]
+    assert all(path.is_file() for path in named)
+    assert sorted(named) == sorted(path for path in project.rglob("*") if path.is_file())
+    assert len(named) == 8
+
+
+def test_a_fold_without_source_images_goes_the_whole_way(tmp_path, capsys):
+    loose = tmp_path / "loose"
+    assert call("sample", loose, "--tiles", 10) == 0
+    for name in ("groups", "positions"):
+        (loose / f"Images/{name}.npy").unlink()
+    assert call("train", loose, "--out", tmp_path / "run", *TINY) == 0
+    assert call("evaluate", tmp_path / "run", loose) == 0
+    assert "loose (validation): 2 tiles, scored 1 time(s)" in capsys.readouterr().out
+    assert call("publish", tmp_path / "run", "--project", tmp_path / "project") == 0
+    results = json.loads((tmp_path / "project/models/results.json").read_text(encoding="utf-8"))
+    assert (results["data"]["split"], results["data"]["validation_groups"]) == ("tissue", None)
+    assert "neighbours may stand on both sides" in results["data"]["note"]
+
+
+def test_options_of_the_run_are_recorded(slides, tmp_path, monkeypatch):
+    asked = {}
+
+    def train_run(dataset, run, recipe, official, progress):
+        asked.update(dataset=dataset, run=run, recipe=recipe, official=official, progress=progress)
+        return {"training": {"best_epoch": 2, "best": {"val_dice": 0.5}}}
+
+    monkeypatch.setattr(runs, "train_run", train_run)
+    options = ("--image-size", 96, "--epochs", 7, "--seed", 5, "--split", 2, "--no-early-stopping")
+    assert call("train", slides, "--out", tmp_path, *options) == 0
+    recipe = asked["recipe"]
+    assert (recipe.name, recipe.image_size, recipe.epochs, recipe.seed, recipe.stop_early) == (
+        "report",
+        96,
+        7,
+        5,
+        False,
+    )
+    assert (asked["dataset"], asked["run"], asked["official"], asked["progress"]) == (slides, tmp_path, 2, True)
+
+
+def test_recipe_is_unchanged_if_nothing_is_asked(slides, tmp_path, monkeypatch, capsys):
+    def train_run(dataset, run, recipe, official, progress):
+        assert (recipe, official) == (commands.RECIPES["report"], None)
+        return {"training": {"best_epoch": 2, "best": {"val_dice": None}}}
+
+    monkeypatch.setattr(runs, "train_run", train_run)
+    assert call("train", slides, "--out", tmp_path) == 0
+    assert capsys.readouterr().out == "best epoch 2: validation Dice undefined: no image has nuclei\n"
+
+
+@pytest.fixture
+def empty(tmp_path) -> Path:
+    """Tiles without a nucleus."""
+    return write_fold(tmp_path / "empty", example_images(2), empty_masks(2))
+
+
+def test_dice_of_nothing_is_said_to_be_undefined(finished_run, empty, tmp_path, capsys):
+    run = finished_run.copy(tmp_path / "run")
+    assert call("evaluate", run, empty) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "model              Dice undefined: no image has nuclei"
+    assert lines[4] == "empty (all): 2 tiles, scored 1 time(s)"
+
+
+def test_labels_are_shrunk_by_the_rule_that_is_asked_for(slides, capsys):
+    found = []
+    for rule in ("nearest", "majority"):
+        assert call("prepare", slides, "--image-size", 32, "--labels", rule) == 0
+        found.append(prepare(slides, 32, rule, progress=False).class_maps)
+    assert not np.array_equal(*found)
+
+
+# What goes wrong.
+
+
+@pytest.mark.parametrize("command", ["prepare", "train", "evaluate"])
+def test_missing_data_set(command, finished_run, tmp_path, capsys):
+    missing = tmp_path / "missing"
+    arguments = {"train": (missing, "--out", tmp_path / "run"), "evaluate": (finished_run.folder, missing)}
+    assert call(command, *arguments.get(command, (missing,))) == 2
+    assert_one_line(capsys, str(missing), "found nothing", "Dataset/README.md")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_arguments_for_the_same_run(finished_run, capsys):
+    before = {path.name: path.read_bytes() for path in finished_run.folder.iterdir()}
+    assert call("train", finished_run.dataset, "--out", finished_run.folder, "--image-size", 64, "--seed", 1) == 2
+    assert_one_line(capsys, "holds a run with", "seed 0, now 1", "give a new folder or the same arguments")
+    assert {path.name: path.read_bytes() for path in finished_run.folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", "DATASET", "--out", "RUN", "--recipe", "secret"), "invalid choice: 'secret'"),
+        (("train", "DATASET"), "the following arguments are required: --out"),
+        (("train", "DATASET", "--out", "RUN", "--epochs", "0"), "expected a whole number, 1 or more, found '0'"),
+        (("train", "DATASET", "--out", "RUN", "--epochs", "ten"), "expected a whole number, 1 or more, found 'ten'"),
+        (("train", "DATASET", "--out", "RUN", "--seed", "-1"), "expected a whole number, 0 or more, found '-1'"),
+        (("train", "DATASET", "--out", "RUN", "--split", "4"), "invalid choice"),
+        (("prepare", "DATASET", "--labels", "guess"), "invalid choice: 'guess'"),
+        (("sample", "OUT", "--tiles", "many"), "invalid int value: 'many'"),
+        (("evaluate", "RUN"), "the following arguments are required: DATASET"),
+        (("paint",), "invalid choice: 'paint'"),
+        ((), "the following arguments are required: COMMAND"),
+    ],
+)
+def test_arguments_that_do_not_fit(arguments, message, capsys):
+    assert message in refused_by_parser(capsys, *arguments)
+
+
+@pytest.mark.parametrize("size", [31, 257, 0, -1])
+def test_size_that_tiles_cannot_be_shrunk_to(slides, size, capsys):
+    assert call("prepare", slides, f"--image-size={size}") == 2
+    assert_one_line(capsys, f"image size {size}: expected 32 to 256 pixels")
+
+
+def test_official_split_of_one_fold(slides, tmp_path, capsys):
+    assert call("train", slides, "--out", tmp_path / "run", *TINY, "--split", 1) == 2
+    captured = capsys.readouterr()
+    assert captured.err.splitlines()[-1].startswith("error: slides: official split 1 needs PanNuke's three folds")
+
+
+def test_sample_where_a_fold_is(slides, capsys):
+    before = (slides / "Images/images.npy").stat().st_mtime_ns
+    assert call("sample", slides, "--tiles", 1) == 2
+    assert_one_line(capsys, "found a fold there")
+    assert (slides / "Images/images.npy").stat().st_mtime_ns == before
+
+
+def test_sample_of_nothing(tmp_path, capsys):
+    assert call("sample", tmp_path / "none", "--tiles", 0) == 2
+    assert_one_line(capsys, "num_tiles 0")
+
+
+@pytest.mark.parametrize("command", ["evaluate", "publish"])
+def test_folder_that_holds_no_run(command, slides, tmp_path, capsys):
+    assert call(command, tmp_path, *((slides,) if command == "evaluate" else ())) == 2
+    assert_one_line(capsys, "results.json: there is no such file")
+
+
+def test_run_whose_folder_is_a_file(slides, tmp_path, capsys):
+    (tmp_path / "run").write_text("a file", encoding="utf-8")
+    assert call("train", slides, "--out", tmp_path / "run", *TINY) == 2
+    assert "Traceback" not in capsys.readouterr().err
+    assert (tmp_path / "run").read_text(encoding="utf-8") == "a file"
+
+
+def test_run_that_was_never_scored_cannot_be_published(finished_run, tmp_path, capsys):
+    assert call("publish", finished_run.copy(tmp_path / "run"), "--project", tmp_path / "project") == 2
+    assert_one_line(capsys, "never scored", "python -m helpers evaluate")
+    assert not (tmp_path / "project").exists()
+
+
+def interrupting(error: BaseException):
+    """Make a loader of modules in which every function raises."""
+
+    class Module:
+        def __getattr__(self, name):
+            raise error
+
+    return lambda module: Module()
+
+
+@pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt(), 130), (OSError(28, "No space left"), 2)])
+def test_interrupted_or_out_of_room(slides, monkeypatch, capsys, error, status):
+    monkeypatch.setattr(commands, "_load", interrupting(error))
+    assert call("prepare", slides) == status
+    captured = capsys.readouterr()
+    (line,) = captured.err.splitlines()
+    assert (
+        line
+        == {130: "interrupted; the same command takes the work up again", 2: "error: [Errno 28] No space left"}[status]
+    )
+
+
+def test_a_fault_of_the_code_is_not_hidden(slides, monkeypatch):
+    monkeypatch.setattr(commands, "_load", interrupting(ZeroDivisionError("a bug")))
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        call("prepare", slides)
+
+
+# Help.
+
+
+def help_of(capsys, *arguments: str) -> str:
+    with pytest.raises(SystemExit) as stop:
+        main([*arguments, "--help"])
+    assert stop.value.code == 0
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_help_names_every_command(capsys):
+    text = help_of(capsys)
+    assert all(command in text for command in COMMANDS)
+    assert "python -m helpers" in text
+
+
+@pytest.mark.parametrize(
+    ("command", "cost"),
+    [
+        ("sample", "MB of disk"),
+        ("prepare", "MB of memory"),
+        ("train", "minutes on two cores"),
+        ("evaluate", "tiles a second"),
+        ("publish", "half a minute"),
+    ],
+)
+def test_help_of_every_command_says_what_it_does_and_costs(command, cost, capsys):
+    text = help_of(capsys, command)
+    assert cost in text.split("Cost: ")[1]
+    assert f"usage: python -m helpers {command}" in text
+
+
+# As a process of its own.
+
+
+def shell(*arguments: object, interpreter: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, *interpreter, "-m", "helpers", *map(str, arguments)],
+        cwd=ROOT, env=os.environ | {"PYTHONIOENCODING": "utf-8"}, capture_output=True, encoding="utf-8", timeout=120,
+    )  # fmt: skip
+
+
+def test_preparing_does_not_load_torch(slides):
+    done = shell("prepare", slides, "--image-size", 40, interpreter=("-X", "importtime"))
+    assert done.returncode == 0
+    assert done.stdout == f"slides: 8 tiles at 40 pixels, digest {prepare(slides, 40, progress=False).digest}\n"
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert "helpers.prepare" in loaded
+    assert loaded & {"torch", "torchvision", "matplotlib", "pandas", "seaborn"} == set()
+
+
+def test_error_of_a_process(tmp_path):
+    done = shell("prepare", tmp_path / "missing")
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"error: {tmp_path / 'missing'}: expected a folder")
+
+
+def test_sample_fold_can_be_read(slides):
+    (fold,) = find_folds(slides)
+    assert (len(fold), fold.images.dtype) == (8, np.float64)
+    assert fold.groups.tolist() == ["sample-3-000"] * 4 + ["sample-3-001"] * 4
