@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -29,12 +31,20 @@ def _closed():
     plt.close("all")
 
 
+@pytest.fixture
+def tmp_path(tmp_path) -> Iterator[Path]:
+    """An empty folder; removed at once, for pytest would keep it, runs and all."""
+    yield tmp_path
+    shutil.rmtree(tmp_path)
+
+
 @pytest.fixture(scope="module")
-def slides(tmp_path_factory) -> Path:
+def slides(tmp_path_factory) -> Iterator[Path]:
     """Sample tiles, as the command writes them: two slides of four."""
     folder = tmp_path_factory.mktemp("main") / "slides"
     assert main(["sample", str(folder), "--tiles", "8", "--seed", "3"]) == 0
-    return folder
+    yield folder
+    shutil.rmtree(folder)
 
 
 def call(*arguments: object) -> int:
@@ -318,24 +328,26 @@ def test_help_of_every_command_says_what_it_does_and_costs(command, cost, capsys
 # As a process of its own.
 
 
-def shell(*arguments: object, interpreter: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
+def python(*arguments: object) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, *interpreter, "-m", "helpers", *map(str, arguments)],
+        [sys.executable, *map(str, arguments)],
         cwd=ROOT, env=os.environ | {"PYTHONIOENCODING": "utf-8"}, capture_output=True, encoding="utf-8", timeout=120,
     )  # fmt: skip
 
 
 def test_preparing_does_not_load_torch(slides):
-    done = shell("prepare", slides, "--image-size", 40, interpreter=("-X", "importtime"))
-    assert done.returncode == 0
-    assert done.stdout == f"slides: 8 tiles at 40 pixels, digest {prepare(slides, 40, progress=False).digest}\n"
-    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    code = "import sys; from helpers.__main__ import main; status = main(sys.argv[1:]); print(status, *sys.modules)"
+    done = python("-c", code, "prepare", slides, "--image-size", 40)
+    said, modules = done.stdout.splitlines()
+    assert said == f"slides: 8 tiles at 40 pixels, digest {prepare(slides, 40, progress=False).digest}"
+    status, *loaded = modules.split()
+    assert status == "0"
     assert "helpers.prepare" in loaded
-    assert loaded & {"torch", "torchvision", "matplotlib", "pandas", "seaborn"} == set()
+    assert {"torch", "torchvision", "matplotlib", "pandas", "seaborn"} & set(loaded) == set()
 
 
 def test_error_of_a_process(tmp_path):
-    done = shell("prepare", tmp_path / "missing")
+    done = python("-m", "helpers", "prepare", tmp_path / "missing")
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"error: {tmp_path / 'missing'}: expected a folder")

@@ -31,6 +31,13 @@ def _closed():
     plt.close("all")
 
 
+@pytest.fixture
+def tmp_path(tmp_path):
+    """An empty folder; removed at once, for pytest would keep it, runs and all."""
+    yield tmp_path
+    shutil.rmtree(tmp_path)
+
+
 @pytest.fixture(scope="module")
 def scored(finished_run, tmp_path_factory):
     """A copy of the finished run whose validation part has been scored."""
@@ -43,9 +50,8 @@ def scored(finished_run, tmp_path_factory):
 
 @pytest.fixture
 def run(scored, tmp_path):
-    """A copy to change; removed at once, for pytest would keep it."""
-    yield shutil.copytree(scored, tmp_path / "run")
-    shutil.rmtree(tmp_path)
+    """A copy to change."""
+    return shutil.copytree(scored, tmp_path / "run")
 
 
 @pytest.fixture(scope="module")
