@@ -1,4 +1,4 @@
-"""Where the network looks: Grad-CAM for segmentation. Computed here, drawn in `figures`.
+"""Where the network looks: Grad-CAM for segmentation. Computed here, drawn in `overlays`.
 
 Reference:
     Selvaraju et al. 2017, Grad-CAM, doi:10.1109/ICCV.2017.74.

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from helpers.inference import predict_probabilities
 from helpers.metrics import COUNT_NAMES, bootstrap_interval, count_pixels, scores
 from helpers.model import EfficientNetSegmentation
 from helpers.prepare import Cache, prepare
+from helpers.provenance import describe_environment
 from helpers.resampling import enlarge_probabilities, shrink_class_maps
 from helpers.runs import BEST, RESULTS
 from helpers.stitching import SourceImage, source_images, stitch
@@ -77,7 +79,8 @@ def evaluate_run(run: Path, dataset: Path, device: torch.device | None = None, p
         for name, guess in guesses.items():
             counts[name].append(count_pixels(guess[None], truth[None])[0])
     results = read_json(run / RESULTS)
-    key = f"{cache.name}:{cache.digest[:12]}"
+    earlier = [key for key, entry in results["evaluations"].items() if entry["digest"] == cache.digest]
+    times_before = sum(results["evaluations"].pop(key)["times_scored"] for key in earlier)
     entry = {
         "name": cache.name,
         "digest": cache.digest,
@@ -85,12 +88,14 @@ def evaluate_run(run: Path, dataset: Path, device: torch.device | None = None, p
         "tiles": len(indices),
         "void_tiles": int(cache.void[indices].sum()),
         "threshold": THRESHOLD,
-        "times_scored": results["evaluations"].get(key, {}).get("times_scored", 0) + 1,
+        "times_scored": times_before + 1,
+        "date": datetime.now(UTC).date().isoformat(),
+        "environment": describe_environment(device),
         "predictors": {name: summarize(np.array(counts[name]), images, cache) for name in predictors},
         "perfect_labels_dice": {rule: scores(np.array(counts[rule]))["dice"] for rule in LABEL_RULES},
         "images": [_row(image, values) for image, values in zip(images, counts["model"], strict=True)],
     }
-    results["evaluations"][key] = entry
+    results["evaluations"][f"{cache.name}:{cache.digest[:12]}"] = entry
     write_json(run / RESULTS, results)
     return entry
 
@@ -123,7 +128,7 @@ def summarize(counts: np.ndarray, images: list[SourceImage], cache: Cache) -> di
 
 
 def through_network_size(tiles: Tiles, positions: np.ndarray, image_size: int, labels: str) -> np.ndarray:
-    """Shrink the true labels to the network's size and enlarge them again: no network of that size can do better.
+    """Shrink the true labels to the network's size and enlarge them again: what repeating them exactly scores.
 
     Args:
         tiles: of one image, at full size.

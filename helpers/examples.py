@@ -73,13 +73,14 @@ def ranked_examples(
 
 
 def one_tile_per_tissue(cache: Cache, indices: np.ndarray, most: int = 5) -> np.ndarray:
-    """Choose of each tissue, in alphabetical order, the tile with the median number of nuclei.
+    """Choose of the tissues with most tiles the tile with the median number of nuclei.
 
     Returns:
         `(up to most,)` int64 tile numbers.
     """
+    names, counts = np.unique(cache.tissues[indices], return_counts=True)
     chosen = []
-    for tissue in np.unique(cache.tissues[indices])[:most]:
+    for tissue in names[np.argsort(-counts, kind="stable")][:most]:
         members = indices[cache.tissues[indices] == tissue]
         chosen.append(members[np.argsort(cache.nuclei[members].sum(1), kind="stable")[len(members) // 2]])
     return np.array(chosen, dtype=np.int64)

@@ -53,7 +53,7 @@ def plot_history(history: pd.DataFrame, best_epoch: int, early_stop: int | None 
     left.plot(history.index, history["val_loss"], color=VALIDATION_COLOUR, marker=".", label="validation")
     left.set(title="Loss (cross-entropy + Dice)", xlabel="epoch", ylabel="loss")
     right.plot(history.index, history["val_dice"], color=VALIDATION_COLOUR, marker=".", label="Dice")
-    right.plot(history.index, history["val_iou"], color=VALIDATION_COLOUR, marker=".", ls=":", label="IoU")
+    right.plot(history.index, history["val_iou"], color=VALIDATION_COLOUR, marker=".", alpha=0.4, label="IoU")
     right.set(title="Validation Dice and IoU", xlabel="epoch", ylabel="score", ylim=(0, 1))
     for axes in (left, right):
         axes.axvline(best_epoch, color=MARK_COLOUR, ls="--", lw=1, label="best epoch")
@@ -121,7 +121,7 @@ def plot_predictor_scores(entry: dict, names: dict[str, str]) -> Figure:
         if interval is not None:
             axes.plot(interval, [row, row], color="black", lw=1.5)
     axes.set_yticks(range(len(entry["predictors"])), [names[key] for key in reversed(entry["predictors"])])
-    axes.set(title=f"Dice on {entry['name']} ({entry['part']})", xlabel="Dice", xlim=(0, 1))
+    axes.set(title="Dice on whole images", xlabel="Dice", xlim=(0, 1))
     return figure
 
 

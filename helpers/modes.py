@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from helpers.config import RECIPES, Recipe
@@ -12,6 +12,8 @@ from helpers.sample import write_sample_fold
 
 QUICK_FOLDER = Path("build") / "quick"
 FULL_RUN = Path("runs") / "report"
+# All of its epochs: where early stopping would have ended is recorded beside.
+FULL_RECIPE = replace(RECIPES["report"], stop_early=False)
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def choose_mode(environment: Mapping[str, str] = os.environ) -> Mode:
     name = environment.get("NUCLEI_MODE", "quick")
     if name == "full":
         dataset = Path(environment.get("NUCLEI_DATASET", "Dataset"))
-        return Mode(name, f"this run, {dataset.resolve().name}", dataset, FULL_RUN, RECIPES["report"])
+        return Mode(name, f"this run, {dataset.resolve().name}", dataset, FULL_RUN, FULL_RECIPE)
     if name != "quick":
         raise InputError(f"NUCLEI_MODE: expected 'quick' or 'full', found {name!r}")
     shutil.rmtree(QUICK_FOLDER, ignore_errors=True)

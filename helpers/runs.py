@@ -60,7 +60,12 @@ def train_run(
         log(f"{run}: finished after {len(state['history'])} epochs")
 
     model = state["model"].to(device, memory_format=torch.channels_last)
-    class_weights = balanced_class_weights(nuclei_share(cache, split.train))
+    share = nuclei_share(cache, split.train)
+    if not 0 < share < 1:
+        raise InputError(
+            f"{dataset}: expected nuclei and background in the training tiles, found {share:.0%} nuclei pixels"
+        )
+    class_weights = balanced_class_weights(share)
     criterion = BinarySegLoss(class_weights, recipe.bce_weight, recipe.dice_weight)
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(

@@ -46,10 +46,12 @@ def parameter_table(model: EfficientNetSegmentation) -> list[dict[str, object]]:
         rows of `part`, `parameters` (int), `published` (int or None), `match` (bool or None).
     """
     encoder, whole = count_parameters(model.encoder), count_parameters(model)
+    drawn = ENCODER_PARAMETERS + _drawn_decoder_parameters()
     rows = (
         ("encoder (EfficientNet-B0, no classifier)", encoder, ENCODER_PARAMETERS),
         ("decoder and head", whole - encoder, None),
         ("whole network", whole, course_report.PARAMETERS),
+        ("the network that the report's table draws", drawn, course_report.PARAMETERS),
     )
     return [
         {
@@ -60,6 +62,18 @@ def parameter_table(model: EfficientNetSegmentation) -> list[dict[str, object]]:
         }
         for part, found, published in rows
     ]
+
+
+def _drawn_decoder_parameters() -> int:
+    """Count the decoder of the report's table: two 3 x 3 convolutions with batch norm a level, then one logit."""
+    channels = {stage: int(text.split(",")[0]) for stage, text in course_report.STAGES.items()}
+    total, below = 0, channels["encoder 5"]
+    for level in range(4, -1, -1):
+        out = channels[f"decoder {level}"]
+        skip = channels[f"encoder {level}"] if level else 0
+        total += 9 * (below + skip) * out + 9 * out * out + 4 * out
+        below = out
+    return total + below + 1
 
 
 def _scale(divisor: int) -> str:

@@ -55,11 +55,12 @@ def test_network_is_left_as_it_was_found(model, training):
 
 
 def test_parameters_beside_the_published_numbers(model):
-    encoder, decoder, whole = parameter_table(model)
+    encoder, decoder, whole, drawn = parameter_table(model)
     assert (encoder["parameters"], encoder["published"], encoder["match"]) == (4_007_548, 4_007_548, True)
     assert (decoder["published"], decoder["match"]) == (None, None)
     assert (whole["published"], whole["match"]) == (19_480_839, False)
     assert whole["parameters"] == encoder["parameters"] + decoder["parameters"]
+    assert (drawn["parameters"] / 1e6, drawn["match"]) == (pytest.approx(7.4, abs=0.05), False)
 
 
 def test_parameters_of_the_decoder_by_hand(model):
