@@ -79,8 +79,10 @@ def evaluate_run(run: Path, dataset: Path, device: torch.device | None = None, p
         for name, guess in guesses.items():
             counts[name].append(count_pixels(guess[None], truth[None])[0])
     results = read_json(run / RESULTS)
-    earlier = [key for key, entry in results["evaluations"].items() if entry["digest"] == cache.digest]
-    times_before = sum(results["evaluations"].pop(key)["times_scored"] for key in earlier)
+    evaluations, key = results["evaluations"], f"{cache.name}:{cache.digest[:12]}"
+    # The same data under another name is the same test set: its scorings count on.
+    earlier = [other for other, entry in evaluations.items() if entry["digest"] == cache.digest]
+    times_before = sum(evaluations[other]["times_scored"] for other in earlier)
     entry = {
         "name": cache.name,
         "digest": cache.digest,
@@ -95,7 +97,10 @@ def evaluate_run(run: Path, dataset: Path, device: torch.device | None = None, p
         "perfect_labels_dice": {rule: scores(np.array(counts[rule]))["dice"] for rule in LABEL_RULES},
         "images": [_row(image, values) for image, values in zip(images, counts["model"], strict=True)],
     }
-    results["evaluations"][f"{cache.name}:{cache.digest[:12]}"] = entry
+    results["evaluations"] = {
+        other: value for other, value in evaluations.items() if other not in earlier or other == key
+    }
+    results["evaluations"][key] = entry
     write_json(run / RESULTS, results)
     return entry
 

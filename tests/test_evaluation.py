@@ -307,6 +307,16 @@ def test_entry_is_added_under_name_and_digest_and_scorings_are_counted(run, fini
     assert first["predictors"] == second["predictors"]
 
 
+def test_scorings_count_on_when_the_folder_is_renamed(run, other):
+    evaluate_run(run, other)
+    renamed = other.rename(other.with_name("renamed"))
+    try:
+        assert evaluate_run(run, renamed)["times_scored"] == 2
+    finally:
+        renamed.rename(other)
+    assert [entry["name"] for entry in read_results(run)["evaluations"].values()] == ["renamed"]
+
+
 def test_nothing_else_in_the_results_changes(run, finished_run):
     before = read_results(run)
     evaluate_run(run, finished_run.dataset)

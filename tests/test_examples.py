@@ -97,12 +97,12 @@ def test_tile_of_the_median_number_of_nuclei_for_each_tissue():
     cache = make_cache(nuclei, ["Skin", "Skin", "Skin", "Colon", "Colon", "Breast"])
     found = one_tile_per_tissue(cache, np.arange(6))
     assert found.dtype == np.int64
-    assert found.tolist() == [5, 3, 0]  # Breast, Colon (of two the fuller), Skin
+    assert found.tolist() == [0, 3, 5]  # Skin, Colon (of two the fuller), Breast: those with most tiles first
 
 
 def test_only_the_given_tiles_are_chosen_from():
     cache = make_cache([[number, 0, 0, 0, 0] for number in range(6)], ["Skin", "Colon"] * 3)
-    assert one_tile_per_tissue(cache, np.array([0, 2, 5])).tolist() == [5, 2]
+    assert one_tile_per_tissue(cache, np.array([0, 2, 5])).tolist() == [2, 5]
     assert one_tile_per_tissue(cache, np.array([4])).tolist() == [4]
 
 

@@ -191,7 +191,7 @@ def test_predictor_scores():
     assert to_hex(bars[1].get_facecolor()) == TRAIN_COLOUR.lower()
     (line,) = axes.lines
     assert (list(line.get_xdata()), list(line.get_ydata())) == ([0.7, 0.9], [2, 2])
-    assert axes.get_title() == "Dice on made (all)"
+    assert axes.get_title() == "Dice on whole images"
     assert axes.get_xlim() == (0, 1)
     drawn(figure)
 

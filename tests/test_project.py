@@ -23,7 +23,7 @@ MAX_MODULE_LINES = 250
 GROUND_FLOOR = {"config", "errors", "files"}
 ENTRANCES = {"__main__", "publish"}  # they start computing and drawing, so they may import both
 PLOTTING = {"matplotlib", "seaborn"}
-IMPORT_NAMES = {"opencv-python": "cv2", "scikit-learn": "sklearn"}  # the others only turn "-" into "_"
+IMPORT_NAMES = {"opencv-python": "cv2", "scikit-learn": "sklearn", "pillow": "PIL"}  # the others only turn "-" into "_"
 
 
 def read(name: str) -> str:
