@@ -16,6 +16,8 @@ TEST_ENVIRONMENT = $(VENV)/.installed-dev
 
 # The notebook runs in quick mode and, whatever the caller's shell says, with Jupyter's own way of showing figures.
 export NUCLEI_MODE = quick
+# Threads that wait asleep: where something else runs too, spinning ones make PyTorch many times slower.
+export OMP_WAIT_POLICY = passive
 unexport MPLBACKEND
 
 RECENT_ENOUGH = -c 'import sys; sys.exit(sys.version_info < (3, 11))'
