@@ -20,7 +20,7 @@ MAX_CELL_LINES = 25
 MAX_FUNCTION_LINES = 10
 MIN_AFTER_PROSE = 0.8
 MIN_COMPARED = 0.6
-HOME_PATH = re.compile(r"/home/|/root/|/Users/|C:\\+Users", re.IGNORECASE)
+HOME_PATH = re.compile(r"/(?:home|root|users)/|C:\\+Users", re.IGNORECASE)
 
 
 @pytest.fixture(scope="module")
