@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from helpers.figures import DPI, TRAIN_COLOUR, VALIDATION_COLOUR
+from helpers.figures import DPI, MARK_COLOUR, TRAIN_COLOUR, VALIDATION_COLOUR
 
 BOX_WIDTH, BOX_HEIGHT = 1.7, 0.6
 
@@ -30,9 +30,11 @@ def plot_architecture(stages: list[dict[str, str]]) -> Figure:
         _arrow(axes, places[start], places[end], "-")
     for level in range(1, 5):
         _arrow(axes, places[f"encoder {level}"], places[f"decoder {level}"], ":")
-    axes.text(2, 4.28, "skips: concatenate", ha="center", fontsize=9, color="#555555")
-    axes.text(4.95, 2.5, "bilinear x 2,\ntwo 3 x 3\nconvolutions", ha="left", va="center", fontsize=9, color="#555555")
-    axes.text(5.1, 5.42, "1 x 1 convolution", ha="center", fontsize=9, color="#555555")
+    axes.text(2, 4.28, "skips: concatenate", ha="center", fontsize=9, color=MARK_COLOUR)
+    axes.text(
+        4.95, 2.5, "bilinear x 2,\ntwo 3 x 3\nconvolutions", ha="left", va="center", fontsize=9, color=MARK_COLOUR
+    )
+    axes.text(5.1, 5.42, "1 x 1 convolution", ha="center", fontsize=9, color=MARK_COLOUR)
     axes.set(xlim=(-3.3, 7.3), ylim=(-0.5, 5.7))
     axes.axis("off")
     return figure
@@ -44,7 +46,7 @@ def _box(axes: Axes, x: float, y: float, text: str, colour: str) -> None:
 
 
 def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], style: str) -> None:
-    properties = {"arrowstyle": "->", "linestyle": style, "color": "#555555", "shrinkA": 26, "shrinkB": 26}
+    properties = {"arrowstyle": "->", "linestyle": style, "color": MARK_COLOUR, "shrinkA": 26, "shrinkB": 26}
     if start[0] == end[0]:  # boxes are wider than high
         properties |= {"shrinkA": 15, "shrinkB": 15}
     elif start[1] == end[1]:

@@ -21,7 +21,7 @@ from helpers.model import EfficientNetSegmentation
 from helpers.prepare import Cache, prepare
 from helpers.provenance import describe_environment
 from helpers.resampling import enlarge_probabilities, shrink_class_maps
-from helpers.runs import BEST, RESULTS
+from helpers.runs import BEST, RESULTS, untrained_model
 from helpers.stitching import SourceImage, source_images, stitch
 from helpers.training import pick_device
 
@@ -147,13 +147,6 @@ def through_network_size(tiles: Tiles, positions: np.ndarray, image_size: int, l
     small = shrink_class_maps(tiles.class_maps, image_size, labels) > 0
     enlarged = enlarge_probabilities(small.astype(np.float32), tiles.class_maps.shape[1])
     return stitch(enlarged, positions) >= THRESHOLD
-
-
-def untrained_model(recipe: Recipe) -> EfficientNetSegmentation:
-    """Build the network as a run of this recipe starts it, before ImageNet weights and training."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        return EfficientNetSegmentation(recipe.image_size, dropout=recipe.dropout).eval()
 
 
 def read_tiles(folds: list[Fold], indices: np.ndarray) -> Tiles:

@@ -14,7 +14,7 @@ from PIL import Image
 from helpers.checkpoints import load_checkpoint
 from helpers.config import Recipe
 from helpers.errors import InputError
-from helpers.evaluation import read_tiles, untrained_model
+from helpers.evaluation import read_tiles
 from helpers.examples import attention_maps, one_tile_per_tissue, ranked_examples
 from helpers.figures import plot_history, plot_predictor_scores, plot_scores_by_tissue
 from helpers.files import read_json, write_json, written_whole
@@ -22,7 +22,7 @@ from helpers.fold import find_folds
 from helpers.narrative import headline
 from helpers.overlays import plot_attention, plot_predictions, plot_tiles
 from helpers.prepare import Cache, prepare
-from helpers.runs import BEST, HISTORY, RESULTS
+from helpers.runs import BEST, HISTORY, RESULTS, untrained_model
 from helpers.tables import PREDICTOR_NAMES
 
 README_MARKS = ("<!-- results -->", "<!-- /results -->")

@@ -55,7 +55,7 @@ def train_run(
     cache = prepare(dataset, recipe.image_size, recipe.labels, progress)
     split = split_tiles(cache, recipe.seed, official)
     identity = {"recipe": dataclasses.asdict(recipe), "data": cache.digest, "split": split.method}
-    state = _take_up(run, identity) or _start(cache, split, recipe, identity)
+    state = _take_up(run, identity) or _start(recipe, identity)
     if _finished(state, recipe):
         log(f"{run}: finished after {len(state['history'])} epochs")
 
@@ -101,6 +101,13 @@ def train_run(
     return _report(run, dataset, state, recipe, cache, split, device)
 
 
+def untrained_model(recipe: Recipe) -> EfficientNetSegmentation:
+    """Build the network as a run of this recipe starts it, before ImageNet weights and training."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        return EfficientNetSegmentation(recipe.image_size, dropout=recipe.dropout).eval()
+
+
 def best_epoch(history: list[dict]) -> int:
     """Give the number of the epoch with the highest validation Dice, the first of equals.
 
@@ -133,9 +140,8 @@ def _finished(state: dict, recipe: Recipe) -> bool:
     return stopped or len(history) >= recipe.epochs
 
 
-def _start(cache: Cache, split: Split, recipe: Recipe, identity: dict) -> dict:
-    torch.manual_seed(recipe.seed)
-    model = EfficientNetSegmentation(recipe.image_size, dropout=recipe.dropout)
+def _start(recipe: Recipe, identity: dict) -> dict:
+    model = untrained_model(recipe)
     encoder_start = load_imagenet_weights(model) if recipe.pretrained else "random"
     return {"model": model, "history": [], "identity": identity, "encoder_start": encoder_start}
 
