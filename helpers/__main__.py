@@ -75,6 +75,12 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument("--image-size", type=int, help="pixels, 32 to 256 (default: the recipe's)")
     train.add_argument("--epochs", type=_from(1), help="1 or more (default: the recipe's)")
     train.add_argument("--seed", type=_from(0), help="of split, start and order, 0 or more (default: the recipe's)")
+    train.add_argument("--init", type=Path, metavar="WEIGHTS", help="start from these weights: fine-tune them")
+    train.add_argument("--batch-size", type=_from(1), help="(default: the recipe's)")
+    train.add_argument("--learning-rate", type=float, help="(default: the recipe's)")
+    train.add_argument(
+        "--workers", type=_from(0), default=0, help="processes that load and augment tiles (default: %(default)s)"
+    )
     train.add_argument(
         "--no-early-stopping", action="store_true", help="run all epochs, and record where it would have ended"
     )
@@ -140,11 +146,12 @@ def _prepare(options: argparse.Namespace) -> None:
 
 def _train(options: argparse.Namespace) -> None:
     given = {"image_size": options.image_size, "epochs": options.epochs, "seed": options.seed}
+    given |= {"batch_size": options.batch_size, "learning_rate": options.learning_rate}
     given["stop_early"] = False if options.no_early_stopping else None
     recipe = dataclasses.replace(
         RECIPES[options.recipe], **{key: value for key, value in given.items() if value is not None}
     )
-    results = _load("runs").train_run(options.dataset, options.out, recipe, options.split, progress=True)
+    results = _load("runs").train_run(options.dataset, options.out, recipe, options.split, init=options.init, workers=options.workers, progress=True)
     training = results["training"]
     print(f"best epoch {training['best_epoch']}: validation Dice {_show(training['best']['val_dice'])}")
 

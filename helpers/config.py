@@ -16,7 +16,10 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 LABEL_RULES = ("nearest", "majority")  # how labels may be shrunk, see `resampling.shrink_class_maps`
+# What training tiles may go through, in this order, see `augmentation.build_augmentation`.
+AUGMENTATIONS = ("flips", "turns", "scale", "elastic", "stain", "colour", "blur", "noise")
 THRESHOLD = 0.5  # probability from which a pixel counts as nucleus
+WARMUP_EPOCHS = 3
 
 
 @dataclass(frozen=True)
@@ -29,14 +32,18 @@ class Recipe:
     epochs: int = 20
     batch_size: int = 4  # fits the report's 8 GB card
     accumulation_steps: int = 8  # 4 x 8 = 32 images an optimiser step
+    augmentation: tuple[str, ...] = ("flips",)
+    class_weights: str = "balanced"  # or "equal"
     learning_rate: float = 1e-4
     weight_decay: float = 1e-4
     bce_weight: float = 1.0
     dice_weight: float = 1.0
     dropout: float = 0.2
     max_grad_norm: float = 1.0  # of the report's "gradient clipping" no number is known; 1.0 is the usual one
+    schedule: str = "plateau"  # or "cosine": a rise over `WARMUP_EPOCHS`, then half a cosine down to nothing
     plateau_factor: float = 0.5  # the learning rate is halved ...
     plateau_patience: int = 5  # ... after this many epochs without a lower validation loss
+    averaging_decay: float = 0.0  # above 0: judge and keep an exponential moving average of the weights
     early_stopping_patience: int = 5  # epochs without a higher validation Dice
     stop_early: bool = True  # False: run all epochs, and only record where early stopping would have ended
     pretrained: bool = True  # ImageNet weights for the encoder, where they can be had
@@ -49,5 +56,20 @@ RECIPES = {
     # For the sample tiles of the notebook's quick mode: a random start that must learn in two minutes on two cores.
     "quick": Recipe(
         "quick", epochs=12, batch_size=8, accumulation_steps=1, learning_rate=2e-3, pretrained=False, stop_early=False
+    ),
+    # What the validation groups say is worth its cost, from a random start.
+    "strong": Recipe(
+        "strong",
+        labels="majority",
+        epochs=40,
+        batch_size=16,
+        accumulation_steps=1,
+        augmentation=AUGMENTATIONS,
+        class_weights="equal",
+        learning_rate=2e-3,
+        weight_decay=2e-2,
+        schedule="cosine",
+        averaging_decay=0.995,
+        stop_early=False,
     ),
 }

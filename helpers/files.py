@@ -1,6 +1,7 @@
 """Writing files whole or not at all."""
 
 import csv
+import hashlib
 import json
 import math
 import os
@@ -30,6 +31,15 @@ def written_whole(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def file_digest(path: Path) -> str:
+    """Give the SHA-256 of a file as hexadecimal digits; an InputError where there is none."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: expected a file that can be read: {error.strerror}") from None
 
 
 def write_json(path: Path, value: dict) -> None:

@@ -4,6 +4,7 @@ import math
 
 import torch
 from efficientnet_pytorch import EfficientNet
+from efficientnet_pytorch.utils import Conv2dStaticSamePadding
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -16,6 +17,20 @@ DECODER_CHANNELS = (192, 112, 40, 24, 16)  # the report's, from H/16 up to H
 # efficientnet-pytorch takes TensorFlow's momentum over, which moves the running statistics by 0.01 a step: right when
 # they start from ImageNet's, but from a random start they lag behind the weights for hundreds of steps.
 RANDOM_START_MOMENTUM = 0.1
+
+
+class DepthwiseConv2d(Conv2dStaticSamePadding):
+    """EfficientNet's depthwise convolution, in float32 on a CPU whatever the autocast.
+
+    oneDNN's backward pass of 5 x 5 or strided depthwise convolutions takes 3 to 15 times as long in bfloat16.
+    """
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Take `(B, C, h, w)` to `(B, C, h, w)`, or half of h and w where the stride is 2."""
+        if features.device.type != "cpu":
+            return super().forward(features)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(features.float())
 
 
 class DecoderBlock(nn.Module):
@@ -63,6 +78,8 @@ class EfficientNetSegmentation(nn.Module):
             "efficientnet-b0", in_channels, image_size=math.ceil(img_size / STRIDE) * STRIDE, include_top=False
         )
         self.encoder.set_swish(memory_efficient=False)  # nn.SiLU, which can be exported
+        for block in self.encoder._blocks:
+            block._depthwise_conv.__class__ = DepthwiseConv2d
         set_batch_norm_momentum(self.encoder, RANDOM_START_MOMENTUM)
         self.dropout = nn.Dropout2d(dropout)
         inputs = (BOTTLENECK_CHANNELS, *DECODER_CHANNELS)

@@ -1,18 +1,24 @@
 """A training run: a folder that a recipe fills, epoch by epoch, and that can be taken up again."""
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from helpers.checkpoints import load_checkpoint, save_checkpoint
-from helpers.config import TILE_SIZE, TILE_UM_PER_PX, Recipe
+from helpers.config import TILE_SIZE, TILE_UM_PER_PX, WARMUP_EPOCHS, Recipe
 from helpers.encoder_weights import PRETRAINED_MOMENTUM, load_imagenet_weights
 from helpers.errors import InputError
-from helpers.files import read_json, write_csv, write_json
+from helpers.files import file_digest, read_json, write_csv, write_json
 from helpers.losses import BinarySegLoss, balanced_class_weights
 from helpers.model import EfficientNetSegmentation, count_parameters, set_batch_norm_momentum
 from helpers.prepare import Cache, prepare
@@ -30,6 +36,8 @@ def train_run(
     recipe: Recipe,
     official: int | None = None,
     device: torch.device | None = None,
+    init: Path | None = None,
+    workers: int = 0,
     progress: bool = False,
     log: Callable[[str], None] = print,
 ) -> dict:
@@ -42,6 +50,8 @@ def train_run(
         recipe: what to do.
         official: one of PanNuke's official splits, where the data set is its three folds.
         device: where to compute; None for the GPU where there is one.
+        init: weights to start from, a checkpoint of this package; None for the start that the recipe names.
+        workers: processes that load and augment tiles.
         progress: show a bar for each epoch on standard error.
         log: takes one line for each epoch.
 
@@ -55,7 +65,10 @@ def train_run(
     cache = prepare(dataset, recipe.image_size, recipe.labels, progress)
     split = split_tiles(cache, recipe.seed, official)
     identity = {"recipe": dataclasses.asdict(recipe), "data": cache.digest, "split": split.method}
-    state = _take_up(run, identity) or _start(recipe, identity)
+    if init is not None:
+        identity["init"] = file_digest(init)
+    state = _take_up(run, identity) or _start(recipe, identity, init)
+    _check_unseen(state, cache, split)
     if _finished(state, recipe):
         log(f"{run}: finished after {len(state['history'])} epochs")
 
@@ -65,18 +78,20 @@ def train_run(
         raise InputError(
             f"{dataset}: expected nuclei and background in the training tiles, found {share:.0%} nuclei pixels"
         )
-    class_weights = balanced_class_weights(share)
+    class_weights = balanced_class_weights(share) if recipe.class_weights == "balanced" else None
     criterion = BinarySegLoss(class_weights, recipe.bce_weight, recipe.dice_weight)
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
-        optimizer, factor=recipe.plateau_factor, patience=recipe.plateau_patience
-    )
+    scheduler = make_scheduler(optimizer, recipe)
     scaler = torch.amp.GradScaler(device.type, enabled=device.type == "cuda")
     movers = {"optimizer": optimizer, "scheduler": scheduler, "scaler": scaler}
+    judged = model
+    if recipe.averaging_decay:
+        movers["average"] = average = average_weights(model, optimizer, recipe.averaging_decay)
+        judged = average.module
     for name, mover in movers.items():
         if name in state:
             mover.load_state_dict(state[name])
-    train_loader, validation_loader = make_loaders(cache, split, recipe)
+    train_loader, validation_loader = make_loaders(cache, split, recipe, workers)
     history = state["history"]
     while not _finished(state, recipe):
         epoch, started = len(history) + 1, time.perf_counter()
@@ -86,19 +101,47 @@ def train_run(
             model, train_loader, criterion, optimizer, device, scaler,
             accumulation_steps=recipe.accumulation_steps, max_grad_norm=recipe.max_grad_norm, progress=progress,
         )  # fmt: skip
-        validation = evaluate_model(model, validation_loader, criterion, device)
-        scheduler.step(validation["loss"])
+        validation = evaluate_model(judged, validation_loader, criterion, device)
+        scheduler.step(*([validation["loss"]] if recipe.schedule == "plateau" else []))
         row = {"epoch": epoch, "learning_rate": learning_rate, "train_loss": train_loss}
         row |= {f"val_{name}": value for name, value in validation.items()}
         row["seconds"] = round(time.perf_counter() - started, 1)
         history.append(row)
-        _save(run, model, state, {name: mover.state_dict() for name, mover in movers.items()}, cache, split)
+        _save(run, model, judged, state, {name: mover.state_dict() for name, mover in movers.items()}, cache, split)
         log(
             f"epoch {epoch:2d}/{recipe.epochs}  train loss {train_loss:.3f}  validation loss {validation['loss']:.3f}  "
             f"Dice {validation['dice']:.3f}  took {row['seconds']:.1f} s"
         )
         _report(run, dataset, state, recipe, cache, split, device)
     return _report(run, dataset, state, recipe, cache, split, device)
+
+
+def make_scheduler(optimizer: Optimizer, recipe: Recipe) -> LRScheduler:
+    """Make the schedule of a recipe, to be stepped once an epoch: "plateau" with the validation loss, "cosine" without.
+
+    The cosine is that of Loshchilov & Hutter 2017 (arXiv:1608.03983, without restarts) after a linear rise.
+    """
+    if recipe.schedule == "plateau":
+        return ReduceLROnPlateau(optimizer, factor=recipe.plateau_factor, patience=recipe.plateau_patience)
+    rise = min(WARMUP_EPOCHS, recipe.epochs - 1)
+
+    def share(epoch: int) -> float:
+        if epoch < rise:
+            return (epoch + 1) / (rise + 1)
+        return 0.5 * (1 + math.cos(math.pi * (epoch - rise) / (recipe.epochs - rise)))
+
+    return LambdaLR(optimizer, share)
+
+
+def average_weights(model: nn.Module, optimizer: Optimizer, decay: float) -> AveragedModel:
+    """Keep an exponential moving average of weights and batch-norm statistics, moved after each optimiser step.
+
+    Reference:
+        Polyak, Juditsky 1992, doi:10.1137/0330046; exponential as in Tan, Le 2019 (EfficientNet).
+    """
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+    optimizer.register_step_post_hook(lambda *_: average.update_parameters(model))
+    return average
 
 
 def untrained_model(recipe: Recipe) -> EfficientNetSegmentation:
@@ -140,10 +183,24 @@ def _finished(state: dict, recipe: Recipe) -> bool:
     return stopped or len(history) >= recipe.epochs
 
 
-def _start(recipe: Recipe, identity: dict) -> dict:
-    model = untrained_model(recipe)
-    encoder_start = load_imagenet_weights(model) if recipe.pretrained else "random"
-    return {"model": model, "history": [], "identity": identity, "encoder_start": encoder_start}
+def _start(recipe: Recipe, identity: dict, init: Path | None) -> dict:
+    state = {"history": [], "identity": identity, "earlier_tiles": []}
+    if init is None:
+        model = untrained_model(recipe)
+        encoder_start = load_imagenet_weights(model) if recipe.pretrained else "random"
+        return state | {"model": model, "encoder_start": encoder_start}
+    model, about = load_checkpoint(init)
+    model.img_size, model.dropout.p = recipe.image_size, recipe.dropout
+    return state | {"model": model, "encoder_start": init.name, "earlier_tiles": about["training_tiles"]}
+
+
+def _check_unseen(state: dict, cache: Cache, split: Split) -> None:
+    """Refuse weights to start from that were trained on tiles which would now judge them."""
+    if seen := int(np.isin(cache.tile_digests[split.validation], state["earlier_tiles"]).sum()):
+        raise InputError(
+            f"{cache.name}: the weights to start from were trained on {seen} of the {len(split.validation)} validation "
+            "tiles, which would flatter them; take another seed, or other weights"
+        )
 
 
 def _take_up(run: Path, identity: dict) -> dict | None:
@@ -166,16 +223,18 @@ def _take_up(run: Path, identity: dict) -> dict | None:
     return state | {"model": model}
 
 
-def _save(run: Path, model: EfficientNetSegmentation, state: dict, movers: dict, cache: Cache, split: Split) -> None:
+def _save(
+    run: Path, model: EfficientNetSegmentation, judged: EfficientNetSegmentation, state: dict, movers: dict, cache: Cache, split: Split
+) -> None:
     """Write best and last, in the order that lets a run stopped in between repeat its epoch."""
     about = {
         "um_per_px": TILE_UM_PER_PX * TILE_SIZE / model.img_size,
         "data_digest": cache.digest,
-        "training_tiles": cache.tile_digests[split.train].tolist(),
+        "training_tiles": sorted({*cache.tile_digests[split.train].tolist(), *state["earlier_tiles"]}),
     }
     if best_epoch(state["history"]) == len(state["history"]):
-        save_checkpoint(run / BEST, model, **about)
-    kept = {key: state[key] for key in ("history", "identity", "encoder_start")}
+        save_checkpoint(run / BEST, judged, **about)
+    kept = {key: state[key] for key in ("history", "identity", "encoder_start", "earlier_tiles")}
     save_checkpoint(run / LAST, model, **about, **kept, **movers)
 
 
@@ -203,7 +262,7 @@ def _report(
             "validation_tiles": len(split.validation),
             "void_tiles": int(cache.void.sum()),
             "nuclei_share": share,
-            "class_weights": balanced_class_weights(share).tolist(),
+            "class_weights": balanced_class_weights(share).tolist() if recipe.class_weights == "balanced" else [1.0, 1.0],
             "validation_groups": None if cache.groups is None else sorted(set(cache.groups[split.validation].tolist())),
             "validation_indices": split.validation.tolist(),
         },
