@@ -3,16 +3,16 @@
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from helpers.checkpoints import load_checkpoint, save_checkpoint
 from helpers.config import TILE_SIZE, TILE_UM_PER_PX, WARMUP_EPOCHS, Recipe
@@ -134,12 +134,20 @@ def make_scheduler(optimizer: Optimizer, recipe: Recipe) -> LRScheduler:
 
 
 def average_weights(model: nn.Module, optimizer: Optimizer, decay: float) -> AveragedModel:
-    """Keep an exponential moving average of weights and batch-norm statistics, moved after each optimiser step.
+    """Keep an exponential moving average of the weights, moved after each optimiser step.
+
+    The first steps count more, min(decay, (1 + n) / (10 + n)) for step n, so that the random start is soon forgotten.
+    Batch norm's running statistics are an average already: those of the model are taken over.
 
     Reference:
         Polyak, Juditsky 1992, doi:10.1137/0330046; exponential as in Tan, Le 2019 (EfficientNet).
     """
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+
+    def move(averages: Sequence[Tensor], weights: Sequence[Tensor], steps: Tensor) -> None:
+        kept = min(decay, (1 + steps.item()) / (10 + steps.item()))
+        torch._foreach_lerp_(averages, weights, 1 - kept)
+
+    average = AveragedModel(model, multi_avg_fn=torch.no_grad()(move))
     optimizer.register_step_post_hook(lambda *_: average.update_parameters(model))
     return average
 
