@@ -1,0 +1,158 @@
+"""Reading what was downloaded: folders, images and MATLAB files, or one message about what is wrong with them."""
+
+import io
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
+
+from helpers.errors import InputError
+
+# All that `loadmat` raises on a file that is damaged, or of version 7.3 and so of another format.
+UNREADABLE_MAT = (
+    *(MatReadError, NotImplementedError, ValueError, TypeError, KeyError, IndexError),
+    *(EOFError, OSError, OverflowError, MemoryError, zlib.error),
+)
+
+
+def list_folder(folder: Path) -> list[Path]:
+    """List a folder in order of name, without hidden files: archives made on a Mac bring one beside each file.
+
+    Raises:
+        InputError: there is no such folder, or it cannot be read.
+    """
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(
+            f"{folder}: found no such folder, expected one of the download; Dataset/README.md shows which one to give"
+        ) from None
+    except OSError as error:
+        raise _unreadable(folder, error) from None
+
+
+def match_files(images: Path, image_suffix: str, labels: Path, label_suffix: str) -> list[tuple[Path, Path]]:
+    """Match images with the labels of the same stem.
+
+    Args:
+        images: folder of the images.
+        image_suffix: theirs, in small letters.
+        labels: folder of the labels; it may be the same.
+        label_suffix: theirs, in small letters.
+
+    Returns:
+        image and labels, in order of stem.
+
+    Raises:
+        InputError: a folder is missing, there are no images, or one file has no partner.
+    """
+    found_images = {path.stem: path for path in list_folder(images) if path.suffix.lower() == image_suffix}
+    found_labels = {path.stem: path for path in list_folder(labels) if path.suffix.lower() == label_suffix}
+    if not found_images:
+        raise InputError(
+            f"{images}: found no *{image_suffix}, expected the images; Dataset/README.md shows which folder to give"
+        )
+    for stem in sorted(found_images.keys() ^ found_labels.keys()):
+        missing = labels / f"{stem}{label_suffix}" if stem in found_images else images / f"{stem}{image_suffix}"
+        there = found_images.get(stem) or found_labels[stem]
+        raise InputError(f"{missing}: found no such file, expected the partner of {there}; unpack the download again")
+    return [(found_images[stem], found_labels[stem]) for stem in sorted(found_images)]
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a whole file, or raise an InputError."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def read_image(path: Path, size: int) -> np.ndarray:
+    """Read an image of `size` x `size` pixels as uint8 RGB, or raise an InputError."""
+    image = cv2.cvtColor(_decode(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    _check_size(path, image.shape[:2], size)
+    return image
+
+
+def read_label_image(path: Path, size: int) -> np.ndarray:
+    """Read an image of ids, `size` x `size` pixels, as uint16, or raise an InputError."""
+    return check_ids(path, _decode(path, cv2.IMREAD_UNCHANGED), size)
+
+
+def read_maps(path: Path, names: tuple[str, ...], size: int) -> list[np.ndarray]:
+    """Read maps of ids from a MATLAB file.
+
+    Args:
+        path: a file up to version 7.2.
+        names: of the maps.
+        size: height and width of each in pixels.
+
+    Returns:
+        the maps, uint16 `(size, size)`, in the order of `names`.
+
+    Raises:
+        InputError: unreadable, without one of the maps, or a map that does not fit.
+    """
+    data = read_bytes(path)
+    try:
+        found = loadmat(io.BytesIO(data))
+    except UNREADABLE_MAT as error:
+        raise InputError(
+            f"{path}: found no MATLAB file up to version 7.2 ({' '.join(str(error).split())}), expected one; "
+            "unpack the download again"
+        ) from None
+    if not set(names) <= found.keys():
+        keys = ", ".join(key for key in found if not key.startswith("__")) or "nothing"
+        raise InputError(f"{path}: found {keys}, expected {' and '.join(names)} as well; unpack the download again")
+    return [check_ids(path, found[name], size) for name in names]
+
+
+def check_ids(path: Path, values: np.ndarray, size: int) -> np.ndarray:
+    """Turn ids of any number type into uint16.
+
+    Args:
+        path: where they are from, for the message.
+        values: whole numbers from 0 to 65,535.
+        size: expected height and width in pixels.
+
+    Raises:
+        InputError: another shape, or other numbers.
+    """
+    _check_size(path, values.shape, size)
+    highest = np.iinfo(np.uint16).max
+    numbers = values.dtype.kind in "buif"
+    if not numbers or not ((values >= 0) & (values <= highest) & (values == np.floor(values))).all():
+        raise InputError(
+            f"{path}: found other values than ids, expected whole numbers from 0 to {highest}; "
+            "unpack the download again"
+        )
+    return values.astype(np.uint16)
+
+
+def _decode(path: Path, flag: int) -> np.ndarray:
+    """Decode an image from memory: on Windows `cv2.imread` does not find files with names in other alphabets."""
+    data = np.frombuffer(read_bytes(path), np.uint8)
+    try:
+        image = cv2.imdecode(data, flag) if data.size else None
+    except cv2.error:  # more pixels than OpenCV allows
+        image = None
+    if image is None:
+        raise InputError(f"{path}: found no image that can be decoded, expected one; unpack the download again")
+    return image
+
+
+def _check_size(path: Path, shape: tuple[int, ...], size: int) -> None:
+    if shape != (size, size):
+        raise InputError(
+            f"{path}: found {' x '.join(map(str, shape))} pixels, expected {size} x {size} as published; "
+            "give the original download"
+        )
+
+
+def _unreadable(path: Path, error: OSError) -> InputError:
+    return InputError(
+        f"{path}: found no way to read it ({error.strerror or error}), expected a readable one; check its permissions"
+    )
