@@ -1,6 +1,6 @@
 """What the training tiles go through by chance, image and mask together, so that few tissues stand for many."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -10,10 +10,10 @@ from torchvision.transforms import InterpolationMode, v2
 
 from helpers.config import AUGMENTATIONS
 from helpers.errors import InputError
-from helpers.stain import STAIN_VECTORS
+from helpers.stain import STAIN_VECTORS, WHITE
 
-WHITE_FLOOR = 1 / 256  # keeps the optical density of black finite
-# The share of a tile's side that is mirrored around it before it is warped, so that no empty corner turns into view.
+FLOOR = 1 / WHITE  # what is left of the light in a black pixel, so that its optical density is finite
+# The share of a tile's side that is mirrored around it before each warp, so that no empty corner comes into view.
 MARGIN = 0.25
 
 
@@ -37,6 +37,7 @@ class StainJitter(v2.Transform):
         haematoxylin, eosin = torch.as_tensor(STAIN_VECTORS, dtype=torch.float32)
         residual = F.normalize(torch.linalg.cross(haematoxylin, eosin), dim=0)
         self.stains = torch.stack([haematoxylin, eosin, residual])  # rows: what a unit of each takes from R, G and B
+        self.unmixing = torch.linalg.inv(self.stains)
 
     def make_params(self, flat_inputs: list) -> dict[str, Tensor]:
         """Draw a factor and a shift for each stain."""
@@ -47,12 +48,12 @@ class StainJitter(v2.Transform):
         """Change an image; leave a mask as it is."""
         if isinstance(inpt, tv_tensors.Mask):
             return inpt
-        density = -torch.log10(inpt.as_subclass(Tensor).clamp(0, 1) * (1 - WHITE_FLOOR) + WHITE_FLOOR)
+        density = -torch.log10(inpt.as_subclass(Tensor).clamp(0, 1) * (1 - FLOOR) + FLOOR)
         # Unmix, scale and mix again: one 3 x 3 matrix.
-        change = torch.linalg.inv(self.stains) @ torch.diag(params["factors"]) @ self.stains
+        change = self.unmixing @ torch.diag(params["factors"]) @ self.stains
         density = torch.einsum("...chw,cd->...dhw", density, change)
         density = density + (params["shifts"] @ self.stains)[:, None, None]
-        image = (10 ** -density - WHITE_FLOOR) / (1 - WHITE_FLOOR)
+        image = (10**-density - FLOOR) / (1 - FLOOR)
         return tv_tensors.wrap(image.clamp(0, 1), like=inpt)
 
 
@@ -91,8 +92,9 @@ def build_augmentation(names: Sequence[str], image_size: int) -> v2.Transform:
     """Build the joint transform of image and mask that a recipe names.
 
     Args:
-        names: of `config.AUGMENTATIONS`, in any order; they are applied in that of the constant.
-        image_size: height and width of the tiles in pixels; distances grow with it.
+        names: of `config.AUGMENTATIONS`, in any order. The warps come first, for they look beyond the tile's border;
+            then the others in the order of the constant.
+        image_size: height and width of the tiles in pixels; the warps' distances grow with it.
 
     Returns:
         a transform of `(tv_tensors.Image, tv_tensors.Mask)`, uint8 or float in [0, 1]; the image comes out as float32.
@@ -103,29 +105,24 @@ def build_augmentation(names: Sequence[str], image_size: int) -> v2.Transform:
     if unknown := set(names) - set(AUGMENTATIONS):
         raise InputError(f"augmentation {sorted(unknown)}: expected names among {', '.join(AUGMENTATIONS)}")
     margin = round(MARGIN * image_size)
-    warped = {"scale", "elastic"} & set(names)
-    steps = [
-        v2.ToDtype({tv_tensors.Image: torch.float32, "others": None}, scale=True),
-        *([v2.Pad(margin, padding_mode="reflect")] if warped else []),
-        *(_STEPS[name](image_size) for name in AUGMENTATIONS if name in names and name in WARPS),
-        *([v2.CenterCrop(image_size)] if warped else []),
-        *(_STEPS[name](image_size) for name in AUGMENTATIONS if name in names and name not in WARPS),
-    ]
+    mirror = v2.Pad(margin, padding_mode="reflect")
+    affine = v2.RandomAffine(10, scale=(0.8, 1.25), shear=5, interpolation=InterpolationMode.BILINEAR)
+    warps = {
+        # A margin of its own: without, the corners that it empties can come within reach of the elastic warp or the
+        # crop, where it turns far and shrinks much.
+        "scale": v2.Compose([mirror, affine, v2.CenterCrop(image_size + 2 * margin)]),
+        "elastic": v2.RandomApply([GridElastic()], p=0.5),
+    }
+    others = {
+        "flips": v2.Compose([v2.RandomHorizontalFlip(0.5), v2.RandomVerticalFlip(0.5)]),
+        "turns": v2.RandomChoice([v2.RandomRotation((angle, angle)) for angle in (0, 90, 180, 270)]),
+        "stain": v2.RandomApply([StainJitter()], p=0.8),
+        "colour": v2.RandomApply([v2.ColorJitter(0.15, 0.15, 0.15, 0.03)], p=0.5),
+        "blur": v2.RandomApply([v2.GaussianBlur(5, (0.1, 1.5))], p=0.2),
+        "noise": v2.RandomApply([v2.GaussianNoise(sigma=0.03)], p=0.2),
+    }
+    steps = [v2.ToDtype({tv_tensors.Image: torch.float32, "others": None}, scale=True)]
+    if chosen := [step for name, step in warps.items() if name in names]:
+        steps += [mirror, *chosen, v2.CenterCrop(image_size)]
+    steps += [step for name, step in others.items() if name in names]
     return v2.Compose(steps)
-
-
-def _scale(image_size: int) -> v2.Transform:
-    return v2.RandomAffine(10, scale=(0.8, 1.25), shear=5, interpolation=InterpolationMode.BILINEAR)
-
-
-WARPS = ("scale", "elastic")
-_STEPS: dict[str, Callable[[int], v2.Transform]] = {
-    "flips": lambda _: v2.Compose([v2.RandomHorizontalFlip(0.5), v2.RandomVerticalFlip(0.5)]),
-    "turns": lambda _: v2.RandomChoice([v2.RandomRotation((angle, angle)) for angle in (0, 90, 180, 270)]),
-    "scale": _scale,
-    "elastic": lambda _: v2.RandomApply([GridElastic()], p=0.5),
-    "stain": lambda _: v2.RandomApply([StainJitter()], p=0.8),
-    "colour": lambda _: v2.RandomApply([v2.ColorJitter(0.15, 0.15, 0.15, 0.03)], p=0.5),
-    "blur": lambda _: v2.RandomApply([v2.GaussianBlur(5, (0.1, 1.5))], p=0.2),
-    "noise": lambda _: v2.RandomApply([v2.GaussianNoise(sigma=0.03)], p=0.2),
-}

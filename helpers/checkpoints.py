@@ -3,29 +3,30 @@
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from helpers.errors import InputError
 from helpers.files import written_whole
-from helpers.model import EfficientNetSegmentation
+from helpers.networks import build_network
 
 FORMAT = 1
 
 
-def save_checkpoint(path: Path, model: EfficientNetSegmentation, **more: object) -> None:
+def save_checkpoint(path: Path, model: nn.Module, **more: object) -> None:
     """Save a network with what is needed to build it again.
 
     Args:
         path: the file to write.
-        model: the network.
+        model: the network, as from `networks.build_network`.
         more: further tensors, numbers, strings, lists and dictionaries of such.
     """
-    architecture = {"img_size": model.img_size, "in_channels": model.in_channels, "num_classes": model.num_classes}
+    architecture = {name: getattr(model, name) for name in ("name", "img_size", "in_channels", "num_classes")}
     architecture["dropout"] = model.dropout.p
     with written_whole(path) as temporary:
         torch.save({"format": FORMAT, "architecture": architecture, "model": model.state_dict()} | more, temporary)
 
 
-def load_checkpoint(path: Path) -> tuple[EfficientNetSegmentation, dict]:
+def load_checkpoint(path: Path) -> tuple[nn.Module, dict]:
     """Load a network in evaluation mode, on the CPU.
 
     Returns:
@@ -46,9 +47,10 @@ def load_checkpoint(path: Path) -> tuple[EfficientNetSegmentation, dict]:
     if not isinstance(checkpoint, dict) or checkpoint.get("format") != FORMAT:
         raise InputError(f"{path}: expected a checkpoint that this package wrote (format {FORMAT}), found another file")
     try:
-        model = EfficientNetSegmentation(**checkpoint.pop("architecture"))
+        # Checkpoints of before there were several networks do not name theirs.
+        model = build_network(**{"name": "unet"} | checkpoint.pop("architecture"))
         model.load_state_dict(checkpoint.pop("model"))
-    except (KeyError, TypeError, RuntimeError) as error:
+    except (InputError, KeyError, TypeError, RuntimeError) as error:
         reason = str(error).splitlines()[-1].strip()
         raise InputError(f"{path}: the weights are those of another network: {reason}") from None
     return model.eval(), checkpoint

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from helpers.errors import InputError
+
 # PanNuke's mask channels 0-4, in its order; channel 5 is the background (its README counts from one and calls it 6).
 CLASS_NAMES = ("Neoplastic", "Inflammatory", "Connective", "Dead", "Epithelial")
 BACKGROUND_CHANNEL = 5
@@ -16,10 +18,18 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 LABEL_RULES = ("nearest", "majority")  # how labels may be shrunk, see `resampling.shrink_class_maps`
-# What training tiles may go through, in this order, see `augmentation.build_augmentation`.
+# What training tiles may go through, see `augmentation.build_augmentation`.
 AUGMENTATIONS = ("flips", "turns", "scale", "elastic", "stain", "colour", "blur", "noise")
 THRESHOLD = 0.5  # probability from which a pixel counts as nucleus
+SCHEDULES = ("plateau", "cosine")
+CLASS_WEIGHTS = ("balanced", "equal")
 WARMUP_EPOCHS = 3
+
+# The project's own goals for the Dice of a run on a test set, beside the report's 0.80.
+GOALS = {
+    "strong-256": {"monuseg-test": 0.83, "consep-test": 0.82},
+    "strong-128": {"monuseg-test": 0.81},
+}
 
 
 @dataclass(frozen=True)
@@ -28,6 +38,7 @@ class Recipe:
 
     name: str
     image_size: int = 128  # pixels; the report halves PanNuke's tiles
+    network: str = "unet"  # of `networks.NETWORK_NAMES`: the report's, a change of it, or somebody else's to compare
     labels: str = "nearest"  # "nearest" as the report does, or "majority", which keeps masks and images aligned
     epochs: int = 20
     batch_size: int = 4  # fits the report's 8 GB card
@@ -38,6 +49,7 @@ class Recipe:
     weight_decay: float = 1e-4
     bce_weight: float = 1.0
     dice_weight: float = 1.0
+    boundary_weight: float = 0.0  # above 0: pixels on the outline of nuclei count this much more in the cross-entropy
     dropout: float = 0.2
     max_grad_norm: float = 1.0  # of the report's "gradient clipping" no number is known; 1.0 is the usual one
     schedule: str = "plateau"  # or "cosine": a rise over `WARMUP_EPOCHS`, then half a cosine down to nothing
@@ -47,7 +59,13 @@ class Recipe:
     early_stopping_patience: int = 5  # epochs without a higher validation Dice
     stop_early: bool = True  # False: run all epochs, and only record where early stopping would have ended
     pretrained: bool = True  # ImageNet weights for the encoder, where they can be had
-    seed: int = 0
+    seed: int = 0  # of the start, the order of the tiles and their augmentation
+    split_seed: int = 0  # of the split, apart from the other: runs of several seeds are judged on the same tiles
+
+    def __post_init__(self) -> None:
+        for name, known in (("schedule", SCHEDULES), ("class_weights", CLASS_WEIGHTS)):
+            if (value := getattr(self, name)) not in known:
+                raise InputError(f"recipe {self.name!r}: {name} {value!r}, expected {' or '.join(known)}")
 
 
 RECIPES = {

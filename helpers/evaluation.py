@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from helpers.baselines import BASELINES
 from helpers.checkpoints import load_checkpoint
-from helpers.config import LABEL_RULES, THRESHOLD, Recipe
+from helpers.config import LABEL_RULES, THRESHOLD, TILE_SIZE, Recipe
 from helpers.errors import InputError
 from helpers.files import read_json, write_json
 from helpers.fold import Fold, Tiles, find_folds
@@ -26,10 +26,17 @@ from helpers.stitching import SourceImage, source_images, stitch
 from helpers.training import pick_device
 
 INTERVAL_KEYS = ("dice", "dice_empty_zero", "dice_empty_one", "dice_pooled", "iou", "precision", "recall")
+NUCLEI_STEPS = (0, 1, 4, 11, 31)  # where ranges of nuclei in a tile begin
 FEWEST_FOR_INTERVAL = 5  # of fewer images an interval says nothing
 
 
-def evaluate_run(run: Path, dataset: Path, device: torch.device | None = None, progress: bool = False) -> dict:
+def evaluate_run(
+    run: Path,
+    dataset: Path,
+    device: torch.device | None = None,
+    flips_and_turns: bool = False,
+    progress: bool = False,
+) -> dict:
     """Score a run on a data set and add the result to the run's `results.json`.
 
     The data set the run was trained on gives its validation part, any other the whole. Tiles go to the network at its
@@ -39,12 +46,13 @@ def evaluate_run(run: Path, dataset: Path, device: torch.device | None = None, p
         run: the folder of a finished run.
         dataset: a folder that `fold.find_folds` understands.
         device: where to compute; None for the GPU where there is one.
+        flips_and_turns: score the network a second time, averaged over the eight symmetries of the square.
         progress: show a bar on standard error.
 
     Returns:
         the new entry: `name`, `digest`, `part`, `tiles`, `times_scored`; for each predictor its scores, intervals and
-        scores by tissue; the Dice of perfect labels at the network's size; and the network's counts on every image,
-        from which its scores can be computed again.
+        scores by tissue; the network's scores by number of nuclei in a tile; the Dice of perfect labels at the
+        network's size; and the network's counts on every image, from which its scores can be computed again.
 
     Raises:
         InputError: no finished run, a data set that does not fit, or one that holds tiles the run was trained on.
@@ -68,8 +76,11 @@ def evaluate_run(run: Path, dataset: Path, device: torch.device | None = None, p
         )
     images = source_images(indices, cache.tissues, cache.groups, cache.positions)
     predictors = {"model": _network(model, device), "untrained": _network(untrained_model(recipe), device)}
+    if flips_and_turns:
+        predictors["averaged"] = _network(model, device, flips_and_turns=True)
     predictors |= {name: _classical(baseline) for name, baseline in BASELINES.items()}
     counts = {name: [] for name in (*predictors, *LABEL_RULES)}
+    tile_counts, tile_nuclei = [], []
     folds = find_folds(dataset)
     for image in tqdm(images, unit="image", desc=f"scoring {cache.name}", disable=not progress):
         tiles = read_tiles(folds, image.indices)
@@ -78,6 +89,8 @@ def evaluate_run(run: Path, dataset: Path, device: torch.device | None = None, p
         guesses |= {rule: through_network_size(tiles, image.positions, recipe.image_size, rule) for rule in LABEL_RULES}
         for name, guess in guesses.items():
             counts[name].append(count_pixels(guess[None], truth[None])[0])
+        tile_counts.append(count_pixels(*(_cut(whole, image.positions) for whole in (guesses["model"], truth))))
+        tile_nuclei.append(cache.nuclei[image.indices].sum(1))
     results = read_json(run / RESULTS)
     evaluations, key = results["evaluations"], f"{cache.name}:{cache.digest[:12]}"
     # The same data under another name is the same test set: its scorings count on.
@@ -94,6 +107,7 @@ def evaluate_run(run: Path, dataset: Path, device: torch.device | None = None, p
         "date": datetime.now(UTC).date().isoformat(),
         "environment": describe_environment(device),
         "predictors": {name: summarize(np.array(counts[name]), images, cache) for name in predictors},
+        "by_nuclei": score_by_nuclei(np.concatenate(tile_counts), np.concatenate(tile_nuclei)),
         "perfect_labels_dice": {rule: scores(np.array(counts[rule]))["dice"] for rule in LABEL_RULES},
         "images": [_row(image, values) for image, values in zip(images, counts["model"], strict=True)],
     }
@@ -132,6 +146,25 @@ def summarize(counts: np.ndarray, images: list[SourceImage], cache: Cache) -> di
     }
 
 
+def score_by_nuclei(counts: np.ndarray, nuclei: np.ndarray) -> dict[str, dict]:
+    """Score tiles by how many nuclei they hold; what few there are in a tile weighs more there.
+
+    Args:
+        counts: `(N, 4)` of the tiles, as from `metrics.count_pixels`.
+        nuclei: `(N,)`, nuclei in each tile.
+
+    Returns:
+        range of numbers, such as "1-3", to scores; ranges without a tile are left out.
+    """
+    rows = {}
+    for low, high in zip(NUCLEI_STEPS, (*NUCLEI_STEPS[1:], np.inf), strict=True):
+        chosen = (nuclei >= low) & (nuclei < high)
+        name = f"{low}-{high - 1}" if low + 1 < high < np.inf else f"{low}" if high < np.inf else f"{low} or more"
+        if chosen.any():
+            rows[name] = scores(counts[chosen])
+    return rows
+
+
 def through_network_size(tiles: Tiles, positions: np.ndarray, image_size: int, labels: str) -> np.ndarray:
     """Shrink the true labels to the network's size and enlarge them again: what repeating them exactly scores.
 
@@ -161,9 +194,12 @@ def read_tiles(folds: list[Fold], indices: np.ndarray) -> Tiles:
     )
 
 
-def _network(model: EfficientNetSegmentation, device: torch.device) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+def _network(
+    model: EfficientNetSegmentation, device: torch.device, flips_and_turns: bool = False
+) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     def predict(tiles: np.ndarray, positions: np.ndarray) -> np.ndarray:
-        return stitch(predict_probabilities(model, tiles, device), positions) >= THRESHOLD
+        probabilities = predict_probabilities(model, tiles, device, flips_and_turns=flips_and_turns)
+        return stitch(probabilities, positions) >= THRESHOLD
 
     return predict
 
@@ -175,6 +211,11 @@ def _classical(
         return baseline(np.rint(stitch(tiles, positions)).astype(np.uint8))
 
     return predict
+
+
+def _cut(whole: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Cut `(H, W)` into tiles `(n, TILE_SIZE, TILE_SIZE)` again."""
+    return np.stack([whole[row : row + TILE_SIZE, column : column + TILE_SIZE] for row, column in positions])
 
 
 def _interval(counts: np.ndarray, units: np.ndarray, key: str) -> tuple[float, float] | None:

@@ -7,12 +7,13 @@ import numpy as np
 import torch
 
 from helpers.attention import attention_layers, grad_cam
-from helpers.config import THRESHOLD
+from helpers.augmentation import build_augmentation
+from helpers.config import THRESHOLD, Recipe
 from helpers.inference import predict_probabilities
 from helpers.metrics import count_pixels, dice_per_image
 from helpers.model import EfficientNetSegmentation
 from helpers.prepare import Cache
-from helpers.tiles import normalize
+from helpers.tiles import TileDataset, denormalize, normalize
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,28 @@ def ranked_examples(
         Example(f"{rank}, Dice {dice[row]:.3f}", images[row], truth[row], probabilities[row])
         for rank, row in rank_examples(counts).items()
     ]
+
+
+def augmented_views(cache: Cache, index: int, recipe: Recipe, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Give a training tile as it is, then as the first epochs of a run of this recipe would see it.
+
+    Args:
+        cache: the data set, prepared at any size.
+        index: the tile's number.
+        recipe: gives augmentation and seed.
+        count: views in all.
+
+    Returns:
+        `count` pairs of image `(S, S, 3)` uint8 and mask `(S, S)` bool.
+    """
+    augmentation = build_augmentation(recipe.augmentation, cache.image_size)
+    views = [(np.array(cache.images[index]), np.array(cache.class_maps[index]) > 0)]
+    dataset = TileDataset(cache, np.array([index]), augmentation, recipe.seed)
+    for epoch in range(1, count):
+        dataset.epoch = epoch
+        image, mask = dataset[0]
+        views.append((denormalize(image[None])[0], mask[0].numpy() > 0))
+    return views
 
 
 def one_tile_per_tissue(cache: Cache, indices: np.ndarray, most: int = 5) -> np.ndarray:

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from helpers.model import EfficientNetSegmentation
 from helpers.provenance import device_name
@@ -12,9 +13,16 @@ from helpers.resampling import enlarge_probabilities, shrink_images
 from helpers.tiles import normalize
 from helpers.training import mixed_precision
 
+# Quarter turns, and whether a flip follows: the eight symmetries of the square, the first of which changes nothing.
+SYMMETRIES = tuple((quarter_turns, flip) for flip in (False, True) for quarter_turns in range(4))
+
 
 def predict_probabilities(
-    model: EfficientNetSegmentation, images: np.ndarray, device: torch.device | str = "cpu", batch_size: int = 16
+    model: EfficientNetSegmentation,
+    images: np.ndarray,
+    device: torch.device | str = "cpu",
+    batch_size: int = 16,
+    flips_and_turns: bool = False,
 ) -> np.ndarray:
     """Predict the probability of nucleus for every pixel of square tiles.
 
@@ -26,6 +34,7 @@ def predict_probabilities(
         images: `(N, S, S, 3)` uint8, RGB.
         device: where to compute.
         batch_size: tiles at once.
+        flips_and_turns: give the mean over the eight symmetries of the square (test-time averaging).
 
     Returns:
         `(N, S, S)` float32, 0 to 1.
@@ -37,12 +46,31 @@ def predict_probabilities(
     small = images if size == model.img_size else shrink_images(images, model.img_size)
     probabilities = []
     for start in range(0, len(small), batch_size):
-        batch = normalize(small[start : start + batch_size]).to(device, memory_format=torch.channels_last)
-        with torch.inference_mode(), mixed_precision(device):
-            logits = model(batch)
-        probabilities.append(logits[:, 0].float().sigmoid().cpu().numpy())
+        batch = normalize(small[start : start + batch_size]).to(device)
+        symmetries = SYMMETRIES if flips_and_turns else SYMMETRIES[:1]
+        maps = [_undo(_predict_batch(model, _apply(batch, symmetry)), symmetry) for symmetry in symmetries]
+        probabilities.append(torch.stack(maps).mean(0)[:, 0].cpu().numpy())
     joined = np.concatenate(probabilities)
     return joined if size == model.img_size else enlarge_probabilities(joined, size)
+
+
+def _apply(batch: Tensor, symmetry: tuple[int, bool]) -> Tensor:
+    quarter_turns, flip = symmetry
+    turned = batch.rot90(quarter_turns, (-2, -1))
+    return turned.flip(-1) if flip else turned
+
+
+def _undo(batch: Tensor, symmetry: tuple[int, bool]) -> Tensor:
+    quarter_turns, flip = symmetry
+    return (batch.flip(-1) if flip else batch).rot90(-quarter_turns, (-2, -1))
+
+
+@torch.inference_mode()
+def _predict_batch(model: EfficientNetSegmentation, batch: Tensor) -> Tensor:
+    """Take `(B, 3, h, w)`, normalised, to probabilities `(B, 1, h, w)` float32."""
+    with mixed_precision(batch.device):
+        logits = model(batch.contiguous(memory_format=torch.channels_last))
+    return logits.float().sigmoid()
 
 
 def time_inference(

@@ -4,13 +4,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+SIDE_WEIGHT = 0.4  # of the coarser predictions together, for a network with deep supervision
 SMOOTH = 1.0  # pixels added to both sides of the Dice fraction: defined, and 1, where truth and prediction are empty
 
 
 class BinarySegLoss(nn.Module):
     """Binary cross-entropy and Dice loss on logits, a mean over images.
 
-    For one image with truth y, probability p = sigmoid(logit) and class weight w (that of the pixel's true class):
+    For one image with truth y, probability p = sigmoid(logit) and weight w, the class weight of the pixel's true class,
+    on the outline of nuclei times 1 + boundary_weight:
 
         L = bce_weight * mean(w * BCE(p, y)) + dice_weight * (1 - (2 * sum(p * y) + 1) / (sum(p) + sum(y) + 1))
 
@@ -20,42 +22,76 @@ class BinarySegLoss(nn.Module):
         class_weights: `(2,)`, weights of background and nuclei, in that order; None for equal ones.
         bce_weight: weight of the cross-entropy.
         dice_weight: weight of the Dice loss.
+        boundary_weight: how much more the outline counts in the cross-entropy: the pixels of nuclei that touch
+            background and those of background that touch nuclei, corners included.
 
     Raises:
         ValueError: class weights that are not two positive numbers.
 
     Shape:
-        logits `(B, 1, H, W)`, masks `(B, 1, H, W)` with values 0 and 1; the result is a scalar.
+        logits `(B, 1, H, W)`, masks `(B, 1, H, W)` with values 0 and 1; the result is a scalar. Further channels of the
+        logits, predictions of coarser levels, are held against the same masks: their mean loss counts `SIDE_WEIGHT`.
 
     Reference:
         Milletari, Navab, Ahmadi 2016, V-Net, doi:10.1109/3DV.2016.79 (Dice loss; here without its squares).
+        Ronneberger, Fischer, Brox 2015, U-Net, eq. 2, doi:10.1007/978-3-319-24574-4_28 (weights near outlines, there
+        falling off with the distances to two nuclei; a binary mask knows no single nuclei, so here a band has one).
+        Lee et al. 2015, Deeply-supervised nets, arXiv:1409.5185.
 
     >>> loss = BinarySegLoss(bce_weight=0.0)
     >>> float(loss(torch.full((1, 1, 2, 2), -100.0), torch.zeros(1, 1, 2, 2)))  # empty, and predicted empty
     0.0
     """
 
-    def __init__(self, class_weights: Tensor | None = None, bce_weight: float = 1.0, dice_weight: float = 1.0) -> None:
+    def __init__(
+        self,
+        class_weights: Tensor | None = None,
+        bce_weight: float = 1.0,
+        dice_weight: float = 1.0,
+        boundary_weight: float = 0.0,
+    ) -> None:
         super().__init__()
         weights = torch.ones(2) if class_weights is None else torch.as_tensor(class_weights, dtype=torch.float32)
         if weights.shape != (2,) or not bool((weights > 0).all()):
             raise ValueError(f"class_weights: expected two positive numbers, background and nuclei, found {weights}")
         self.register_buffer("class_weights", weights)
-        self.bce_weight, self.dice_weight = bce_weight, dice_weight
+        self.bce_weight, self.dice_weight, self.boundary_weight = bce_weight, dice_weight, boundary_weight
 
     def forward(self, logits: Tensor, masks: Tensor) -> Tensor:
         """Compute the loss of a batch as a float32 scalar."""
+        if logits.ndim == masks.ndim == 4 and logits.shape[1] > masks.shape[1] == 1:
+            main, *sides = (self(channel, masks) for channel in logits.split(1, dim=1))
+            return main + SIDE_WEIGHT * sum(sides) / len(sides)
         if logits.shape != masks.shape:
             raise ValueError(f"expected logits and masks of one shape, found {logits.shape} and {masks.shape}")
         with torch.autocast(logits.device.type, enabled=False):
-            logits, masks = logits.float().flatten(1), masks.float().flatten(1)
+            logits, masks = logits.float(), masks.float()
             background, nuclei = self.class_weights.to(logits.device)
             weights = torch.lerp(background, nuclei, masks)
+            if self.boundary_weight:
+                weights = weights * (1 + self.boundary_weight * find_outlines(masks))
+            logits, masks, weights = logits.flatten(1), masks.flatten(1), weights.flatten(1)
             bce = F.binary_cross_entropy_with_logits(logits, masks, weight=weights)
             probabilities = logits.sigmoid()
             overlap = (probabilities * masks).sum(1)
             dice = (2 * overlap + SMOOTH) / (probabilities.sum(1) + masks.sum(1) + SMOOTH)
             return self.bce_weight * bce + self.dice_weight * (1 - dice.mean())
+
+
+def find_outlines(masks: Tensor) -> Tensor:
+    """Mark the pixels with both nuclei and background among themselves and their eight neighbours.
+
+    Args:
+        masks: `(B, 1, H, W)` float, 0 and 1; beyond the border nothing is known, so it makes no outline.
+
+    Returns:
+        the same shape, 1 on the outline and 0 elsewhere.
+
+    >>> find_outlines(torch.tensor([[[[0.0, 0.0, 0.0, 1.0, 1.0]]]]))
+    tensor([[[[0., 0., 1., 1., 0.]]]])
+    """
+    widened, narrowed = (F.max_pool2d(sign * masks, 3, stride=1, padding=1) * sign for sign in (1, -1))
+    return widened - narrowed
 
 
 def balanced_class_weights(nuclei_share: float) -> Tensor:

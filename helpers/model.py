@@ -1,6 +1,7 @@
 """The network: a U-Net (Ronneberger et al. 2015) whose encoder is EfficientNet-B0 (Tan & Le 2019)."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from efficientnet_pytorch import EfficientNet
@@ -11,6 +12,8 @@ from torch.nn import functional as F
 STRIDE = 32  # the deepest features stand at 1/32 of the image
 # After these blocks of EfficientNet-B0 the features have the given channels, at H/2, H/4, H/8 and H/16.
 SKIP_BLOCKS = {0: 16, 2: 24, 4: 40, 10: 112}
+# With a stem of stride 1, after these: the channels at the scales that the report's table prints.
+STEM1_SKIP_BLOCKS = {2: 24, 4: 40, 10: 112, 14: 192}
 BOTTLENECK_CHANNELS = 1280
 DECODER_CHANNELS = (192, 112, 40, 24, 16)  # the report's, from H/16 up to H
 
@@ -30,7 +33,7 @@ class DepthwiseConv2d(Conv2dStaticSamePadding):
         if features.device.type != "cpu":
             return super().forward(features)
         with torch.autocast("cpu", enabled=False):
-            return super().forward(features.float())
+            return super().forward(features.to(self.weight.dtype))
 
 
 class DecoderBlock(nn.Module):
@@ -64,13 +67,35 @@ class EfficientNetSegmentation(nn.Module):
         in_channels: channels of the input, 3 for RGB.
         num_classes: number of nuclei classes in the data. The network is binary, so this adds no output.
         dropout: probability with which a channel of the deepest features is set to zero in training.
+        decoder_channels: channels of the five decoder blocks, from H/16 up to H.
+        stem_stride: 2 as in EfficientNet. With 1 every stage is twice as high and wide, and the encoder's last block
+            halves instead of the stem: then the stages stand where the report's table has them. It takes about three
+            times as long.
+        deep_supervision: in training, predict from the coarser decoder blocks too.
+
+    Attributes:
+        name: what `networks.build_network` knows it by.
+        skip_blocks: the encoder's blocks whose features the decoder takes, from the first on, with their channels.
 
     Reference:
         Ronneberger, Fischer, Brox 2015, U-Net, doi:10.1007/978-3-319-24574-4_28.
         Tan, Le 2019, EfficientNet, arXiv:1905.11946.
+        Lee, Xie, Gallagher, Zhang, Tu 2015, Deeply-supervised nets, arXiv:1409.5185.
     """
 
-    def __init__(self, img_size: int = 128, in_channels: int = 3, num_classes: int = 5, dropout: float = 0.2) -> None:
+    name = "unet"
+
+    def __init__(
+        self,
+        img_size: int = 128,
+        in_channels: int = 3,
+        num_classes: int = 5,
+        dropout: float = 0.2,
+        *,
+        decoder_channels: Sequence[int] = DECODER_CHANNELS,
+        stem_stride: int = 2,
+        deep_supervision: bool = False,
+    ) -> None:
         super().__init__()
         self.img_size, self.in_channels, self.num_classes = img_size, in_channels, num_classes
         # Its padding is the same for all multiples of 32, which forward() sees to.
@@ -78,14 +103,20 @@ class EfficientNetSegmentation(nn.Module):
             "efficientnet-b0", in_channels, image_size=math.ceil(img_size / STRIDE) * STRIDE, include_top=False
         )
         self.encoder.set_swish(memory_efficient=False)  # nn.SiLU, which can be exported
-        for block in self.encoder._blocks:
-            block._depthwise_conv.__class__ = DepthwiseConv2d
+        keep_depthwise_in_float32(self.encoder)
         set_batch_norm_momentum(self.encoder, RANDOM_START_MOMENTUM)
+        self.skip_blocks = SKIP_BLOCKS
+        if stem_stride == 1:
+            self.skip_blocks = STEM1_SKIP_BLOCKS
+            _set_stride(self.encoder._conv_stem, 1)
+            _set_stride(self.encoder._blocks[-1]._depthwise_conv, 2)
         self.dropout = nn.Dropout2d(dropout)
-        inputs = (BOTTLENECK_CHANNELS, *DECODER_CHANNELS)
-        skips = (*reversed(SKIP_BLOCKS.values()), 0)
-        self.decoder = nn.ModuleList(map(DecoderBlock, inputs, skips, DECODER_CHANNELS))
-        self.head = nn.Conv2d(DECODER_CHANNELS[-1], 1, 1)
+        inputs = (BOTTLENECK_CHANNELS, *decoder_channels)
+        skips = (*reversed(self.skip_blocks.values()), 0)
+        self.decoder = nn.ModuleList(map(DecoderBlock, inputs, skips, decoder_channels))
+        self.head = nn.Conv2d(decoder_channels[-1], 1, 1)
+        coarser = decoder_channels[:-1] if deep_supervision else ()
+        self.side_heads = nn.ModuleList(nn.Conv2d(channels, 1, 1) for channels in coarser)
 
     def encode(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Give the deepest features `(B, 1280, H/32, W/32)` and the skips from H/16 up to H/2."""
@@ -95,7 +126,7 @@ class EfficientNetSegmentation(nn.Module):
             # Stochastic depth, stronger the deeper the block, as in EfficientNet's own forward pass.
             rate = encoder._global_params.drop_connect_rate * index / len(encoder._blocks)
             features = block(features, drop_connect_rate=rate)
-            if index in SKIP_BLOCKS:
+            if index in self.skip_blocks:
                 skips.insert(0, features)
         return encoder._swish(encoder._bn1(encoder._conv_head(features))), skips
 
@@ -106,21 +137,38 @@ class EfficientNetSegmentation(nn.Module):
             images: `(B, in_channels, H, W)` float, normalised; any H and W.
 
         Returns:
-            `(B, 1, H, W)` logits.
+            `(B, 1, H, W)` logits; in training with deep supervision `(B, 5, H, W)`, the further ones those of the
+            coarser decoder blocks, from H/16 up to H/2, enlarged.
 
         Raises:
             ValueError: another number of dimensions or channels.
         """
-        if images.ndim != 4 or images.shape[1] != self.in_channels:
-            raise ValueError(f"expected images of shape (B, {self.in_channels}, H, W), found {tuple(images.shape)}")
-        height, width = images.shape[2:]
-        # Repeat the border up to a multiple of 32: zeros would look like an edge.
-        padded = F.pad(images, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")
+        padded = pad_to_stride(images, self.in_channels)
         features, skips = self.encode(padded)
-        features = self.dropout(features)
+        features, levels = self.dropout(features), []
         for block, skip in zip(self.decoder, [*skips, None], strict=True):
             features = block(features, skip)
-        return self.head(features)[..., :height, :width]
+            levels.append(features)
+        logits = self.head(features)
+        if self.training and self.side_heads:
+            sides = [head(level) for head, level in zip(self.side_heads, levels[:-1], strict=True)]
+            sides = [F.interpolate(side, padded.shape[2:], mode="bilinear", align_corners=False) for side in sides]
+            logits = torch.cat([logits, *sides], dim=1)
+        return logits[..., : images.shape[2], : images.shape[3]]
+
+
+def pad_to_stride(images: Tensor, in_channels: int) -> Tensor:
+    """Repeat the border of `(B, in_channels, H, W)` images up to a multiple of 32: zeros would look like an edge."""
+    if images.ndim != 4 or images.shape[1] != in_channels:
+        raise ValueError(f"expected images of shape (B, {in_channels}, H, W), found {tuple(images.shape)}")
+    height, width = images.shape[2:]
+    return F.pad(images, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")
+
+
+def keep_depthwise_in_float32(encoder: nn.Module) -> None:
+    """Make every depthwise convolution of an EfficientNet a `DepthwiseConv2d`; their weights stay."""
+    for block in encoder._blocks:
+        block._depthwise_conv.__class__ = DepthwiseConv2d
 
 
 def set_batch_norm_momentum(module: nn.Module, momentum: float) -> None:
@@ -128,6 +176,14 @@ def set_batch_norm_momentum(module: nn.Module, momentum: float) -> None:
     for layer in module.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.momentum = momentum
+
+
+def _set_stride(convolution: Conv2dStaticSamePadding, stride: int) -> None:
+    """Change a convolution's stride, and its padding to TensorFlow's "same" for images of even height and width."""
+    convolution.stride = (stride, stride)
+    padding = convolution.kernel_size[0] - stride
+    before, after = padding // 2, padding - padding // 2  # the odd one stands at the end
+    convolution.static_padding = nn.ZeroPad2d((before, after, before, after))
 
 
 def count_parameters(module: nn.Module) -> int:

@@ -11,6 +11,7 @@ from matplotlib.patches import Patch
 from helpers.config import CLASS_NAMES, THRESHOLD
 from helpers.examples import Example
 from helpers.figures import CLASS_COLOURS, DPI, TRAIN_COLOUR
+from helpers.segmentation import Segmentation
 
 # True positives are left to the tissue's own colour; what is wrong stands out, in colours that all readers tell apart.
 ERROR_COLOURS = {"missed (false negative)": (0, 114, 178), "invented (false positive)": (240, 228, 66)}
@@ -85,6 +86,39 @@ def plot_preprocessing(image: np.ndarray, steps: dict[str, tuple[np.ndarray, np.
         axis.contour(class_map > 0, levels=[0.5], colors="black", linewidths=1.5)
         axis.set(xlim=(middle - half - 0.5, middle + half - 0.5), ylim=(middle + half - 0.5, middle - half - 0.5))
         axis.set_title(title, fontsize=9)
+    return figure
+
+
+def plot_views(rows: Sequence[Sequence[tuple[np.ndarray, np.ndarray]]]) -> Figure:
+    """Draw a row for each tile: as it is, then as augmentation turned it out, with the outlines of its nuclei.
+
+    Args:
+        rows: of equally many pairs of image `(H, W, 3)` uint8 and mask `(H, W)` bool.
+    """
+    figure, axes = _panels(len(rows), len(rows[0]), PANEL * 0.85)
+    for row, views in zip(axes, rows, strict=True):
+        for axis, (image, mask) in zip(row, views, strict=True):
+            axis.imshow(draw_contours(image, mask, TRUTH_COLOUR))
+    axes[0, 0].set_title("tile", fontsize=9)
+    for number, axis in enumerate(axes[0, 1:], 1):
+        axis.set_title(f"epoch {number}", fontsize=9)
+    return figure
+
+
+def plot_segmentation(image: np.ndarray, segmentation: Segmentation) -> Figure:
+    """Draw an image, the outlines of the nuclei found in it, and their probability.
+
+    Args:
+        image: `(H, W, 3)` uint8.
+        segmentation: as from `segmentation.predict`.
+    """
+    figure, axes = _panels(1, 3, PANEL * 1.6)
+    axes[0, 0].imshow(image)
+    axes[0, 1].imshow(draw_contours(image, segmentation.mask, PREDICTION_COLOUR, 2))
+    heat = axes[0, 2].imshow(segmentation.probability, vmin=0, vmax=1, cmap="viridis")
+    for axis, title in zip(axes[0], ("image", "nuclei found", "probability"), strict=True):
+        axis.set_title(title, fontsize=9)
+    figure.colorbar(heat, ax=axes[0, 2], shrink=0.7, label="probability of nucleus")
     return figure
 
 

@@ -11,31 +11,35 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
+from helpers.card import CARD, model_card
 from helpers.checkpoints import load_checkpoint
 from helpers.config import Recipe
 from helpers.errors import InputError
 from helpers.evaluation import read_tiles
-from helpers.examples import attention_maps, one_tile_per_tissue, ranked_examples
+from helpers.examples import attention_maps, augmented_views, one_tile_per_tissue, ranked_examples
 from helpers.figures import plot_history, plot_predictor_scores, plot_scores_by_tissue
-from helpers.files import read_json, write_json, written_whole
+from helpers.files import read_json, write_csv, write_json, written_whole
 from helpers.fold import find_folds
 from helpers.narrative import headline
-from helpers.overlays import plot_attention, plot_predictions, plot_tiles
+from helpers.overlays import plot_attention, plot_predictions, plot_tiles, plot_views
 from helpers.prepare import Cache, prepare
 from helpers.runs import BEST, HISTORY, RESULTS, untrained_model
+from helpers.shipped import WEIGHTS, export_weights
 from helpers.tables import PREDICTOR_NAMES
 
+VIEWS = 7  # of each tile in the figure of the augmentation
 README_MARKS = ("<!-- results -->", "<!-- /results -->")
 
 
-def publish_run(run: Path, project: Path) -> list[Path]:
-    """Write results, history and figures of a finished run into a project, replacing what an earlier run left.
+def publish_run(run: Path, project: Path, ship: bool = False) -> list[Path]:
+    """Add a finished run to what a project reports; shipped, its weights, card and figures replace those there.
 
     Everything is made before anything is replaced.
 
     Args:
         run: the folder of a finished run whose validation part has been scored.
         project: the folder that holds `models/` and `figures/`.
+        ship: make this run's network the shipped model.
 
     Returns:
         the files written.
@@ -45,6 +49,7 @@ def publish_run(run: Path, project: Path) -> list[Path]:
             it was.
     """
     run, project = Path(run), Path(project)
+    models = project / "models"
     results = read_json(run / RESULTS)
     if results["training"]["status"] != "finished":
         raise InputError(f"{run}: expected a finished run, found one after {results['training']['epochs']} epochs")
@@ -53,34 +58,59 @@ def publish_run(run: Path, project: Path) -> list[Path]:
         raise InputError(f"{run}: its validation part was never scored; run `python -m helpers evaluate` on it first")
     if validation["predictors"]["model"]["scores"]["dice"] is None:
         raise InputError(f"{run}: expected nuclei in its validation part, found none, so there is nothing to show")
-    figures = _draw(run, results, validation)
-    results["data"].pop("path")  # of use on this machine alone
+    reported = read_json(models / RESULTS) if (models / RESULTS).exists() else {"shipped": None, "runs": {}}
+    name = run_name(results)
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder)
-        for name, figure in figures.items():
-            _save_small(figure, made / name)
+        figures = _draw(run, results, validation) if ship else {}
+        for file, figure in figures.items():
+            _save_small(figure, made / file)
             plt.close(figure)
-        (project / "figures").mkdir(parents=True, exist_ok=True)
-        (project / "models").mkdir(parents=True, exist_ok=True)
-        for stale in (project / "figures").glob("fig[0-9][0-9]_*.png"):
-            stale.unlink()
-        for name in figures:
-            shutil.move(made / name, project / "figures" / name)
-    write_json(project / "models" / RESULTS, results)
-    shutil.copyfile(run / HISTORY, project / "models" / HISTORY)
+        results["data"].pop("path")  # of use on this machine alone
+        reported["runs"][name] = results
+        if ship:
+            digest = export_weights(run / BEST, made / WEIGHTS.name)
+            reported["shipped"] = {"run": name, "file": WEIGHTS.name, "digest": digest}
+            (made / CARD).write_text(model_card(reported), encoding="utf-8")
+            (project / "figures").mkdir(parents=True, exist_ok=True)
+            models.mkdir(parents=True, exist_ok=True)
+            for stale in (project / "figures").glob("fig[0-9][0-9]_*.png"):
+                stale.unlink()
+            for file in figures:
+                shutil.move(made / file, project / "figures" / file)
+            for file in (WEIGHTS.name, CARD):
+                shutil.move(made / file, models / file)
+    write_json(models / RESULTS, reported)
+    _add_history(models / HISTORY, name, run / HISTORY)
     return [
-        project / "models" / RESULTS,
-        project / "models" / HISTORY,
-        *(project / "figures" / name for name in figures),
-        *_update_readme(project / "README.md", results),
+        models / RESULTS,
+        models / HISTORY,
+        *(models / file for file in (WEIGHTS.name, CARD) if ship),
+        *(project / "figures" / file for file in figures),
+        *_update_readme(project / "README.md", reported),
     ]
 
 
-def readme_with_results(text: str, results: dict) -> str:
-    """Put the headline of a run between the two marks of a README; a text without the marks comes back unchanged."""
+def run_name(results: dict) -> str:
+    """Give the name under which a run is reported: its recipe and the size of its tiles in pixels."""
+    return f"{results['recipe']['name']}-{results['recipe']['image_size']}"
+
+
+def _add_history(path: Path, name: str, history: Path) -> None:
+    """Put a run's epochs into the reported history, in place of those of an earlier run of that name."""
+    rows = pd.read_csv(history)
+    rows.insert(0, "run", name)
+    if path.exists():
+        earlier = pd.read_csv(path)
+        rows = pd.concat([earlier[earlier["run"] != name], rows])
+    write_csv(path, rows.to_dict("records"))
+
+
+def readme_with_results(text: str, reported: dict) -> str:
+    """Put the headline between the two marks of a README; a text without the marks comes back unchanged."""
     before, start, rest = text.partition(README_MARKS[0])
     _, end, after = rest.partition(README_MARKS[1])
-    return f"{before}{start}\n{headline(results)}\n{end}{after}" if end else text
+    return f"{before}{start}\n{headline(reported)}\n{end}{after}" if end else text
 
 
 def _save_small(figure: Figure, path: Path) -> None:
@@ -95,11 +125,11 @@ def _is_typed(cache: Cache) -> bool:
     return all((cache.nuclei[cache.tissues == tissue].sum(0) > 0).sum() > 1 for tissue in np.unique(cache.tissues))
 
 
-def _update_readme(path: Path, results: dict) -> list[Path]:
+def _update_readme(path: Path, reported: dict) -> list[Path]:
     if not path.exists():
         return []
     with written_whole(path) as temporary:
-        temporary.write_text(readme_with_results(path.read_text(encoding="utf-8"), results), encoding="utf-8")
+        temporary.write_text(readme_with_results(path.read_text(encoding="utf-8"), reported), encoding="utf-8")
     return [path]
 
 
@@ -114,6 +144,8 @@ def _draw(run: Path, results: dict, validation: dict) -> dict[str, Figure]:
     indices = np.array(results["data"]["validation_indices"])
     chosen = one_tile_per_tissue(cache, indices)
     tiles = read_tiles(find_folds(dataset), chosen)
+    training_tiles = np.setdiff1d(np.arange(len(cache)), indices)
+    chosen_training = one_tile_per_tissue(cache, training_tiles, most=3)
     examples = ranked_examples(model, cache, indices)
     median = next((example.image for example in examples if example.title.startswith("median")), examples[0].image)
     maps = attention_maps({"trained": model, "untrained": untrained_model(recipe)}, median)
@@ -128,4 +160,7 @@ def _draw(run: Path, results: dict, validation: dict) -> dict[str, Figure]:
         ),
         "fig05_predictions.png": plot_predictions(examples),
         "fig06_attention.png": plot_attention(median, maps),
+        "fig07_augmentation.png": plot_views(
+            [augmented_views(cache, int(index), recipe, VIEWS) for index in chosen_training]
+        ),
     }

@@ -1,31 +1,29 @@
 """A training run: a folder that a recipe fills, epoch by epoch, and that can be taken up again."""
 
 import dataclasses
-import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
-from torch.optim.swa_utils import AveragedModel
+from torch import nn
 
 from helpers.checkpoints import load_checkpoint, save_checkpoint
-from helpers.config import TILE_SIZE, TILE_UM_PER_PX, WARMUP_EPOCHS, Recipe
+from helpers.config import TILE_SIZE, TILE_UM_PER_PX, Recipe
 from helpers.encoder_weights import PRETRAINED_MOMENTUM, load_imagenet_weights
 from helpers.errors import InputError
 from helpers.files import file_digest, read_json, write_csv, write_json
 from helpers.losses import BinarySegLoss, balanced_class_weights
-from helpers.model import EfficientNetSegmentation, count_parameters, set_batch_norm_momentum
+from helpers.model import count_parameters, set_batch_norm_momentum
+from helpers.networks import COMPARISONS, untrained_model
 from helpers.prepare import Cache, prepare
 from helpers.provenance import describe_environment
+from helpers.schedule import best_epoch, early_stopping_epoch, make_scheduler
 from helpers.split import Split, split_tiles
 from helpers.tiles import make_loaders, nuclei_share, start_epoch
-from helpers.training import evaluate_model, pick_device, train_epoch
+from helpers.training import average_weights, evaluate_model, pick_device, train_epoch
 
 BEST, LAST, HISTORY, RESULTS = "best_model.pth", "last.pth", "history.csv", "results.json"
 
@@ -59,14 +57,14 @@ def train_run(
         what `results.json` holds.
 
     Raises:
-        InputError: the data set does not fit, or the folder holds a run of another recipe or data set.
+        InputError: the data set does not fit, the folder holds a run of another recipe or data set, or the start that
+            is asked for does not fit the network.
     """
     run, device = Path(run), device or pick_device()
     cache = prepare(dataset, recipe.image_size, recipe.labels, progress)
-    split = split_tiles(cache, recipe.seed, official)
+    split = split_tiles(cache, recipe.split_seed, official)
     identity = {"recipe": dataclasses.asdict(recipe), "data": cache.digest, "split": split.method}
-    if init is not None:
-        identity["init"] = file_digest(init)
+    identity["init"] = None if init is None else file_digest(init)
     state = _take_up(run, identity) or _start(recipe, identity, init)
     _check_unseen(state, cache, split)
     if _finished(state, recipe):
@@ -79,7 +77,7 @@ def train_run(
             f"{dataset}: expected nuclei and background in the training tiles, found {share:.0%} nuclei pixels"
         )
     class_weights = balanced_class_weights(share) if recipe.class_weights == "balanced" else None
-    criterion = BinarySegLoss(class_weights, recipe.bce_weight, recipe.dice_weight)
+    criterion = BinarySegLoss(class_weights, recipe.bce_weight, recipe.dice_weight, recipe.boundary_weight)
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     scheduler = make_scheduler(optimizer, recipe)
     scaler = torch.amp.GradScaler(device.type, enabled=device.type == "cuda")
@@ -116,75 +114,6 @@ def train_run(
     return _report(run, dataset, state, recipe, cache, split, device)
 
 
-def make_scheduler(optimizer: Optimizer, recipe: Recipe) -> LRScheduler:
-    """Make the schedule of a recipe, to be stepped once an epoch: "plateau" with the validation loss, "cosine" without.
-
-    The cosine is that of Loshchilov & Hutter 2017 (arXiv:1608.03983, without restarts) after a linear rise.
-    """
-    if recipe.schedule == "plateau":
-        return ReduceLROnPlateau(optimizer, factor=recipe.plateau_factor, patience=recipe.plateau_patience)
-    rise = min(WARMUP_EPOCHS, recipe.epochs - 1)
-
-    def share(epoch: int) -> float:
-        if epoch < rise:
-            return (epoch + 1) / (rise + 1)
-        return 0.5 * (1 + math.cos(math.pi * (epoch - rise) / (recipe.epochs - rise)))
-
-    return LambdaLR(optimizer, share)
-
-
-def average_weights(model: nn.Module, optimizer: Optimizer, decay: float) -> AveragedModel:
-    """Keep an exponential moving average of the weights, moved after each optimiser step.
-
-    The first steps count more, min(decay, (1 + n) / (10 + n)) for step n, so that the random start is soon forgotten.
-    Batch norm's running statistics are an average already: those of the model are taken over.
-
-    Reference:
-        Polyak, Juditsky 1992, doi:10.1137/0330046; exponential as in Tan, Le 2019 (EfficientNet).
-    """
-
-    def move(averages: Sequence[Tensor], weights: Sequence[Tensor], steps: Tensor) -> None:
-        kept = min(decay, (1 + steps.item()) / (10 + steps.item()))
-        torch._foreach_lerp_(averages, weights, 1 - kept)
-
-    average = AveragedModel(model, multi_avg_fn=torch.no_grad()(move))
-    optimizer.register_step_post_hook(lambda *_: average.update_parameters(model))
-    return average
-
-
-def untrained_model(recipe: Recipe) -> EfficientNetSegmentation:
-    """Build the network as a run of this recipe starts it, before ImageNet weights and training."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        return EfficientNetSegmentation(recipe.image_size, dropout=recipe.dropout).eval()
-
-
-def best_epoch(history: list[dict]) -> int:
-    """Give the number of the epoch with the highest validation Dice, the first of equals.
-
-    >>> best_epoch([{"epoch": 1, "val_dice": 0.5}, {"epoch": 2, "val_dice": 0.7}, {"epoch": 3, "val_dice": 0.7}])
-    2
-    """
-    return max(history, key=_validation_dice)["epoch"]
-
-
-def early_stopping_epoch(history: list[dict], patience: int) -> int | None:
-    """Give the epoch after which early stopping ends a run: the `patience`-th in a row without a higher Dice, or None.
-
-    >>> early_stopping_epoch([{"epoch": n, "val_dice": d} for n, d in enumerate((0.5, 0.7, 0.6, 0.7, 0.9), 1)], 2)
-    4
-    """
-    for stop in range(1, len(history) + 1):
-        if stop - best_epoch(history[:stop]) >= patience:
-            return stop
-    return None
-
-
-def _validation_dice(row: dict) -> float:
-    # Without a nucleus in the whole validation part Dice is not defined: any epoch is as good as another.
-    return row["val_dice"] if row["val_dice"] == row["val_dice"] else -1.0
-
-
 def _finished(state: dict, recipe: Recipe) -> bool:
     history = state["history"]
     stopped = recipe.stop_early and early_stopping_epoch(history, recipe.early_stopping_patience) is not None
@@ -194,20 +123,28 @@ def _finished(state: dict, recipe: Recipe) -> bool:
 def _start(recipe: Recipe, identity: dict, init: Path | None) -> dict:
     state = {"history": [], "identity": identity, "earlier_tiles": []}
     if init is None:
+        if recipe.pretrained and recipe.network in COMPARISONS:
+            raise InputError(f"network {recipe.network!r}: it can only start at random; set `pretrained` to False")
         model = untrained_model(recipe)
         encoder_start = load_imagenet_weights(model) if recipe.pretrained else "random"
         return state | {"model": model, "encoder_start": encoder_start}
     model, about = load_checkpoint(init)
+    if model.name != recipe.network:
+        raise InputError(f"{init}: expected weights of network {recipe.network!r}, found those of {model.name!r}")
+    if "training_tiles" not in about:
+        raise InputError(f"{init}: does not say which tiles it was trained on, so they might validate it")
     model.img_size, model.dropout.p = recipe.image_size, recipe.dropout
     return state | {"model": model, "encoder_start": init.name, "earlier_tiles": about["training_tiles"]}
 
 
 def _check_unseen(state: dict, cache: Cache, split: Split) -> None:
     """Refuse weights to start from that were trained on tiles which would now judge them."""
-    if seen := int(np.isin(cache.tile_digests[split.validation], state["earlier_tiles"]).sum()):
+    # Glass looks the same in every data set: to have seen a tile of one colour before means nothing.
+    tiles = [index for index in split.validation if np.ptp(cache.images[index])]
+    if seen := int(np.isin(cache.tile_digests[tiles], state["earlier_tiles"]).sum()):
         raise InputError(
             f"{cache.name}: the weights to start from were trained on {seen} of the {len(split.validation)} validation "
-            "tiles, which would flatter them; take another seed, or other weights"
+            "tiles, which would flatter them; take another split seed, or other weights"
         )
 
 
@@ -220,7 +157,10 @@ def _take_up(run: Path, identity: dict) -> dict | None:
     model, state = load_checkpoint(run / LAST)
     if "identity" not in state:
         raise InputError(f"{run / LAST}: expected the last state of a run, found weights alone; give a new folder")
-    before = {**state["identity"], **state["identity"]["recipe"]}
+    recipe = state["identity"]["recipe"]
+    # What an older run does not name had today's default, except that its seed drew the split as well.
+    recipe = dataclasses.asdict(Recipe(recipe["name"])) | {"split_seed": recipe["seed"]} | recipe
+    before = {**state["identity"], **recipe}
     now = {**identity, **identity["recipe"]}
     if other := [
         f"{key} {before.get(key)!r}, now {now[key]!r}" for key in now if key != "recipe" and before.get(key) != now[key]
@@ -228,11 +168,11 @@ def _take_up(run: Path, identity: dict) -> dict | None:
         raise InputError(f"{run}: holds a run with {'; '.join(other)}; give a new folder or the same arguments")
     if state["encoder_start"] == "imagenet":
         set_batch_norm_momentum(model.encoder, PRETRAINED_MOMENTUM)  # which is not saved with the weights
-    return state | {"model": model}
+    return {"earlier_tiles": []} | state | {"model": model}  # an older run has no earlier tiles
 
 
 def _save(
-    run: Path, model: EfficientNetSegmentation, judged: EfficientNetSegmentation, state: dict, movers: dict, cache: Cache, split: Split
+    run: Path, model: nn.Module, judged: nn.Module, state: dict, movers: dict, cache: Cache, split: Split
 ) -> None:
     """Write best and last, in the order that lets a run stopped in between repeat its epoch."""
     about = {
@@ -258,6 +198,7 @@ def _report(
     best = history[best_epoch(history) - 1]
     stop = early_stopping_epoch(history, recipe.early_stopping_patience)
     share = nuclei_share(cache, split.train)
+    class_weights = balanced_class_weights(share).tolist() if recipe.class_weights == "balanced" else [1.0, 1.0]
     results = {
         "recipe": dataclasses.asdict(recipe),
         "data": {
@@ -270,7 +211,7 @@ def _report(
             "validation_tiles": len(split.validation),
             "void_tiles": int(cache.void.sum()),
             "nuclei_share": share,
-            "class_weights": balanced_class_weights(share).tolist() if recipe.class_weights == "balanced" else [1.0, 1.0],
+            "class_weights": class_weights,
             "validation_groups": None if cache.groups is None else sorted(set(cache.groups[split.validation].tolist())),
             "validation_indices": split.validation.tolist(),
         },

@@ -4,7 +4,7 @@ import torch
 
 from helpers import course_report
 from helpers.attention import captured, evaluating
-from helpers.model import SKIP_BLOCKS, EfficientNetSegmentation, count_parameters
+from helpers.model import EfficientNetSegmentation, count_parameters
 
 ENCODER_PARAMETERS = (
     4_007_548  # EfficientNet-B0 without its classifier (Tan & Le 2019, as efficientnet-pytorch builds it)
@@ -22,7 +22,7 @@ def stage_table(model: EfficientNetSegmentation) -> list[dict[str, str]]:
     """
     encoder = model.encoder
     modules = {"encoder 0": encoder._bn0}
-    modules |= {f"encoder {level}": encoder._blocks[block] for level, block in enumerate(SKIP_BLOCKS, 1)}
+    modules |= {f"encoder {level}": encoder._blocks[block] for level, block in enumerate(model.skip_blocks, 1)}
     modules |= {"encoder 5": model.dropout}
     modules |= {f"decoder {4 - index}": block for index, block in enumerate(model.decoder)} | {"output": model.head}
     size = 64

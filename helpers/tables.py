@@ -5,13 +5,16 @@ from pathlib import Path
 import pandas as pd
 
 from helpers import course_report
+from helpers.baselines import BASELINES
 from helpers.config import CLASS_NAMES
 from helpers.files import read_json
+from helpers.known_systems import KNOWN_SYSTEMS
 from helpers.prepare import Cache
 
 MISSING = "\N{EN DASH}"
 PREDICTOR_NAMES = {
     "model": "U-Net, EfficientNet-B0 (trained)",
+    "averaged": "the same, averaged over flips and turns",
     "untrained": "the same network, untrained",
     "otsu_haematoxylin": "Otsu on haematoxylin",
     "darkest_fifth": "darkest fifth of the pixels",
@@ -110,6 +113,54 @@ def score_by_tissue_table(predictor: dict) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+def score_by_nuclei_table(entry: dict) -> pd.DataFrame:
+    """Show the network's Dice, precision and recall by the number of nuclei in a tile, with the number of tiles."""
+    rows = {
+        nuclei: {"n": scores["n"]} | {key: format_number(scores[key]) for key in ("dice", "precision", "recall")}
+        for nuclei, scores in entry["by_nuclei"].items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename(columns={"dice": "Dice"}).rename_axis("nuclei in a tile")
+
+
+def comparison_table(reported: dict) -> pd.DataFrame:
+    """Set all reported runs beside what needs no learning and beside known systems: Dice with its interval by set.
+
+    Args:
+        reported: as `models/results.json` holds it.
+
+    Returns:
+        a row for each system, a column for each set; what was not measured is an en dash.
+    """
+    sets = list(dict.fromkeys(_set_name(entry) for run in reported["runs"].values() for entry in _entries(run)))
+    rows = {}
+    for name, run in reported["runs"].items():
+        rows[f"`{name}`"] = _comparison_row(run, "model", sets)
+        if any("averaged" in entry["predictors"] for entry in _entries(run)):
+            rows[f"`{name}`, averaged over flips and turns"] = _comparison_row(run, "averaged", sets)
+    latest = list(reported["runs"].values())[-1]
+    for name in BASELINES:
+        rows[PREDICTOR_NAMES[name]] = _comparison_row(latest, name, sets) | {"parameters": "0", "trained on": "nothing"}
+    for system in KNOWN_SYSTEMS:
+        millions = MISSING if system.parameters is None else f"{system.parameters:g} million"
+        rows[f"{system.name} ({system.source})"] = {"parameters": millions, "trained on": system.training} | {
+            name: system.dice.get(name, MISSING) for name in sets
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("system")
+
+
+def markdown_table(frame: pd.DataFrame) -> str:
+    """Write a table of texts as Markdown, its index first."""
+    lines = [[frame.index.name or "", *frame.columns], ["---"] * (len(frame.columns) + 1)]
+    lines += [[str(name), *map(str, row)] for name, row in zip(frame.index, frame.to_numpy(), strict=True)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def describe_start(run: dict) -> str:
+    """Say which weights a run's encoder started from."""
+    start = run["model"]["encoder_start"]
+    return {"imagenet": "ImageNet weights", "random": "random weights"}.get(start, f"the weights of {start}")
+
+
 def summary_table(results: dict) -> pd.DataFrame:
     """Set what the course report gives beside a run: validation at the network's size, as the report measured.
 
@@ -142,12 +193,37 @@ def read_reported(models: Path) -> tuple[dict, pd.DataFrame]:
         models: the folder that `publish` wrote.
 
     Returns:
-        what `results.json` holds, and the history with a row for each epoch.
+        what `results.json` holds, and the history with a row for each run and epoch.
 
     Raises:
         InputError: nothing was published there.
     """
-    return read_json(Path(models) / "results.json"), pd.read_csv(Path(models) / "history.csv", index_col="epoch")
+    return read_json(Path(models) / "results.json"), pd.read_csv(
+        Path(models) / "history.csv", index_col=["run", "epoch"]
+    )
+
+
+def _entries(run: dict) -> list[dict]:
+    return list(run["evaluations"].values())
+
+
+def _set_name(entry: dict) -> str:
+    return "validation" if entry["part"] == "validation" else entry["name"]
+
+
+def _comparison_row(run: dict, predictor: str, sets: list[str]) -> dict[str, str]:
+    pixels = run["recipe"]["image_size"]
+    training = f"{run['data']['train_tiles']:,} tiles of these sets at {pixels} pixels; {describe_start(run)}"
+    row = {"parameters": format_number(run["model"]["parameters"]), "trained on": training}
+    entries = {_set_name(entry): entry["predictors"].get(predictor) for entry in _entries(run)}
+    for name in sets:
+        scored = entries.get(name)
+        row[name] = (
+            MISSING
+            if scored is None
+            else f"{format_number(scored['scores']['dice'])} ({format_interval(scored['intervals']['dice'])})"
+        )
+    return row
 
 
 def _dice_of(iou: float) -> float:

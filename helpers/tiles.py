@@ -65,7 +65,8 @@ class TileDataset(Dataset):
         mask = torch.from_numpy(self.cache.class_maps[index] > 0)[None].float()
         if self.transform is not None:
             with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(derive_seed(self.seed, self.epoch, index))
+                # `torch.manual_seed` would set the GPU's generator too, and dropout would follow the last tile loaded.
+                torch.default_generator.manual_seed(derive_seed(self.seed, self.epoch, index))
                 image, mask = self.transform(tv_tensors.Image(image), tv_tensors.Mask(mask))
         return NORMALIZE(image.as_subclass(Tensor)), mask.as_subclass(Tensor)
 

@@ -1,6 +1,6 @@
-"""One epoch of training and one of evaluation, over any loader of (images, masks) pairs."""
+"""One epoch of training and one of evaluation, over any loader of (images, masks) pairs; averages of weights."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice
 
@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from helpers.config import THRESHOLD
@@ -116,6 +117,25 @@ def evaluate_model(
         raise ValueError("val_loader: expected at least one batch, found none")
     counts = np.concatenate(counts)
     return {"loss": loss_sum / len(counts)} | scores(counts)
+
+
+def average_weights(model: nn.Module, optimizer: Optimizer, decay: float) -> AveragedModel:
+    """Keep an exponential moving average of the weights, moved after each optimiser step.
+
+    The first steps count more, min(decay, (1 + n) / (10 + n)) for step n, so that the random start is soon forgotten.
+    Batch norm's running statistics are an average already: those of the model are taken over.
+
+    Reference:
+        Polyak, Juditsky 1992, doi:10.1137/0330046; exponential as in Tan, Le 2019 (EfficientNet).
+    """
+
+    def move(averages: Sequence[Tensor], weights: Sequence[Tensor], steps: Tensor) -> None:
+        kept = min(decay, (1 + steps.item()) / (10 + steps.item()))
+        torch._foreach_lerp_(averages, weights, 1 - kept)
+
+    average = AveragedModel(model, multi_avg_fn=torch.no_grad()(move))
+    optimizer.register_step_post_hook(lambda *_: average.update_parameters(model))
+    return average
 
 
 def pick_device() -> torch.device:

@@ -12,6 +12,7 @@ from torch import nn
 from helpers.checkpoints import FORMAT, load_checkpoint, save_checkpoint
 from helpers.errors import InputError
 from helpers.model import EfficientNetSegmentation
+from helpers.networks import NETWORK_NAMES, build_network
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +62,41 @@ def test_what_comes_back_is_what_was_saved(model, saved):
     before, after = model.state_dict(), loaded.state_dict()
     assert list(before) == list(after)
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("name", NETWORK_NAMES)
+def test_every_network_comes_back(path, name):
+    torch.manual_seed(1)
+    model = build_network(name, 64, 0.3, num_classes=2).eval()
+    save_checkpoint(path, model)
+    loaded, _ = load_checkpoint(path)
+    assert type(loaded) is type(model)
+    found = (loaded.name, loaded.img_size, loaded.in_channels, loaded.num_classes, loaded.dropout.p)
+    assert found == (name, 64, 3, 2, 0.3)
+    images = torch.randn(1, 3, 40, 64)
+    with torch.inference_mode():
+        assert torch.equal(loaded(images), model(images))
+
+
+def test_checkpoint_of_before_there_were_several_networks(model, saved, path):
+    checkpoint = torch.load(saved, weights_only=True)
+    assert checkpoint["architecture"].pop("name") == "unet"
+    torch.save(checkpoint, path)
+    loaded, _ = load_checkpoint(path)
+    assert loaded.name == "unet"
+    assert all(map(torch.equal, loaded.state_dict().values(), model.state_dict().values()))
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("unet-wide", "size mismatch"), ("other", "network 'other': expected one of")]
+)
+def test_weights_under_another_networks_name(saved, path, name, reason):
+    checkpoint = torch.load(saved, weights_only=True)
+    checkpoint["architecture"]["name"] = name
+    torch.save(checkpoint, path)
+    message = refusal(path)
+    assert "the weights are those of another network" in message
+    assert reason in message
 
 
 def test_optimizer_comes_back_too(path):

@@ -3,6 +3,7 @@
 import functools
 import json
 import math
+import re
 import shutil
 
 import numpy as np
@@ -15,7 +16,14 @@ from helpers import evaluation
 from helpers.baselines import BASELINES
 from helpers.config import LABEL_RULES
 from helpers.errors import InputError
-from helpers.evaluation import evaluate_run, read_tiles, summarize, through_network_size, untrained_model
+from helpers.evaluation import (
+    evaluate_run,
+    read_tiles,
+    score_by_nuclei,
+    summarize,
+    through_network_size,
+    untrained_model,
+)
 from helpers.fold import Tiles, find_folds
 from helpers.metrics import COUNT_NAMES, bootstrap_interval, scores
 from helpers.model import EfficientNetSegmentation
@@ -140,7 +148,9 @@ def perfect(dataset):
     (fold,) = find_folds(dataset)
     tiles = fold.read(0, len(fold))
     truth = {image.tobytes(): class_map > 0 for image, class_map in zip(tiles.images, tiles.class_maps, strict=True)}
-    return lambda model, images, device: np.stack([truth[image.tobytes()] for image in images]).astype(np.float32)
+    return lambda model, images, device, flips_and_turns: np.stack([truth[image.tobytes()] for image in images]).astype(
+        np.float32
+    )
 
 
 def test_perfect_predictions_score_one(run, other, monkeypatch):
@@ -274,6 +284,31 @@ def test_summary_without_void_images():
     assert (found["scores"]["n"], found["scores_without_void"]["n"]) == (4, 3)
 
 
+def test_by_number_of_nuclei():
+    found = score_by_nuclei(COUNTS, np.array([1, 3, 4, 0, 0, 200]))
+    assert {name: row["n"] for name, row in found.items()} == {"0": 2, "1-3": 2, "4-10": 1, "31 or more": 1}
+    assert found["1-3"] == scores(COUNTS[:2])
+    assert found["31 or more"]["dice"] == pytest.approx(0.9)
+
+
+def test_tiles_by_number_of_nuclei_are_all_tiles(scored):
+    assert sum(row["n"] for row in scored["by_nuclei"].values()) == scored["tiles"]
+    tiles = sum(row["n"] * row["dice_empty_one"] for row in scored["by_nuclei"].values()) / scored["tiles"]
+    assert 0 <= tiles <= 1
+
+
+def test_averaging_is_a_predictor_of_its_own(run, other, monkeypatch):
+    truth = perfect(other)
+
+    def predict(model, images, device, flips_and_turns):
+        return truth(model, images, device, flips_and_turns) * flips_and_turns  # else nothing
+
+    monkeypatch.setattr(evaluation, "predict_probabilities", predict)
+    predictors = evaluate_run(run, other, flips_and_turns=True)["predictors"]
+    assert predictors["averaged"]["scores"]["dice"] == 1
+    assert predictors["model"]["scores"]["dice"] == predictors["untrained"]["scores"]["dice"] == 0
+
+
 # The untrained network.
 
 
@@ -296,6 +331,11 @@ def test_untrained_network_leaves_the_random_numbers_alone():
 # The record.
 
 
+def read_json_of(entry: dict) -> dict:
+    """Give an entry as a file holds it: null for what is not defined."""
+    return json.loads(re.sub(r"\bNaN\b", "null", json.dumps(entry)))
+
+
 def test_entry_is_added_under_name_and_digest_and_scorings_are_counted(run, finished_run, other):
     first = evaluate_run(run, finished_run.dataset)
     elsewhere = evaluate_run(run, other)
@@ -303,7 +343,7 @@ def test_entry_is_added_under_name_and_digest_and_scorings_are_counted(run, fini
     assert (first["times_scored"], second["times_scored"], elsewhere["times_scored"]) == (1, 2, 1)
     evaluations = read_results(run)["evaluations"]
     assert list(evaluations) == [f"{entry['name']}:{entry['digest'][:12]}" for entry in (first, elsewhere)]
-    assert evaluations[f"slides:{first['digest'][:12]}"] == json.loads(json.dumps(second))
+    assert evaluations[f"slides:{first['digest'][:12]}"] == read_json_of(second)
     assert first["predictors"] == second["predictors"]
 
 

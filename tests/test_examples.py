@@ -9,8 +9,11 @@ from tiny_run import make_cache, make_network
 
 from helpers import examples
 from helpers.attention import attention_layers, grad_cam
-from helpers.examples import attention_maps, one_tile_per_tissue, rank_examples, ranked_examples
-from helpers.tiles import normalize
+from helpers.config import RECIPES
+from helpers.examples import attention_maps, augmented_views, one_tile_per_tissue, rank_examples, ranked_examples
+from helpers.prepare import prepare
+from helpers.split import Split
+from helpers.tiles import denormalize, make_loaders, normalize, start_epoch
 
 
 def counts(*dice: float | None) -> np.ndarray:
@@ -157,3 +160,18 @@ def test_a_network_that_predicts_nothing_looks_nowhere(image):
 def test_an_image_that_may_only_be_read(image):
     image.flags.writeable = False
     assert attention_maps({"trained": make_network()}, image, ["decoder 4"])["trained"]["decoder 4"].shape == (64, 64)
+
+
+def test_augmented_views_are_those_of_training(finished_run):
+    cache = prepare(finished_run.dataset, 64, "majority", progress=False)
+    recipe = dataclasses.replace(RECIPES["strong"], seed=3, image_size=64)
+    views = augmented_views(cache, 5, recipe, 4)
+    np.testing.assert_array_equal(views[0][0], cache.images[5])
+    np.testing.assert_array_equal(views[0][1], cache.class_maps[5] > 0)
+    loader, _ = make_loaders(cache, Split("made", "", np.array([5]), np.array([6])), recipe)
+    for epoch, (image, mask) in enumerate(views[1:], 1):
+        start_epoch(loader, epoch)
+        ((images, masks),) = list(loader)
+        np.testing.assert_array_equal(image, denormalize(images)[0])
+        np.testing.assert_array_equal(mask, masks[0, 0].numpy() > 0)
+    assert not np.array_equal(views[1][0], views[2][0])

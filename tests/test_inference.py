@@ -106,6 +106,32 @@ def test_tiles_go_to_the_network_in_batches_and_come_back_in_order(images):
     np.testing.assert_allclose(found, (100 * normalize(images)[:, 0]).sigmoid().numpy(), atol=1e-5)
 
 
+def test_all_eight_symmetries_are_tried_once_and_undone():
+    class Corner(nn.Module):
+        """Sees a nucleus in the top left quarter of whatever it is shown, and notes the pictures."""
+
+        img_size, in_channels = 64, 3
+        pictures = ()
+
+        def forward(self, images: Tensor) -> Tensor:
+            self.pictures = (*self.pictures, images[0, 0].clone())
+            logits = torch.full_like(images[:, :1], -50.0)
+            logits[..., :32, :32] = 50.0
+            return logits
+
+    model, tile = Corner(), np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), np.uint8)
+    averaged = predict_probabilities(model, tile, flips_and_turns=True)
+    pictures = torch.stack(model.pictures)
+    assert len(pictures) == len(torch.unique(pictures, dim=0)) == 8
+    # Each quarter of the tile stood top left in two of the eight.
+    np.testing.assert_allclose(averaged, 0.25, atol=1e-6)
+
+
+def test_symmetries_are_undone(images):
+    once, averaged = (predict_probabilities(Redness(), images, flips_and_turns=chosen) for chosen in (False, True))
+    np.testing.assert_allclose(averaged, once, atol=1e-5)
+
+
 def test_network_is_left_in_evaluation_mode_and_can_still_be_trained(images):
     model = make_network().train()
     predict_probabilities(model, images[:1])

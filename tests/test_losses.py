@@ -8,7 +8,7 @@ import torch
 from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import functional as F
 
-from helpers.losses import BinarySegLoss, balanced_class_weights
+from helpers.losses import SIDE_WEIGHT, BinarySegLoss, balanced_class_weights, find_outlines
 
 LN2, LN43, LN3 = math.log(2), math.log(4 / 3), math.log(3)
 # Probabilities 1/2, 3/4, 1/4, 1/2; the nucleus is the pixel of 3/4.
@@ -59,6 +59,44 @@ def test_cross_entropy_is_torchs():
     weighted = F.binary_cross_entropy_with_logits(logits, masks, weight=torch.where(masks > 0, 2.5, 0.625))
     actual = BinarySegLoss(torch.tensor([0.625, 2.5]), dice_weight=0.0)(logits, masks)
     torch.testing.assert_close(actual, weighted)
+
+
+def test_outline_by_hand():
+    mask = torch.tensor([[0, 0, 0, 0, 0], [0, 0, 0, 0, 0], [0, 0, 1, 1, 1], [0, 0, 1, 1, 1], [0, 0, 1, 1, 1]])
+    expected = torch.tensor([[0, 0, 0, 0, 0], [0, 1, 1, 1, 1], [0, 1, 1, 1, 1], [0, 1, 1, 0, 0], [0, 1, 1, 0, 0]])
+    assert torch.equal(find_outlines(mask[None, None].float())[0, 0], expected.float())  # none along the tile's border
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_masks_of_one_kind_have_no_outline(value):
+    masks = torch.full((2, 1, 5, 4), value)
+    assert not find_outlines(masks).any()
+    logits = batch()[0][:2, :, :5, :4]
+    assert torch.equal(BinarySegLoss(boundary_weight=3.0)(logits, masks), BinarySegLoss()(logits, masks))
+
+
+def test_boundary_weight_by_hand():
+    # Of six pixels in a row the third and fourth are the outline; each costs ln 2.
+    masks = torch.tensor([[[[0.0, 0, 0, 1, 1, 1]]]])
+    loss = BinarySegLoss(dice_weight=0.0, boundary_weight=2.0)(torch.zeros_like(masks), masks)
+    assert float(loss) == pytest.approx((4 * LN2 + 2 * 3 * LN2) / 6)
+    loss = BinarySegLoss(torch.tensor([1.0, 5.0]), dice_weight=0.0, boundary_weight=2.0)(torch.zeros_like(masks), masks)
+    assert float(loss) == pytest.approx((2 * LN2 + 3 * LN2 + 5 * (2 * LN2 + 3 * LN2)) / 6)
+
+
+def test_boundary_weight_leaves_dice_alone():
+    losses = [BinarySegLoss(bce_weight=0.0, boundary_weight=weight)(*batch()) for weight in (0.0, 4.0)]
+    assert losses[0] == losses[1]
+
+
+def test_further_channels_are_predictions_of_coarser_levels():
+    logits, masks = batch()
+    coarser = [batch(seed)[0] for seed in (1, 2)]
+    criterion = BinarySegLoss(torch.tensor([0.6, 3.0]), boundary_weight=1.0)
+    expected = (
+        criterion(logits, masks) + SIDE_WEIGHT * (criterion(coarser[0], masks) + criterion(coarser[1], masks)) / 2
+    )
+    torch.testing.assert_close(criterion(torch.cat([logits, *coarser], dim=1), masks), expected)
 
 
 @pytest.mark.parametrize(

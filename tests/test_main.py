@@ -13,14 +13,17 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from folds import empty_masks, example_images, write_fold
+from published import noise, write_nuinsseg
 
 from helpers import __main__ as commands
-from helpers import runs
+from helpers import ablation, runs
 from helpers.__main__ import main
+from helpers.config import Recipe
+from helpers.convert import CONVERTERS
 from helpers.fold import find_folds
 from helpers.prepare import prepare
 
-COMMANDS = ("sample", "prepare", "train", "evaluate", "publish")
+COMMANDS = ("sample", "convert", "prepare", "train", "evaluate", "ablate", "publish")
 TINY = ("--recipe", "quick", "--image-size", "32", "--epochs", "1")
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -133,12 +136,12 @@ def test_a_fold_without_source_images_goes_the_whole_way(tmp_path, capsys):
 def test_options_of_the_run_are_recorded(slides, tmp_path, monkeypatch):
     asked = {}
 
-    def train_run(dataset, run, recipe, official, progress):
+    def train_run(dataset, run, recipe, official, init, workers, progress):
         asked.update(dataset=dataset, run=run, recipe=recipe, official=official, progress=progress)
         return {"training": {"best_epoch": 2, "best": {"val_dice": 0.5}}}
 
     monkeypatch.setattr(runs, "train_run", train_run)
-    options = ("--image-size", 96, "--epochs", 7, "--seed", 5, "--split", 2, "--no-early-stopping")
+    options = ("--image-size", 96, "--epochs", 7, "--seed", 5, "--split-seed", 3, "--split", 2, "--no-early-stopping")
     assert call("train", slides, "--out", tmp_path, *options) == 0
     recipe = asked["recipe"]
     assert (recipe.name, recipe.image_size, recipe.epochs, recipe.seed, recipe.stop_early) == (
@@ -148,17 +151,35 @@ def test_options_of_the_run_are_recorded(slides, tmp_path, monkeypatch):
         5,
         False,
     )
+    assert recipe.split_seed == 3
     assert (asked["dataset"], asked["run"], asked["official"], asked["progress"]) == (slides, tmp_path, 2, True)
 
 
 def test_recipe_is_unchanged_if_nothing_is_asked(slides, tmp_path, monkeypatch, capsys):
-    def train_run(dataset, run, recipe, official, progress):
+    def train_run(dataset, run, recipe, official, init, workers, progress):
         assert (recipe, official) == (commands.RECIPES["report"], None)
         return {"training": {"best_epoch": 2, "best": {"val_dice": None}}}
 
     monkeypatch.setattr(runs, "train_run", train_run)
     assert call("train", slides, "--out", tmp_path) == 0
     assert capsys.readouterr().out == "best epoch 2: validation Dice undefined: no image has nuclei\n"
+
+
+def test_rows_of_the_ablation_that_are_asked_for(slides, tmp_path, monkeypatch, capsys):
+    row = ablation.Row(Recipe("tiny", image_size=32, epochs=1, pretrained=False), None)
+    monkeypatch.setattr(ablation, "ROWS", {"other": row, "tiny": row})
+    assert call("ablate", slides, "--out", tmp_path / "out", "--row", "tiny") == 0
+    output = capsys.readouterr().out.splitlines()
+    assert output[0].startswith("tiny-0  epoch  1/1  train loss ")
+    (made,) = json.loads((tmp_path / "out" / "ablation.json").read_text(encoding="utf-8"))["rows"].values()
+    assert output[-1].split()[0] == "tiny"
+    assert f"{made['mean']:.3f}" in output[-1].split()
+
+
+def test_row_that_the_ablation_has_not(slides, tmp_path, capsys):
+    assert call("ablate", slides, "--out", tmp_path / "out", "--row", "secret") == 2
+    assert_one_line(capsys, "row secret: expected names among report, majority-labels, ")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture
@@ -213,7 +234,10 @@ def test_other_arguments_for_the_same_run(finished_run, capsys):
         (("train", "DATASET", "--out", "RUN", "--split", "4"), "invalid choice"),
         (("prepare", "DATASET", "--labels", "guess"), "invalid choice: 'guess'"),
         (("sample", "OUT", "--tiles", "many"), "invalid int value: 'many'"),
+        (("convert", "SOURCE", "OUT"), "the following arguments are required: --kind"),
+        (("convert", "SOURCE", "OUT", "--kind", "kumar"), "invalid choice: 'kumar'"),
         (("evaluate", "RUN"), "the following arguments are required: DATASET"),
+        (("ablate", "DATASET"), "the following arguments are required: --out"),
         (("paint",), "invalid choice: 'paint'"),
         ((), "the following arguments are required: COMMAND"),
     ],
@@ -239,6 +263,27 @@ def test_sample_where_a_fold_is(slides, capsys):
     assert call("sample", slides, "--tiles", 1) == 2
     assert_one_line(capsys, "found a fold there")
     assert (slides / "Images/images.npy").stat().st_mtime_ns == before
+
+
+def test_a_download_becomes_a_fold(tmp_path, capsys):
+    ids = np.zeros((512, 512), np.uint16)
+    ids[20:60, 20:60] = 9
+    source = write_nuinsseg(tmp_path / "set", {"human bladder": {"h_1": (noise(512), ids)}})
+    assert call("convert", source, tmp_path / "out", "--kind", "nuinsseg") == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'out'}\n"
+    (fold,) = find_folds(tmp_path / "out")
+    assert (fold.tissues.tolist(), fold.read(0, 1).nuclei.tolist()) == (["human bladder"], [[1, 0, 0, 0, 0]])
+
+
+def test_every_kind_of_download_can_be_asked_for():
+    assert set(commands.DOWNLOADS) == CONVERTERS.keys()
+
+
+@pytest.mark.parametrize("kind", commands.DOWNLOADS)
+def test_a_download_that_is_not_there(kind, tmp_path, capsys):
+    assert call("convert", tmp_path / "missing", tmp_path / "out", "--kind", kind) == 2
+    assert_one_line(capsys, str(tmp_path / "missing"), "found no such folder")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_sample_of_nothing(tmp_path, capsys):
@@ -313,9 +358,11 @@ def test_help_names_every_command(capsys):
     ("command", "cost"),
     [
         ("sample", "MB of disk"),
+        ("convert", "MB of disk"),
         ("prepare", "MB of memory"),
         ("train", "minutes on two cores"),
         ("evaluate", "tiles a second"),
+        ("ablate", "24 runs of 20 epochs"),
         ("publish", "half a minute"),
     ],
 )

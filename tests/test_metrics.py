@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import bootstrap
 from sklearn import metrics as sklearn_metrics
 
-from helpers.metrics import bootstrap_interval, count_pixels, dice_per_image, iou_per_image, scores
+from helpers.metrics import bootstrap_interval, count_pixels, dice_per_image, iou_per_image, paired_bootstrap, scores
 
 CONVENTIONS = ("dice", "dice_empty_zero", "dice_empty_one", "dice_pooled")
 
@@ -267,3 +267,103 @@ def test_agrees_with_scipys_bootstrap():
     # And with the normal approximation, which holds for a mean of 60.
     error = values.std() / math.sqrt(60)
     assert (low, high) == pytest.approx((values.mean() - 1.96 * error, values.mean() + 1.96 * error), abs=0.2 * error)
+
+
+# Two predictions for the same images.
+
+
+def two_predictions(seed: int = 0, images: int = 60) -> tuple[np.ndarray, np.ndarray]:
+    """Counts of two predictions that err apart on images hard or easy for both; each has 100 nuclei pixels."""
+    random = np.random.default_rng(seed)
+    easy = random.integers(20, 80, images)
+    return tuple(_of_hundred(easy + random.integers(0, 20, images), random.integers(0, 50, images)) for _ in "ab")
+
+
+def _of_hundred(tp: np.ndarray, fp: np.ndarray) -> np.ndarray:
+    return np.stack([tp, fp, 100 - tp, 900 - fp], axis=1)
+
+
+def test_paired_difference_by_hand():
+    # Dice 0.9 against 0.8 in the first source image, 0.5 against 0.6 in the second: of two draws with replacement a
+    # quarter holds the first alone, a quarter the second alone, so the ends are the two differences.
+    first = np.array([[9, 1, 1, 89], [5, 5, 5, 85]])
+    second = np.array([[8, 2, 2, 88], [6, 4, 4, 86]])
+    assert paired_bootstrap(first, second, np.array(["a", "b"])) == pytest.approx((0.0, -0.1, 0.1))
+    assert paired_bootstrap(first[:1], second[:1], np.array(["a"]))[0] == pytest.approx(0.1)
+
+
+def test_paired_interval_agrees_with_the_normal_approximation():
+    first, second = two_predictions()
+    differences = dice_per_image(first) - dice_per_image(second)
+    mean, error = differences.mean(), differences.std() / math.sqrt(60)
+    found = paired_bootstrap(first, second, np.arange(60), resamples=4000)
+    assert found == pytest.approx((mean, mean - 1.96 * error, mean + 1.96 * error), abs=0.1 * error)
+
+
+def test_paired_interval_agrees_with_scipys():
+    first, second = two_predictions(1)
+    expected = bootstrap(
+        (dice_per_image(first), dice_per_image(second)), lambda a, b, axis: a.mean(axis) - b.mean(axis), paired=True,
+        n_resamples=4000, method="percentile", rng=np.random.default_rng(0),
+    ).confidence_interval  # fmt: skip
+    _, low, high = paired_bootstrap(first, second, np.arange(60))
+    assert (low, high) == pytest.approx((expected.low, expected.high), abs=0.06 * (expected.high - expected.low))
+
+
+def test_pairing_sees_what_single_intervals_hide():
+    random = np.random.default_rng(2)
+    tp = random.integers(10, 95, 60)
+    worse, better = _of_hundred(tp, np.full(60, 20)), _of_hundred(tp + random.integers(1, 4, 60), np.full(60, 20))
+    difference, low, high = paired_bootstrap(better, worse, np.arange(60))
+    assert 0 < low < difference < high
+    single = bootstrap_interval(worse, np.arange(60), resamples=300)
+    assert high - low < 0.1 * (single[1] - single[0])
+
+
+@pytest.mark.parametrize("key", [key for key in scores(np.zeros((1, 4), int)) if key not in ("n", "n_with_nuclei")])
+def test_paired_difference_is_that_of_the_scores(key):
+    first, second = two_predictions(3, images=9)
+    # Beside them images without nuclei, which both, one or none calls empty.
+    first = np.vstack([first, [[0, 0, 0, 99], [0, 5, 0, 94], [0, 0, 0, 99]]])
+    second = np.vstack([second, [[0, 0, 0, 99], [0, 9, 0, 90], [0, 1, 0, 98]]])
+    groups = np.array(list("aaabbbcccabc"))
+    difference, low, high = paired_bootstrap(first, second, groups, key, resamples=100)
+    assert difference == pytest.approx(scores(first)[key] - scores(second)[key])
+    # And in each draw: these are the very draws of `bootstrap_interval`.
+    random, rows = np.random.default_rng(0), {name: np.flatnonzero(groups == name) for name in "abc"}
+    draws = [np.concatenate([rows["abc"[pick]] for pick in random.integers(3, size=3)]) for _ in range(100)]
+    expected = [scores(first[draw])[key] - scores(second[draw])[key] for draw in draws]
+    assert (low, high) == pytest.approx(tuple(np.percentile(expected, [2.5, 97.5])))
+
+
+def test_paired_difference_changes_sign_with_the_order():
+    first, second = two_predictions(4)
+    groups = np.arange(60) // 5
+    difference, low, high = paired_bootstrap(first, second, groups)
+    assert paired_bootstrap(second, first, groups) == pytest.approx((-difference, -high, -low))
+    assert paired_bootstrap(first, first, groups) == (0, 0, 0)
+
+
+def test_more_tiles_of_the_same_kind_add_no_certainty_to_a_difference():
+    first, second = two_predictions(5, images=8)
+    few = paired_bootstrap(first, second, np.arange(8))
+    many = paired_bootstrap(first.repeat(20, axis=0), second.repeat(20, axis=0), np.arange(8).repeat(20))
+    assert many == pytest.approx(few)
+
+
+def test_paired_difference_of_what_is_not_defined():
+    empty = np.array([[0, 0, 0, 9]] * 4)
+    assert all(map(math.isnan, paired_bootstrap(empty, empty, np.arange(4), resamples=50)))
+    # Draws without the one occupied image do not count.
+    first, second = (np.vstack([empty, [row]]) for row in ([3, 1, 1, 4], [2, 2, 2, 3]))
+    assert paired_bootstrap(first, second, np.arange(5), resamples=200) == (0.25, 0.25, 0.25)
+    difference, low, high = paired_bootstrap(first, second, np.zeros(5))
+    assert difference == 0.25
+    assert math.isnan(low)
+    assert math.isnan(high)
+
+
+@pytest.mark.parametrize("other", [[[4, 1, 1, 4]], [[3, 1, 1, 4]] * 2])
+def test_predictions_for_other_images_are_not_paired(other):
+    with pytest.raises(ValueError, match="counts of two predictions for the same images"):
+        paired_bootstrap(np.array([[3, 1, 1, 4]]), np.array(other), np.arange(1))

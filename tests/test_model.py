@@ -90,6 +90,74 @@ def test_stages_stand_at_their_real_scales(trained):
     }
 
 
+def test_stem_of_stride_1_puts_the_stages_where_the_report_has_them():
+    torch.manual_seed(0)
+    model = EfficientNetSegmentation(64, stem_stride=1).eval()
+    with torch.inference_mode():
+        deepest, skips = model.encode(torch.randn(1, 3, 64, 128))
+    assert deepest.shape == (1, 1280, 2, 4)  # H/32
+    shapes = [tuple(skip.shape[1:]) for skip in skips]
+    assert shapes == [(192, 4, 8), (112, 8, 16), (40, 16, 32), (24, 32, 64)]  # H/16, H/8, H/4, H/2
+    assert predict(model, torch.randn(1, 3, 40, 37)).shape == (1, 1, 40, 37)
+
+
+def test_stem_of_stride_1_has_tensorflows_padding():
+    model = EfficientNetSegmentation(64, stem_stride=1)
+    # "Same" for 3 x 3: one pixel on each side at stride 1; at stride 2 on an even size one at the end.
+    assert tuple(model.encoder._conv_stem.static_padding.padding) == (1, 1, 1, 1)
+    last = model.encoder._blocks[15]._depthwise_conv
+    assert (tuple(last.static_padding.padding), last.stride) == ((0, 1, 0, 1), (2, 2))
+    # The same rule gives what the package itself has for the strides it knows.
+    usual = EfficientNetSegmentation(64).encoder
+    for convolution in (usual._conv_stem, *(block._depthwise_conv for block in usual._blocks)):
+        stride = convolution.stride if isinstance(convolution.stride, int) else convolution.stride[0]
+        total = convolution.kernel_size[0] - stride
+        expected = (total // 2, total - total // 2) * 2
+        assert tuple(getattr(convolution.static_padding, "padding", (0, 0, 0, 0))) == expected
+
+
+def test_stem_of_stride_1_has_the_same_encoder_weights():
+    usual, finer = EfficientNetSegmentation(64), EfficientNetSegmentation(64, stem_stride=1)
+    finer.encoder.load_state_dict(usual.encoder.state_dict())  # ImageNet's fit as well
+    assert count_parameters(finer.encoder) == 4_007_548
+
+
+def test_decoder_of_other_widths():
+    channels = (20, 16, 12, 8, 4)
+    model = EfficientNetSegmentation(64, decoder_channels=channels).eval()
+    assert [block.convolutions[0].out_channels for block in model.decoder] == list(channels)
+    assert model.head.in_channels == 4
+    assert predict(model, torch.randn(1, 3, 64, 64)).shape == (1, 1, 64, 64)
+
+
+def test_deep_supervision_predicts_from_every_level_in_training_only():
+    torch.manual_seed(0)
+    model = still(EfficientNetSegmentation(64, deep_supervision=True)).train()
+    images = torch.randn(2, 3, 50, 64)
+    logits = model(images)
+    assert logits.shape == (2, 5, 50, 64)
+    logits[:, 1:].square().mean().backward()
+    assert all(head.weight.grad.any() for head in model.side_heads)
+    assert model.head.weight.grad is None or not model.head.weight.grad.any()
+    # Without the side heads it is the usual network.
+    assert predict(model.eval(), images).shape == (2, 1, 50, 64)
+    usual = EfficientNetSegmentation(64).eval()
+    missing, unexpected = usual.load_state_dict(model.state_dict(), strict=False)
+    assert missing == []
+    assert unexpected == [f"side_heads.{level}.{kind}" for level in range(4) for kind in ("weight", "bias")]
+    torch.testing.assert_close(predict(usual, images), predict(model, images))
+
+
+def test_side_predictions_stand_on_the_image():
+    model = EfficientNetSegmentation(64, deep_supervision=True)
+    with torch.no_grad():
+        for head, bias in zip(model.side_heads, (1.0, 2.0, 3.0, 4.0), strict=True):
+            head.weight.zero_()
+            head.bias.fill_(bias)
+        logits = model.train()(torch.randn(2, 3, 64, 64))
+    assert [float(channel.mean()) for channel in logits[:, 1:].unbind(1)] == pytest.approx([1, 2, 3, 4])
+
+
 def test_encoder_is_efficientnets_own(trained):
     images = torch.randn(2, 3, 96, 64)
     with torch.inference_mode():

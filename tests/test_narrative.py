@@ -44,12 +44,21 @@ def results():
     }
 
 
-def test_headline_names_the_best_method_that_needs_no_learning(results):
-    text = headline(results)
-    assert "**Dice 0.650** (95 % interval 0.600 to 0.700) on `some-test` (n = 14 images in 7 groups)" in text
-    assert "the best without learning, Otsu on haematoxylin, reaches 0.750" in text  # the untrained network is none
-    assert "7,179,405 parameters, 1,264 training tiles" in text
-    assert "The goal of 0.80 is met on 0 of 1 sets; on 1 the network loses" in text
+def test_headline_says_which_goals_are_met(results):
+    results["evaluations"]["other:0"] = results["evaluations"]["some-test:0123"] | {
+        "name": "monuseg-test",
+        "predictors": results["evaluations"]["some-test:0123"]["predictors"] | {"model": predictor(0.815)},
+    }
+    text = headline({"shipped": None, "runs": {"report-128": results, "strong-256": results, "strong-128": results}})
+    assert (
+        "| `report-128` | 7,179,405 | 1,264 tiles of these sets at 128 pixels; random weights | 0.650 (0.600 to" in text
+    )
+    assert "misses the goal of 0.80 on `some-test` (n = 14 images in 7 groups)" in text
+    report, strong_256, strong_128 = text.splitlines()[-3:]
+    assert "meets the goal of 0.80 on `monuseg-test`" in report
+    assert "misses the goal of 0.83 on `monuseg-test`" in strong_256
+    assert "meets the goal of 0.81 on `monuseg-test`" in strong_128
+    assert "On 1 of them it loses to a method that learns nothing." in report  # the untrained network is none
 
 
 def test_a_network_below_a_classical_method_is_said_to_be(results):
@@ -86,6 +95,6 @@ def test_training_without_early_stopping_says_so(results):
 
 
 def test_the_encoder_start_is_told(results):
-    assert "random weights" in headline(results)
+    assert "Encoder start: random weights" in describe_training(results)
     results["model"]["encoder_start"] = "imagenet"
-    assert "ImageNet weights" in headline(results)
+    assert "Encoder start: ImageNet weights" in describe_training(results)

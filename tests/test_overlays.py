@@ -16,8 +16,11 @@ from helpers.overlays import (
     plot_attention,
     plot_predictions,
     plot_preprocessing,
+    plot_segmentation,
     plot_tiles,
+    plot_views,
 )
+from helpers.segmentation import Segmentation
 
 MISSED, INVENTED = ERROR_COLOURS.values()
 
@@ -293,3 +296,22 @@ def test_rows_must_have_the_same_layers(image):
 def test_pictures_have_no_ticks(image):
     figure = plot_attention(image, {"a": {"deep": np.zeros((40, 40))}})
     assert [len(axis.get_xticks()) + len(axis.get_yticks()) for axis in figure.axes[:2]] == [0, 0]
+
+
+def test_views_stand_in_rows_under_their_epochs(image):
+    views = [(image, square(5, 20)), (image, square(10, 30)), (image, square(0, 0))]
+    figure = plot_views([views, views[::-1]])
+    axes = np.array(figure.axes).reshape(2, 3)
+    assert [axis.get_title() for axis in axes[0]] == ["tile", "epoch 1", "epoch 2"]
+    np.testing.assert_array_equal(axes[0, 1].images[0].get_array(), draw_contours(image, square(10, 30), TRUTH_COLOUR))
+    np.testing.assert_array_equal(axes[0, 2].images[0].get_array(), image)  # no nucleus, no outline
+
+
+def test_segmentation_shows_what_was_found(image):
+    probability = np.linspace(0, 1, 1600, dtype=np.float32).reshape(40, 40)
+    figure = plot_segmentation(image, Segmentation(probability, square(10, 30)))
+    shown, outlined, heat = (axis.images[0] for axis in figure.axes[:3])
+    np.testing.assert_array_equal(shown.get_array(), image)
+    np.testing.assert_array_equal(outlined.get_array(), draw_contours(image, square(10, 30), PREDICTION_COLOUR, 2))
+    np.testing.assert_array_equal(heat.get_array(), probability)
+    assert heat.get_clim() == (0, 1)

@@ -7,21 +7,24 @@ import shutil
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import torch
 from folds import empty_masks, example_images, write_fold
 from PIL import Image
 from tiny_run import change_results, make_cache, read_results
 
 from helpers import publish
+from helpers.checkpoints import load_checkpoint
 from helpers.config import CLASS_NAMES
 from helpers.errors import InputError
 from helpers.evaluation import evaluate_run
 from helpers.narrative import headline
 from helpers.publish import README_MARKS, publish_run, readme_with_results
+from helpers.shipped import load_model
 from helpers.tables import format_number, read_reported
 
 FIGURES = [
     "fig01_tiles.png", "fig02_training.png", "fig03_scores.png", "fig04_tissues.png", "fig05_predictions.png",
-    "fig06_attention.png",
+    "fig06_attention.png", "fig07_augmentation.png",
 ]  # fmt: skip
 
 
@@ -59,7 +62,11 @@ def published(scored, tmp_path_factory):
     """A project that the run was published into, and the paths that were named."""
     project = tmp_path_factory.mktemp("project")
     (project / "README.md").write_text(f"# Title\n\n{README_MARKS[0]}\nold\n{README_MARKS[1]}\n\nEnd.\n", "utf-8")
-    return project, publish_run(scored, project)
+    return project, publish_run(scored, project, ship=True)
+
+
+def reported_of(run) -> dict:
+    return {"shipped": None, "runs": {"tiny-64": read_results(run)}}
 
 
 def contents(project) -> dict[str, bytes]:
@@ -68,7 +75,13 @@ def contents(project) -> dict[str, bytes]:
 
 def test_files(published):
     project, named = published
-    expected = ["models/results.json", "models/history.csv", *(f"figures/{name}" for name in FIGURES), "README.md"]
+    expected = [
+        "models/results.json",
+        "models/history.csv",
+        "models/nuclei_unet_b0.safetensors",
+        "models/MODEL_CARD.md",
+    ]
+    expected += [*(f"figures/{name}" for name in FIGURES), "README.md"]
     assert [path.relative_to(project).as_posix() for path in named] == expected
     assert sorted(contents(project)) == sorted(expected)
 
@@ -78,7 +91,7 @@ def test_results_are_those_of_the_run_without_its_paths(published, scored, tmp_p
     expected = read_results(scored)
     assert expected["data"].pop("path")
     text = (project / "models/results.json").read_text(encoding="utf-8")
-    assert json.loads(text) == expected
+    assert json.loads(text)["runs"] == {"tiny-64": expected}
     assert "slides" in text  # the data set's name may be seen
     assert str(tmp_path_factory.getbasetemp()) not in text
     strings = re.findall(r'"((?:[^"\\]|\\.)*)"', text)
@@ -87,13 +100,45 @@ def test_results_are_those_of_the_run_without_its_paths(published, scored, tmp_p
 
 def test_history_is_that_of_the_run(published, scored):
     project, _ = published
-    assert (project / "models/history.csv").read_bytes() == (scored / "history.csv").read_bytes()
+    lines = (scored / "history.csv").read_text("utf-8").splitlines()
+    expected = [f"run,{lines[0]}", *(f"tiny-64,{line}" for line in lines[1:])]
+    assert (project / "models/history.csv").read_text("utf-8").splitlines() == expected
 
 
 def test_what_was_published_can_be_reported(published):
-    results, history = read_reported(published[0] / "models")
-    assert results["recipe"]["name"] == "tiny"
-    assert history.index.tolist() == [1, 2]
+    reported, history = read_reported(published[0] / "models")
+    assert reported["runs"]["tiny-64"]["recipe"]["name"] == "tiny"
+    assert history.index.tolist() == [("tiny-64", 1), ("tiny-64", 2)]
+
+
+def test_the_shipped_model_is_the_best_of_the_run(published, scored):
+    project, _ = published
+    reported = json.loads((project / "models/results.json").read_text("utf-8"))
+    model = load_model(project / "models/nuclei_unet_b0.safetensors")
+    assert reported["shipped"] == {"run": "tiny-64", "file": "nuclei_unet_b0.safetensors", "digest": model.digest}
+    best, _ = load_checkpoint(scored / "best_model.pth")
+    for name, value in best.named_parameters():
+        torch.testing.assert_close(model.network.get_parameter(name), value, rtol=1e-3, atol=1e-6)
+    card = (project / "models/MODEL_CARD.md").read_text("utf-8")
+    assert model.digest in card
+    assert "1.00 um/px in tiles of 64 pixels" in card
+    assert "Not for diagnosis" in card
+    assert "CC BY-NC-SA 4.0" in card
+
+
+def test_a_second_run_stands_beside_the_first(published, scored, tmp_path):
+    project = shutil.copytree(published[0], tmp_path / "project")
+    before = contents(project)
+    other = shutil.copytree(scored, tmp_path / "other")
+    change_results(other, recipe={"name": "other"})
+    named = publish_run(other, project)
+    reported, history = read_reported(project / "models")
+    assert list(reported["runs"]) == ["tiny-64", "other-64"]
+    assert reported["shipped"]["run"] == "tiny-64"
+    assert history.index.tolist() == [("tiny-64", 1), ("tiny-64", 2), ("other-64", 1), ("other-64", 2)]
+    written = {path.relative_to(project).as_posix() for path in named}
+    assert written == {"models/results.json", "models/history.csv", "README.md"}
+    assert {name for name, value in contents(project).items() if before[name] != value} == written
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -114,9 +159,9 @@ def test_figures_are_small(published):
 
 def test_readme_gets_the_headline(published, scored):
     text = (published[0] / "README.md").read_text(encoding="utf-8")
-    assert text == f"# Title\n\n{README_MARKS[0]}\n{headline(read_results(scored))}\n{README_MARKS[1]}\n\nEnd.\n"
+    assert text == f"# Title\n\n{README_MARKS[0]}\n{headline(reported_of(scored))}\n{README_MARKS[1]}\n\nEnd.\n"
     (entry,) = read_results(scored)["evaluations"].values()
-    assert f"Dice {format_number(entry['predictors']['model']['scores']['dice'])}" in text
+    assert f"| {format_number(entry['predictors']['model']['scores']['dice'])} (" in text
 
 
 def test_run_itself_is_left_alone(published, scored):
@@ -125,7 +170,7 @@ def test_run_itself_is_left_alone(published, scored):
 
 
 def test_no_figure_is_left_open(scored, tmp_path):
-    publish_run(scored, tmp_path)
+    publish_run(scored, tmp_path, ship=True)
     assert plt.get_fignums() == []
 
 
@@ -134,13 +179,13 @@ def test_figures_of_an_earlier_run_go_and_others_stay(published, scored):
     before = contents(project)
     for name in ("fig07_old.png", "logo.png", "fig07_notes.txt"):
         (project / "figures" / name).write_bytes(b"x")
-    publish_run(scored, project)
+    publish_run(scored, project, ship=True)
     # What is published a second time is the same to the byte.
     assert contents(project) == before | {"figures/logo.png": b"x", "figures/fig07_notes.txt": b"x"}
 
 
 def test_project_is_made_and_gets_no_readme(run, tmp_path):
-    named = publish_run(run, tmp_path / "new" / "project")
+    named = publish_run(run, tmp_path / "new" / "project", ship=True)
     assert all(path.is_file() for path in named)
     assert "README.md" not in {path.name for path in named}
 
@@ -154,14 +199,14 @@ def project(tmp_path):
     folder = tmp_path / "project"
     for name in ("models/results.json", "models/history.csv", "figures/fig01_tiles.png", "figures/fig09_old.png"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(b"before")
+        (folder / name).write_bytes(b'{"shipped": null, "runs": {}}')
     return folder
 
 
 def assert_refused(run, project, message: str) -> None:
     before = contents(project)
     with pytest.raises(InputError, match=message):
-        publish_run(run, project)
+        publish_run(run, project, ship=True)
     assert contents(project) == before
 
 
@@ -213,7 +258,7 @@ def test_drawing_that_fails_changes_nothing(run, project, monkeypatch, drawing):
     monkeypatch.setattr(publish, drawing, fail)
     before = contents(project)
     with pytest.raises(RuntimeError, match="no ink"):
-        publish_run(run, project)
+        publish_run(run, project, ship=True)
     assert contents(project) == before
 
 
@@ -221,13 +266,13 @@ def test_drawing_that_fails_changes_nothing(run, project, monkeypatch, drawing):
 
 
 def test_readme_without_marks_is_left_alone(scored):
-    results = read_results(scored)
+    results = reported_of(scored)
     for text in ("# Title\n", f"{README_MARKS[0]}\nno end\n", f"only an end {README_MARKS[1]}\n", ""):
         assert readme_with_results(text, results) == text
 
 
 def test_readme_with_results_can_be_written_again(scored):
-    results = read_results(scored)
+    results = reported_of(scored)
     once = readme_with_results(f"a {README_MARKS[0]}{README_MARKS[1]} b", results)
     assert readme_with_results(once, results) == once
     assert once.startswith(f"a {README_MARKS[0]}\n")

@@ -14,14 +14,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from helpers import checkpoints, runs
-from helpers.checkpoints import load_checkpoint
+from helpers import checkpoints, networks, runs
+from helpers.checkpoints import load_checkpoint, save_checkpoint
 from helpers.config import Recipe
 from helpers.errors import InputError
 from helpers.losses import balanced_class_weights
-from helpers.model import set_batch_norm_momentum
+from helpers.model import count_parameters, set_batch_norm_momentum
 from helpers.prepare import prepare
-from helpers.runs import BEST, HISTORY, LAST, RESULTS, best_epoch, early_stopping_epoch, train_run
+from helpers.runs import BEST, HISTORY, LAST, RESULTS, train_run
 from helpers.sample import write_sample_fold
 from helpers.split import split_tiles
 from helpers.tiles import nuclei_share
@@ -57,8 +57,16 @@ def run(tmp_path) -> Iterator[Path]:
 class SmallNetwork(nn.Module):
     """Stands in for the real network where only its handling is in question."""
 
-    def __init__(self, img_size: int = 128, in_channels: int = 3, num_classes: int = 5, dropout: float = 0.2) -> None:
+    def __init__(
+        self,
+        name: str = "unet",
+        img_size: int = 128,
+        dropout: float = 0.2,
+        in_channels: int = 3,
+        num_classes: int = 5,
+    ) -> None:
         super().__init__()
+        self.name = name
         self.img_size, self.in_channels, self.num_classes = img_size, in_channels, num_classes
         self.dropout = nn.Dropout2d(dropout)
         self.encoder = nn.Sequential(nn.Conv2d(in_channels, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU())
@@ -71,8 +79,8 @@ class SmallNetwork(nn.Module):
 
 @pytest.fixture
 def _small(monkeypatch) -> None:
-    monkeypatch.setattr(runs, "EfficientNetSegmentation", SmallNetwork)
-    monkeypatch.setattr(checkpoints, "EfficientNetSegmentation", SmallNetwork)
+    for module in (networks, checkpoints):
+        monkeypatch.setattr(module, "build_network", SmallNetwork)
 
 
 class Script:
@@ -181,9 +189,9 @@ def test_what_a_run_leaves(finished):
 def test_results_tell_where_they_come_from(finished, dataset):
     run, results, _ = finished
     cache = prepare(dataset, 32, "nearest", progress=False)
-    split = split_tiles(cache, RECIPE.seed)
+    split = split_tiles(cache, RECIPE.split_seed)
     share = nuclei_share(cache, split.train)
-    assert results["recipe"] == dataclasses.asdict(RECIPE)
+    assert results["recipe"] == dataclasses.asdict(RECIPE) | {"augmentation": ["flips"]}  # JSON knows no tuple
     assert results["data"] == {
         "name": "sample",
         "path": str(dataset.resolve()),
@@ -221,10 +229,10 @@ def test_best_and_last_checkpoints(finished, dataset):
     assert results["training"]["best_epoch"] == best["epoch"]
     model, about = load_checkpoint(run / BEST)
     cache = prepare(dataset, 32, "nearest", progress=False)
-    train_tiles = split_tiles(cache, RECIPE.seed).train
+    train_tiles = split_tiles(cache, RECIPE.split_seed).train
     assert about["um_per_px"] == 0.25 * 256 / 32
     assert about["data_digest"] == cache.digest
-    assert about["training_tiles"] == cache.tile_digests[train_tiles].tolist()
+    assert about["training_tiles"] == sorted(cache.tile_digests[train_tiles].tolist())
     assert (model.img_size, model.dropout.p) == (32, 0.2)
     last, _ = load_checkpoint(run / LAST)
     equal = all(map(torch.equal, model.state_dict().values(), last.state_dict().values()))
@@ -274,6 +282,59 @@ def test_seed_decides_everything(dataset, run):
 
 
 @pytest.mark.usefixtures("_small")
+def test_runs_of_several_seeds_are_judged_on_the_same_tiles(dataset, run, follow):
+    judged = {}
+    for seed, split_seed in ((0, 0), (1, 0), (1, 1)):
+        follow([0.1])
+        results, _ = train(dataset, run / f"{seed}-{split_seed}", epochs=1, seed=seed, split_seed=split_seed)
+        judged[seed, split_seed] = results["data"]["validation_groups"]
+    cache = prepare(dataset, 32, "nearest", progress=False)
+    assert judged[0, 0] == judged[1, 0] == sorted(set(cache.groups[split_tiles(cache, 0).validation].tolist()))
+    assert judged[1, 1] == sorted(set(cache.groups[split_tiles(cache, 1).validation].tolist()))
+    assert judged[1, 1] != judged[0, 0]
+
+
+def test_run_trains_the_network_of_the_recipe(dataset, run):
+    results, _ = train(dataset, run, network="smp-unet", epochs=1)
+    model, state = load_checkpoint(run / LAST)
+    assert (model.name, state["identity"]["recipe"]["network"]) == ("smp-unet", "smp-unet")
+    assert results["model"] == {
+        "parameters": count_parameters(networks.build_network("smp-unet")),
+        "encoder_start": "random",
+    }
+    assert train(dataset, run, network="smp-unet", epochs=1)[0] == results
+
+
+@pytest.mark.parametrize("network", networks.COMPARISONS)
+def test_only_our_own_networks_start_from_imagenet(dataset, run, network):
+    with pytest.raises(
+        InputError, match=f"network '{network}': it can only start at random; set `pretrained` to False"
+    ):
+        train(dataset, run, network=network, pretrained=True)
+    assert not run.exists()
+
+
+def test_unknown_network_is_refused(dataset, run):
+    with pytest.raises(InputError, match="network 'resnet': expected one of unet, unet-stem1, "):
+        train(dataset, run, network="resnet")
+    assert not run.exists()
+
+
+@pytest.mark.usefixtures("_small")
+def test_start_from_weights_of_another_network_is_refused(dataset, run):
+    save_checkpoint(run / "init.pth", SmallNetwork("unet-wide"), training_tiles=[])
+    with pytest.raises(InputError, match=r"init\.pth: expected weights of network 'unet', found those of 'unet-wide'"):
+        train_run(dataset, run / "run", RECIPE, device=CPU, init=run / "init.pth", log=lambda line: None)
+
+
+@pytest.mark.usefixtures("_small")
+def test_boundary_weight_reaches_the_loss(dataset, run):
+    losses = [train(dataset, run / f"{weight}", epochs=1, boundary_weight=weight)[0] for weight in (0.0, 2.0)]
+    plain, weighted = (results["training"]["best"]["train_loss"] for results in losses)
+    assert weighted > plain
+
+
+@pytest.mark.usefixtures("_small")
 def test_best_model_is_that_of_the_highest_dice(dataset, run, follow):
     script = follow([0.3, 0.6, 0.5, 0.6, 0.1], losses=[5.0, 4.0, 3.0, 2.0, 1.0])
     results, _ = train(dataset, run, epochs=5)
@@ -309,27 +370,6 @@ def test_run_goes_on_when_told_to_and_records_where_it_would_have_ended(dataset,
     assert (training["status"], training["epochs"], training["best_epoch"]) == ("finished", 6, 5)
     assert (training["early_stopping_epoch"], training["early_stopping_best_epoch"]) == (4, 2)
     assert [float(row["val_dice"]) for row in history(run)] == [0.3, 0.6, 0.5, 0.6, 0.9, 0.9]
-
-
-def test_early_stopping_by_hand():
-    def stop(dice: list[float], patience: int) -> int | None:
-        return early_stopping_epoch([{"epoch": n, "val_dice": d} for n, d in enumerate(dice, 1)], patience)
-
-    # The report: best at epoch 4, patience 5, so it ends at epoch 9 and not at 20.
-    assert stop([0.1, 0.2, 0.3, 0.68, *[0.62] * 16], 5) == 9
-    assert stop([0.1, 0.2, 0.3, 0.68, *[0.62] * 4], 5) is None
-    assert stop([0.1 * n for n in range(9)], 1) is None
-    assert stop([0.5, 0.5], 1) == 2  # as high is not higher
-    assert stop([], 1) is None
-
-
-def test_undefined_dice_is_never_the_best():
-    def rows(*dice: float) -> list[dict]:
-        return [{"epoch": n, "val_dice": d} for n, d in enumerate(dice, 1)]
-
-    assert best_epoch(rows(math.nan, 0.0, math.nan)) == 2
-    assert best_epoch(rows(0.4, math.nan)) == 1
-    assert best_epoch(rows(math.nan, math.nan)) == 1
 
 
 @pytest.mark.usefixtures("_small")
@@ -432,6 +472,9 @@ def _finished_small(_small, dataset, run, follow) -> None:
     [
         ({"learning_rate": 0.5}, "learning_rate 0.001, now 0.5"),
         ({"seed": 3}, "seed 0, now 3"),
+        ({"split_seed": 3}, "split_seed 0, now 3"),
+        ({"network": "unet-wide"}, "network 'unet', now 'unet-wide'"),
+        ({"boundary_weight": 1.0}, "boundary_weight 0.0, now 1.0"),
         ({"epochs": 4}, "epochs 3, now 4"),
         ({"name": "other", "dropout": 0.0}, "name 'test', now 'other'; dropout 0.2, now 0.0"),
         ({"image_size": 64}, "image_size 32, now 64"),
@@ -443,6 +486,30 @@ def test_other_recipe_is_refused(dataset, run, change, message):
         train(dataset, run, **change)
     assert str(caught.value) == f"{run}: holds a run with {message}; give a new folder or the same arguments"
     assert bytes_of(run) == before
+
+
+def forget(run: Path, *fields: str, seed: int = 0) -> None:
+    """Make the last state of a run that of an earlier release, whose recipes had no such fields."""
+    checkpoint = torch.load(run / LAST, weights_only=True)
+    recipe = checkpoint["identity"]["recipe"]
+    recipe["seed"] = seed
+    for field in fields:
+        del recipe[field]
+    torch.save(checkpoint, run / LAST)
+
+
+@pytest.mark.usefixtures("_finished_small")
+def test_run_of_an_earlier_release_is_taken_up(dataset, run):
+    forget(run, "network", "boundary_weight", "split_seed")
+    assert train(dataset, run)[1] == [f"{run}: finished after 3 epochs"]
+
+
+@pytest.mark.usefixtures("_finished_small")
+def test_seed_of_an_earlier_release_drew_the_split(dataset, run):
+    forget(run, "split_seed", seed=2)
+    with pytest.raises(InputError, match="holds a run with split_seed 2, now 0; give"):
+        train(dataset, run, seed=2)
+    assert train(dataset, run, seed=2, split_seed=2)[1] == [f"{run}: finished after 3 epochs"]
 
 
 @pytest.mark.usefixtures("_finished_small")

@@ -75,3 +75,12 @@ def test_a_frozen_parameter_is_not_counted():
     trainable = parameter_table(model)[2]["parameters"]
     model.head.requires_grad_(False)
     assert parameter_table(model)[2]["parameters"] == trainable - 17
+
+
+def test_stem_of_stride_1_is_the_network_that_the_report_draws():
+    model = EfficientNetSegmentation(64, stem_stride=1)
+    stem, *others = stage_table(model)
+    assert (stem["measured"], stem["report"]) == ("32, H", "24, H/2")  # a stem of 24 channels EfficientNet-B0 never had
+    assert all(row["measured"] == row["report"] for row in others)
+    whole, drawn = parameter_table(model)[2:]
+    assert whole["parameters"] == drawn["parameters"] == 7_397_709

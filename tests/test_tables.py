@@ -4,6 +4,7 @@ import copy
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from tiny_run import make_cache
 
@@ -11,16 +12,21 @@ from helpers import course_report
 from helpers.baselines import BASELINES
 from helpers.errors import InputError
 from helpers.files import write_csv, write_json
+from helpers.known_systems import KNOWN_SYSTEMS
 from helpers.metrics import scores
 from helpers.tables import (
     MISSING,
     PREDICTOR_NAMES,
     class_table,
+    comparison_table,
     convention_table,
+    describe_start,
     format_interval,
     format_number,
+    markdown_table,
     predictor_table,
     read_reported,
+    score_by_nuclei_table,
     score_by_tissue_table,
     summary_table,
     tissue_table,
@@ -73,7 +79,7 @@ def test_interval_that_is_not_known(ends):
 
 
 def test_every_predictor_has_a_name():
-    assert set(PREDICTOR_NAMES) == {"model", "untrained", *BASELINES}
+    assert set(PREDICTOR_NAMES) == {"model", "averaged", "untrained", *BASELINES}
     assert len(set(PREDICTOR_NAMES.values())) == len(PREDICTOR_NAMES)
 
 
@@ -185,19 +191,73 @@ def test_summary_beside_the_course_report():
     assert theirs["Dice that this IoU means"] == "0.743"  # 2 * 0.5913 / 1.5913
 
 
+def test_nuclei_in_a_tile():
+    table = score_by_nuclei_table({"by_nuclei": {"0": scores(COUNTS[2:]), "1-3": scores(COUNTS[:2])}})
+    assert table.loc["0"].tolist() == [2, MISSING, "0.000", MISSING]
+    assert table.loc["1-3"].tolist() == [2, "0.750", "0.750", "0.750"]
+
+
+def reported_run(name: str, dice: float, **more) -> dict:
+    def entry(name: str, part: str, dice: float) -> dict:
+        parts = {"model": dice, "otsu_haematoxylin": 0.5, "darkest_fifth": 0.4} | more
+        predictors = {
+            key: {"scores": {"dice": value}, "intervals": {"dice": (value - 0.1, value + 0.1)}}
+            for key, value in parts.items()
+        }
+        return {"name": name, "part": part, "predictors": predictors}
+
+    evaluations = {"a": entry("some-set", "validation", dice), "b": entry("monuseg-test", "all", dice + 0.05)}
+    return {
+        "recipe": {"name": name, "image_size": 128},
+        "model": {"parameters": 7_000_000, "encoder_start": "random"},
+        "data": {"train_tiles": 1264},
+        "evaluations": evaluations,
+    }
+
+
+def test_comparison():
+    runs = {"report-128": reported_run("report", 0.6), "strong-128": reported_run("strong", 0.7, averaged=0.75)}
+    del runs["report-128"]["evaluations"]["b"]
+    table = comparison_table({"runs": runs})
+    assert table.columns.tolist() == ["parameters", "trained on", "validation", "monuseg-test"]
+    rows = {name: list(row) for name, row in zip(table.index, table.to_numpy(), strict=True)}
+    how = "1,264 tiles of these sets at 128 pixels; random weights"
+    assert rows["`report-128`"] == ["7,000,000", how, "0.600 (0.500 to 0.700)", MISSING]
+    assert rows["`strong-128`"] == ["7,000,000", how, "0.700 (0.600 to 0.800)", "0.750 (0.650 to 0.850)"]
+    assert rows["`strong-128`, averaged over flips and turns"][2] == "0.750 (0.650 to 0.850)"
+    assert rows["Otsu on haematoxylin"] == ["0", "nothing", "0.500 (0.400 to 0.600)", "0.500 (0.400 to 0.600)"]
+    known = [name for name in rows if name.startswith("CellViT")]
+    assert known
+    assert rows[known[0]][2:] == [MISSING, KNOWN_SYSTEMS[0].dice["monuseg-test"]]
+
+
+def test_markdown():
+    frame = pd.DataFrame({"n": [1, 2], "Dice": ["0.5", MISSING]}, index=pd.Index(["a", "b"], name="set"))
+    assert markdown_table(frame) == "| set | n | Dice |\n| --- | --- | --- |\n| a | 1 | 0.5 |\n| b | 2 | – |"
+
+
+def test_starts():
+    assert describe_start({"model": {"encoder_start": "random"}}) == "random weights"
+    assert describe_start({"model": {"encoder_start": "imagenet"}}) == "ImageNet weights"
+    assert describe_start({"model": {"encoder_start": "strong-128/best_model.pth"}}).endswith(
+        "strong-128/best_model.pth"
+    )
+
+
 # What was published.
 
 
 def test_reported_results_and_history(tmp_path):
-    rows = [{"epoch": 1, "val_dice": 0.5}, {"epoch": 2, "val_dice": math.nan}]
+    rows = [{"run": "made-64", "epoch": 1, "val_dice": 0.5}, {"run": "made-64", "epoch": 2, "val_dice": math.nan}]
     write_json(tmp_path / "results.json", {"data": {"name": "made"}})
     write_csv(tmp_path / "history.csv", rows)
     results, history = read_reported(tmp_path)
     assert results == {"data": {"name": "made"}}
-    assert history.index.tolist() == [1, 2]
-    assert history.index.name == "epoch"
-    assert history.loc[1, "val_dice"] == 0.5
-    assert math.isnan(history.loc[2, "val_dice"])
+    assert history.index.names == ["run", "epoch"]
+    made = history.loc["made-64"]
+    assert made.index.tolist() == [1, 2]
+    assert made.loc[1, "val_dice"] == 0.5
+    assert math.isnan(made.loc[2, "val_dice"])
 
 
 def test_nothing_was_published(tmp_path):

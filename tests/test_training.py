@@ -16,7 +16,14 @@ from helpers import training
 from helpers.losses import BinarySegLoss
 from helpers.metrics import count_pixels, scores
 from helpers.model import EfficientNetSegmentation
-from helpers.training import cpu_has_bfloat16, evaluate_model, mixed_precision, pick_device, train_epoch
+from helpers.training import (
+    average_weights,
+    cpu_has_bfloat16,
+    evaluate_model,
+    mixed_precision,
+    pick_device,
+    train_epoch,
+)
 
 CPU = torch.device("cpu")
 REPORT_KEYS = {"loss", "dice", "iou", "background_accuracy", "nuclei_accuracy", "accuracy"}
@@ -344,3 +351,22 @@ def test_device_is_the_gpu_where_there_is_one(monkeypatch):
     for available, expected in ((True, "cuda"), (False, "cpu")):
         monkeypatch.setattr(torch.cuda, "is_available", lambda available=available: available)
         assert pick_device() == torch.device(expected)
+
+
+def test_average_of_weights_by_hand():
+    model = nn.Sequential(nn.Linear(1, 1, bias=False), nn.BatchNorm1d(1))
+    optimizer = SGD(model.parameters(), lr=0.0)
+    average = average_weights(model, optimizer, decay=0.2)
+    expected = None
+    for step, weight in enumerate((8.0, 4.0, -2.0, 6.0)):
+        with torch.no_grad():
+            model[0].weight.fill_(weight)
+        model(torch.randn(5, 1)).sum().backward()
+        optimizer.step()
+        # Nothing is averaged yet; then the old average keeps 2/11, 1/4 but no more than 0.2, 0.2.
+        kept = 0.0 if expected is None else min(0.2, (1 + step) / (10 + step))
+        expected = weight if expected is None else kept * expected + (1 - kept) * weight
+        assert float(average.module[0].weight.detach()) == pytest.approx(expected)
+        # Running statistics are those of the network.
+        assert torch.equal(average.module[1].running_mean, model[1].running_mean)
+    assert float(model[0].weight.detach()) == 6.0

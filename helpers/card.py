@@ -1,0 +1,72 @@
+"""The model card that travels with the shipped weights, after Mitchell et al. 2019, doi:10.1145/3287560.3287596."""
+
+from helpers.config import TILE_SIZE, TILE_UM_PER_PX
+from helpers.narrative import describe_training
+from helpers.tables import comparison_table, markdown_table
+
+CARD = "MODEL_CARD.md"
+
+
+def model_card(reported: dict) -> str:
+    """Write the card of the shipped model as Markdown.
+
+    Args:
+        reported: as `models/results.json` is to hold it, a run shipped.
+
+    Returns:
+        the whole text of the card.
+    """
+    shipped = reported["shipped"]
+    run = reported["runs"][shipped["run"]]
+    size = run["recipe"]["image_size"]
+    return f"""# Model card: nuclei in H&E, U-Net over EfficientNet-B0
+
+`{shipped["file"]}`, digest of its weights `{shipped["digest"]}`. Written by `python -m helpers publish --ship`.
+
+## Use
+
+```python
+import helpers
+
+nuclei = helpers.predict(image, um_per_px=0.25)  # (H, W, 3) uint8 RGB of any size
+nuclei.probability, nuclei.mask  # (H, W) float32 and bool
+```
+
+For teaching and research: it marks nuclei for a person who decides. **Not for diagnosis**; it is no medical device and
+was never validated in a clinic.
+
+## What it is
+
+- {run["model"]["parameters"]:,} parameters; float16 in the file, float32 at work. Input: RGB at
+  {TILE_UM_PER_PX * TILE_SIZE / size:.2f} um/px in tiles of {size} pixels; `predict` resamples.
+- Output: the probability of nucleus for each pixel, no classes, touching nuclei not separated. Threshold 0.5.
+
+## What it was trained on
+
+NuInsSeg (Mahbod et al. 2024, CC BY 4.0), the training images of MoNuSeg 2018 (Kumar et al. 2017, 2020, CC BY-NC-SA 4.0)
+and of CoNSeP (Graham et al. 2019, Apache-2.0), human and mouse, most of them at 40x:
+{run["data"]["train_tiles"]:,} tiles of 256 pixels of the data set with the digest `{run["data"]["digest"]}`.
+The file holds the digests of all of them, so that scoring it on them can be refused.
+
+{describe_training(run)}
+
+## What it reaches
+
+Dice, mean over images with nuclei, stitched and held against full-size masks, with 95 % bootstrap intervals over source
+images:
+
+{markdown_table(comparison_table(reported))}
+
+The known systems were trained on other images: CellViT on neither of these sets, HoVer-Net on CoNSeP's training
+images; this model on the training images of both.
+
+## Limits
+
+- Bright-field H&E alone, at 0.1 to 1.0 um/px; a wrong scale costs many points.
+- Few laboratories and scanners; organs that are rare in the sets above are where it fails first.
+- It learnt what annotators drew: sets differ in how generous outlines are.
+
+## Licence
+
+Weights trained on these sets carry CC BY-NC-SA 4.0 and name them.
+"""

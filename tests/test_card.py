@@ -1,0 +1,35 @@
+"""The model card: every number from the results, and what a reader must be told."""
+
+import pytest
+from tiny_run import read_results
+
+from helpers.card import CARD, model_card
+from helpers.evaluation import evaluate_run
+
+
+@pytest.fixture
+def reported(finished_run, tmp_path) -> dict:
+    """A shipped run whose validation part has been scored."""
+    run = finished_run.copy(tmp_path / "run")
+    evaluate_run(run, finished_run.dataset)
+    shipped = {"run": "tiny-64", "file": "weights.safetensors", "digest": "abc123"}
+    return {"shipped": shipped, "runs": {"tiny-64": read_results(run)}}
+
+
+def test_numbers_follow_the_results(reported):
+    card, run = model_card(reported), reported["runs"]["tiny-64"]
+    assert CARD.endswith(".md")
+    for text in ("weights.safetensors", "abc123", run["data"]["digest"], "7,179,405 parameters", "1.00 um/px"):
+        assert text in card
+    assert f"{run['data']['train_tiles']} tiles of 256 pixels" in card
+    (entry,) = run["evaluations"].values()
+    dice = entry["predictors"]["model"]["scores"]["dice"]
+    assert f"{dice:.3f} (" in card
+    run["recipe"]["image_size"] = 256
+    assert "0.25 um/px in tiles of 256 pixels" in model_card(reported)
+
+
+def test_sets_licence_and_limits_are_named(reported):
+    card = model_card(reported)
+    for text in ("NuInsSeg", "MoNuSeg", "CoNSeP", "CC BY-NC-SA 4.0", "Not for diagnosis", "## Limits"):
+        assert text in card
