@@ -21,6 +21,7 @@ from helpers.networks import COMPARISONS, untrained_model
 from helpers.prepare import Cache, prepare
 from helpers.provenance import describe_environment
 from helpers.schedule import best_epoch, early_stopping_epoch, make_scheduler
+from helpers.shipped import load_model
 from helpers.split import Split, split_tiles
 from helpers.tiles import make_loaders, nuclei_share, start_epoch
 from helpers.training import average_weights, evaluate_model, pick_device, train_epoch
@@ -48,7 +49,8 @@ def train_run(
         recipe: what to do.
         official: one of PanNuke's official splits, where the data set is its three folds.
         device: where to compute; None for the GPU where there is one.
-        init: weights to start from, a checkpoint of this package; None for the start that the recipe names.
+        init: weights to start from, a checkpoint or the shipped model's .safetensors; None for the start that the
+            recipe names.
         workers: processes that load and augment tiles.
         progress: show a bar for each epoch on standard error.
         log: takes one line for each epoch.
@@ -128,13 +130,22 @@ def _start(recipe: Recipe, identity: dict, init: Path | None) -> dict:
         model = untrained_model(recipe)
         encoder_start = load_imagenet_weights(model) if recipe.pretrained else "random"
         return state | {"model": model, "encoder_start": encoder_start}
-    model, about = load_checkpoint(init)
+    model, earlier_tiles = _load_weights(init)
     if model.name != recipe.network:
         raise InputError(f"{init}: expected weights of network {recipe.network!r}, found those of {model.name!r}")
+    model.img_size, model.dropout.p = recipe.image_size, recipe.dropout
+    return state | {"model": model, "encoder_start": f"{init.parent.name}/{init.name}", "earlier_tiles": earlier_tiles}
+
+
+def _load_weights(init: Path) -> tuple[nn.Module, list[str]]:
+    """Load weights to start from, shipped or of a checkpoint, and the digests of the tiles they have seen."""
+    if init.suffix == ".safetensors":
+        shipped = load_model(init)
+        return shipped.network, list(shipped.training_tiles)
+    model, about = load_checkpoint(init)
     if "training_tiles" not in about:
         raise InputError(f"{init}: does not say which tiles it was trained on, so they might validate it")
-    model.img_size, model.dropout.p = recipe.image_size, recipe.dropout
-    return state | {"model": model, "encoder_start": init.name, "earlier_tiles": about["training_tiles"]}
+    return model, about["training_tiles"]
 
 
 def _check_unseen(state: dict, cache: Cache, split: Split) -> None:

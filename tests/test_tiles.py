@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from helpers.augmentation import build_augmentation
 from helpers.config import Recipe
 from helpers.prepare import Cache
 from helpers.split import Split
@@ -24,6 +25,7 @@ from helpers.tiles import (
 
 SIZE, TILES = 32, 12
 RECIPE = Recipe("test", image_size=SIZE, batch_size=3, seed=5)
+FLIPS = build_augmentation(("flips",), SIZE)
 
 
 @pytest.fixture(scope="module")
