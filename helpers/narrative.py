@@ -20,7 +20,7 @@ def headline(reported: dict) -> str:
     ]
     for name, run in reported["runs"].items():
         entries = list(run["evaluations"].values())
-        goals = GOALS.get(name, {})
+        goals = GOALS.get((run["recipe"]["name"], run["recipe"]["image_size"]), {})
         goal = {entry["name"]: goals.get(entry["name"], course_report.DICE_GOAL) for entry in entries}
         verdicts = [
             f"{'meets' if _dice(entry, 'model') >= goal[entry['name']] else 'misses'} the goal of "

@@ -37,7 +37,7 @@ def publish_run(run: Path, project: Path, ship: bool = False) -> list[Path]:
     Everything is made before anything is replaced.
 
     Args:
-        run: the folder of a finished run whose validation part has been scored.
+        run: the folder of a finished run whose validation part has been scored; its name is that of the run.
         project: the folder that holds `models/` and `figures/`.
         ship: make this run's network the shipped model.
 
@@ -59,7 +59,7 @@ def publish_run(run: Path, project: Path, ship: bool = False) -> list[Path]:
     if validation["predictors"]["model"]["scores"]["dice"] is None:
         raise InputError(f"{run}: expected nuclei in its validation part, found none, so there is nothing to show")
     reported = read_json(models / RESULTS) if (models / RESULTS).exists() else {"shipped": None, "runs": {}}
-    name = run_name(results)
+    name = run.resolve().name
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder)
         figures = _draw(run, results, validation) if ship else {}
@@ -89,11 +89,6 @@ def publish_run(run: Path, project: Path, ship: bool = False) -> list[Path]:
         *(project / "figures" / file for file in figures),
         *_update_readme(project / "README.md", reported),
     ]
-
-
-def run_name(results: dict) -> str:
-    """Give the name under which a run is reported: its recipe and the size of its tiles in pixels."""
-    return f"{results['recipe']['name']}-{results['recipe']['image_size']}"
 
 
 def _add_history(path: Path, name: str, history: Path) -> None:

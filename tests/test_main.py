@@ -112,11 +112,12 @@ def test_from_sample_tiles_to_a_published_run(tmp_path, capsys):
     (entry,) = json.loads((run / "results.json").read_text(encoding="utf-8"))["evaluations"].values()
     assert lines[0].endswith(f"{entry['predictors']['model']['scores']['dice']:.3f}")
 
-    assert call("publish", run, "--project", project) == 0
-    named = [Path(line) for line in capsys.readouterr().out.splitlines()]
-    assert all(path.is_file() for path in named)
-    assert sorted(named) == sorted(path for path in project.rglob("*") if path.is_file())
-    assert len(named) == 8
+    for options, files in (((), 2), (("--ship",), 11)):
+        assert call("publish", run, "--project", project, *options) == 0
+        named = [Path(line) for line in capsys.readouterr().out.splitlines()]
+        assert all(path.is_file() for path in named)
+        assert sorted(named) == sorted(path for path in project.rglob("*") if path.is_file())
+        assert len(named) == files
 
 
 def test_a_fold_without_source_images_goes_the_whole_way(tmp_path, capsys):
@@ -128,7 +129,7 @@ def test_a_fold_without_source_images_goes_the_whole_way(tmp_path, capsys):
     assert call("evaluate", tmp_path / "run", loose) == 0
     assert "loose (validation): 2 tiles, scored 1 time(s)" in capsys.readouterr().out
     assert call("publish", tmp_path / "run", "--project", tmp_path / "project") == 0
-    results = json.loads((tmp_path / "project/models/results.json").read_text(encoding="utf-8"))
+    results = json.loads((tmp_path / "project/models/results.json").read_text(encoding="utf-8"))["runs"]["run"]
     assert (results["data"]["split"], results["data"]["validation_groups"]) == ("tissue", None)
     assert "neighbours may stand on both sides" in results["data"]["note"]
 

@@ -49,7 +49,11 @@ def test_headline_says_which_goals_are_met(results):
         "name": "monuseg-test",
         "predictors": results["evaluations"]["some-test:0123"]["predictors"] | {"model": predictor(0.815)},
     }
-    text = headline({"shipped": None, "runs": {"report-128": results, "strong-256": results, "strong-128": results}})
+    strong = {
+        f"strong-{size}": results | {"recipe": results["recipe"] | {"name": "strong", "image_size": size}}
+        for size in (256, 128)
+    }
+    text = headline({"shipped": None, "runs": {"report-128": results} | strong})
     assert (
         "| `report-128` | 7,179,405 | 1,264 tiles of these sets at 128 pixels; random weights | 0.650 (0.600 to" in text
     )

@@ -66,7 +66,7 @@ def published(scored, tmp_path_factory):
 
 
 def reported_of(run) -> dict:
-    return {"shipped": None, "runs": {"tiny-64": read_results(run)}}
+    return {"shipped": None, "runs": {"run": read_results(run)}}
 
 
 def contents(project) -> dict[str, bytes]:
@@ -91,7 +91,7 @@ def test_results_are_those_of_the_run_without_its_paths(published, scored, tmp_p
     expected = read_results(scored)
     assert expected["data"].pop("path")
     text = (project / "models/results.json").read_text(encoding="utf-8")
-    assert json.loads(text)["runs"] == {"tiny-64": expected}
+    assert json.loads(text)["runs"] == {"run": expected}
     assert "slides" in text  # the data set's name may be seen
     assert str(tmp_path_factory.getbasetemp()) not in text
     strings = re.findall(r'"((?:[^"\\]|\\.)*)"', text)
@@ -101,21 +101,21 @@ def test_results_are_those_of_the_run_without_its_paths(published, scored, tmp_p
 def test_history_is_that_of_the_run(published, scored):
     project, _ = published
     lines = (scored / "history.csv").read_text("utf-8").splitlines()
-    expected = [f"run,{lines[0]}", *(f"tiny-64,{line}" for line in lines[1:])]
+    expected = [f"run,{lines[0]}", *(f"run,{line}" for line in lines[1:])]
     assert (project / "models/history.csv").read_text("utf-8").splitlines() == expected
 
 
 def test_what_was_published_can_be_reported(published):
     reported, history = read_reported(published[0] / "models")
-    assert reported["runs"]["tiny-64"]["recipe"]["name"] == "tiny"
-    assert history.index.tolist() == [("tiny-64", 1), ("tiny-64", 2)]
+    assert reported["runs"]["run"]["recipe"]["name"] == "tiny"
+    assert history.index.tolist() == [("run", 1), ("run", 2)]
 
 
 def test_the_shipped_model_is_the_best_of_the_run(published, scored):
     project, _ = published
     reported = json.loads((project / "models/results.json").read_text("utf-8"))
     model = load_model(project / "models/nuclei_unet_b0.safetensors")
-    assert reported["shipped"] == {"run": "tiny-64", "file": "nuclei_unet_b0.safetensors", "digest": model.digest}
+    assert reported["shipped"] == {"run": "run", "file": "nuclei_unet_b0.safetensors", "digest": model.digest}
     best, _ = load_checkpoint(scored / "best_model.pth")
     for name, value in best.named_parameters():
         torch.testing.assert_close(model.network.get_parameter(name), value, rtol=1e-3, atol=1e-6)
@@ -133,9 +133,9 @@ def test_a_second_run_stands_beside_the_first(published, scored, tmp_path):
     change_results(other, recipe={"name": "other"})
     named = publish_run(other, project)
     reported, history = read_reported(project / "models")
-    assert list(reported["runs"]) == ["tiny-64", "other-64"]
-    assert reported["shipped"]["run"] == "tiny-64"
-    assert history.index.tolist() == [("tiny-64", 1), ("tiny-64", 2), ("other-64", 1), ("other-64", 2)]
+    assert list(reported["runs"]) == ["run", "other"]
+    assert reported["shipped"]["run"] == "run"
+    assert history.index.tolist() == [("run", 1), ("run", 2), ("other", 1), ("other", 2)]
     written = {path.relative_to(project).as_posix() for path in named}
     assert written == {"models/results.json", "models/history.csv", "README.md"}
     assert {name for name, value in contents(project).items() if before[name] != value} == written
