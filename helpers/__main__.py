@@ -135,7 +135,9 @@ def build_parser() -> argparse.ArgumentParser:
         commands, "publish", _publish, "write models/ and figures/ from a finished run",
         "half a minute; to ship a run, its data set must still be where it was",
     )  # fmt: skip
-    publish.add_argument("run", type=Path, metavar="RUN", help="folder of a finished and evaluated run")
+    publish.add_argument(
+        "run", type=Path, metavar="RUN", help="folder of a finished and evaluated run, or of an ablation"
+    )
     publish.add_argument(
         "--ship", action="store_true", help="make it the shipped model too: weights, model card and figures are its"
     )
@@ -216,7 +218,12 @@ def _show(dice: float | None) -> str:
 
 
 def _publish(options: argparse.Namespace) -> None:
-    for path in _load("publish").publish_run(options.run, options.project, options.ship):
+    publish = _load("publish")
+    if (options.run / publish.ABLATION).exists():
+        written = publish.publish_ablation(options.run, options.project)
+    else:
+        written = publish.publish_run(options.run, options.project, options.ship)
+    for path in written:
         print(path)
 
 

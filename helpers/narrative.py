@@ -1,5 +1,7 @@
 """What published results say in words, so that no number in the report's prose is typed by hand."""
 
+from collections import Counter
+
 from helpers import course_report
 from helpers.baselines import BASELINES
 from helpers.config import GOALS
@@ -30,7 +32,16 @@ def headline(reported: dict) -> str:
         worse = sum(_dice(entry, "model") < _dice(entry, _best_baseline(entry)) for entry in entries)
         lost = f" On {worse} of them it loses to a method that learns nothing." if worse else ""
         lines.append(f"- `{name}`, encoder started from {describe_start(run)}: {'; '.join(verdicts)}.{lost}")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", describe_scorings(reported)])
+
+
+def describe_scorings(reported: dict) -> str:
+    """Say how often each test set was scored, over all published runs: every time is a chance to choose by it."""
+    times = Counter()
+    for run in reported["runs"].values():
+        times.update({entry["name"]: entry["times_scored"] for entry in _tests(run)})
+    told = ", ".join(f"`{name}` {count}" for name, count in times.items()) or "none"
+    return f"Times that each test set was scored, over all runs: {told}."
 
 
 def describe_training(results: dict) -> str:
@@ -55,7 +66,7 @@ def describe_training(results: dict) -> str:
 def describe_tests(results: dict) -> str:
     """Say in Markdown, for every test set, whether the goal was met and what the gain over no learning is."""
     lines = []
-    for entry in results["evaluations"].values():
+    for entry in _tests(results):
         ours, best = _dice(entry, "model"), _best_baseline(entry)
         gain = ours - _dice(entry, best)
         verdict = "meets" if ours >= course_report.DICE_GOAL else "misses"
@@ -68,6 +79,10 @@ def describe_tests(results: dict) -> str:
             f"It {lean} (precision {format_number(precision)}, recall {format_number(recall)})."
         )
     return "\n".join(lines)
+
+
+def _tests(results: dict) -> list[dict]:
+    return [entry for entry in results["evaluations"].values() if entry["part"] == "all"]
 
 
 def _best_baseline(entry: dict) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
+from helpers.ablation import ABLATION
 from helpers.card import CARD, model_card
 from helpers.checkpoints import load_checkpoint
 from helpers.config import Recipe
@@ -58,7 +59,7 @@ def publish_run(run: Path, project: Path, ship: bool = False) -> list[Path]:
         raise InputError(f"{run}: its validation part was never scored; run `python -m helpers evaluate` on it first")
     if validation["predictors"]["model"]["scores"]["dice"] is None:
         raise InputError(f"{run}: expected nuclei in its validation part, found none, so there is nothing to show")
-    reported = read_json(models / RESULTS) if (models / RESULTS).exists() else {"shipped": None, "runs": {}}
+    reported = _reported(models / RESULTS)
     name = run.resolve().name
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder)
@@ -89,6 +90,25 @@ def publish_run(run: Path, project: Path, ship: bool = False) -> list[Path]:
         *(project / "figures" / file for file in figures),
         *_update_readme(project / "README.md", reported),
     ]
+
+
+def publish_ablation(folder: Path, project: Path) -> list[Path]:
+    """Put an ablation into what a project reports, in place of an earlier one; its rows may still be few.
+
+    Args:
+        folder: where `ablation.run_ablation` has written.
+        project: the folder that holds `models/`.
+
+    Returns:
+        the files written.
+    """
+    path = Path(project) / "models" / RESULTS
+    write_json(path, _reported(path) | {"ablation": read_json(Path(folder) / ABLATION)})
+    return [path]
+
+
+def _reported(path: Path) -> dict:
+    return read_json(path) if path.exists() else {"shipped": None, "runs": {}}
 
 
 def _add_history(path: Path, name: str, history: Path) -> None:

@@ -161,29 +161,44 @@ def describe_start(run: dict) -> str:
     return {"imagenet": "ImageNet weights", "random": "random weights"}.get(start, f"the weights of {start}")
 
 
-def summary_table(results: dict) -> pd.DataFrame:
-    """Set what the course report gives beside a run: validation at the network's size, as the report measured.
+def summary_table(runs: dict[str, dict]) -> pd.DataFrame:
+    """Set what the course report gives beside runs: validation at the network's size, as the report measured.
 
     Args:
-        results: a run's `results.json`.
+        runs: column title to a run's `results.json`.
     """
-    theirs, training = course_report.RESULTS, results["training"]
-    best, last = training["best"], training["last"]
-    rows = {
-        "Dice, best epoch": (theirs["best_dice"], best["val_dice"]),
-        "Dice, last epoch": (theirs["final_dice"], last["val_dice"]),
-        "IoU, best epoch": (theirs["best_iou"], best["val_iou"]),
-        "IoU, last epoch": (theirs["final_iou"], last["val_iou"]),
-        "Dice that this IoU means": (_dice_of(theirs["best_iou"]), None),
-        "Dice over all pixels": (None, best["val_dice_pooled"]),
-        "background accuracy": (theirs["background_accuracy"], best["val_background_accuracy"]),
-        "nuclei accuracy": (theirs["nuclei_accuracy"], best["val_nuclei_accuracy"]),
-        "overall accuracy": (theirs["accuracy"], best["val_accuracy"]),
-        "best epoch": (theirs["best_epoch"], training["best_epoch"]),
-        "parameters": (course_report.PARAMETERS, results["model"]["parameters"]),
+    theirs = course_report.RESULTS
+    columns = {
+        "course report": {
+            "Dice, best epoch": theirs["best_dice"],
+            "Dice, last epoch": theirs["final_dice"],
+            "IoU, best epoch": theirs["best_iou"],
+            "IoU, last epoch": theirs["final_iou"],
+            "Dice that this IoU means": _dice_of(theirs["best_iou"]),
+            "Dice over all pixels": None,
+            "background accuracy": theirs["background_accuracy"],
+            "nuclei accuracy": theirs["nuclei_accuracy"],
+            "overall accuracy": theirs["accuracy"],
+            "best epoch": theirs["best_epoch"],
+            "parameters": course_report.PARAMETERS,
+        }
     }
-    shown = {name: [format_number(value) for value in values] for name, values in rows.items()}
-    return pd.DataFrame.from_dict(shown, orient="index", columns=["course report", "reported, real tissue"])
+    for title, run in runs.items():
+        best, last = run["training"]["best"], run["training"]["last"]
+        columns[title] = {
+            "Dice, best epoch": best["val_dice"],
+            "Dice, last epoch": last["val_dice"],
+            "IoU, best epoch": best["val_iou"],
+            "IoU, last epoch": last["val_iou"],
+            "Dice that this IoU means": None,
+            "Dice over all pixels": best["val_dice_pooled"],
+            "background accuracy": best["val_background_accuracy"],
+            "nuclei accuracy": best["val_nuclei_accuracy"],
+            "overall accuracy": best["val_accuracy"],
+            "best epoch": run["training"]["best_epoch"],
+            "parameters": run["model"]["parameters"],
+        }
+    return pd.DataFrame({title: pd.Series(rows, dtype=object).map(format_number) for title, rows in columns.items()})
 
 
 def read_reported(models: Path) -> tuple[dict, pd.DataFrame]:
@@ -213,7 +228,7 @@ def _set_name(entry: dict) -> str:
 
 def _comparison_row(run: dict, predictor: str, sets: list[str]) -> dict[str, str]:
     pixels = run["recipe"]["image_size"]
-    training = f"{run['data']['train_tiles']:,} tiles of these sets at {pixels} pixels; {describe_start(run)}"
+    training = f"these sets at {pixels} pixels; from {describe_start(run)}"
     row = {"parameters": format_number(run["model"]["parameters"]), "trained on": training}
     entries = {_set_name(entry): entry["predictors"].get(predictor) for entry in _entries(run)}
     for name in sets:

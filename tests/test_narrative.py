@@ -18,6 +18,7 @@ def results():
     entry = {
         "name": "some-test",
         "part": "all",
+        "times_scored": 2,
         "predictors": {
             "model": predictor(0.65),
             "untrained": predictor(0.99),
@@ -54,15 +55,19 @@ def test_headline_says_which_goals_are_met(results):
         for size in (256, 128)
     }
     text = headline({"shipped": None, "runs": {"report-128": results} | strong})
-    assert (
-        "| `report-128` | 7,179,405 | 1,264 tiles of these sets at 128 pixels; random weights | 0.650 (0.600 to" in text
-    )
+    assert "| `report-128` | 7,179,405 | these sets at 128 pixels; from random weights | 0.650 (0.600 to" in text
     assert "misses the goal of 0.80 on `some-test` (n = 14 images in 7 groups)" in text
-    report, strong_256, strong_128 = text.splitlines()[-3:]
+    report, strong_256, strong_128, _, times = text.splitlines()[-5:]
     assert "meets the goal of 0.80 on `monuseg-test`" in report
     assert "misses the goal of 0.83 on `monuseg-test`" in strong_256
     assert "meets the goal of 0.81 on `monuseg-test`" in strong_128
     assert "On 1 of them it loses to a method that learns nothing." in report  # the untrained network is none
+    assert times == "Times that each test set was scored, over all runs: `some-test` 6, `monuseg-test` 6."
+
+
+def test_validation_counts_as_no_scoring_of_a_test_set(results):
+    results["evaluations"]["some-test:0123"]["part"] = "validation"
+    assert headline({"shipped": None, "runs": {"report-128": results}}).endswith("over all runs: none.")
 
 
 def test_a_network_below_a_classical_method_is_said_to_be(results):

@@ -13,10 +13,12 @@ from PIL import Image
 from tiny_run import change_results, make_cache, read_results
 
 from helpers import publish
+from helpers.__main__ import main
 from helpers.checkpoints import load_checkpoint
 from helpers.config import CLASS_NAMES
 from helpers.errors import InputError
 from helpers.evaluation import evaluate_run
+from helpers.files import write_json
 from helpers.narrative import headline
 from helpers.publish import README_MARKS, publish_run, readme_with_results
 from helpers.shipped import load_model
@@ -139,6 +141,19 @@ def test_a_second_run_stands_beside_the_first(published, scored, tmp_path):
     written = {path.relative_to(project).as_posix() for path in named}
     assert written == {"models/results.json", "models/history.csv", "README.md"}
     assert {name for name, value in contents(project).items() if before[name] != value} == written
+
+
+def test_an_ablation_stands_beside_the_runs(published, scored, tmp_path, capsys):
+    project, folder = shutil.copytree(published[0], tmp_path / "project"), tmp_path / "ablation"
+    folder.mkdir()
+    write_json(folder / "ablation.json", {"data": {}, "rows": {"report": {"mean": 0.5}}})
+    before, _ = read_reported(project / "models")
+    assert main(["publish", str(folder), "--project", str(project)]) == 0
+    assert capsys.readouterr().out == f"{project / 'models/results.json'}\n"
+    after, _ = read_reported(project / "models")
+    assert after == before | {"ablation": {"data": {}, "rows": {"report": {"mean": 0.5}}}}
+    publish_run(scored, project)
+    assert read_reported(project / "models")[0] == after
 
 
 @pytest.mark.parametrize("name", FIGURES)

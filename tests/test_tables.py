@@ -180,7 +180,8 @@ def test_summary_beside_the_course_report():
     best = {"val_dice": 0.75, "val_iou": 0.6, "val_dice_pooled": 0.7, "val_accuracy": 0.9}
     best |= {"val_background_accuracy": 0.95, "val_nuclei_accuracy": None}
     training = {"best": best, "last": best | {"val_dice": 0.5, "val_iou": 0.4}, "best_epoch": 3}
-    table = summary_table({"training": training, "model": {"parameters": 7_000_000}})
+    table = summary_table({"control": {"training": training, "model": {"parameters": 7_000_000}}})
+    assert list(table) == ["course report", "control"]
     theirs, ours = (table[column].to_dict() for column in table)
     assert (theirs["Dice, best epoch"], ours["Dice, best epoch"]) == ("0.679", "0.750")
     assert (theirs["IoU, last epoch"], ours["IoU, last epoch"]) == ("0.583", "0.400")  # 0.5825 rounded
@@ -221,7 +222,7 @@ def test_comparison():
     table = comparison_table({"runs": runs})
     assert table.columns.tolist() == ["parameters", "trained on", "validation", "monuseg-test"]
     rows = {name: list(row) for name, row in zip(table.index, table.to_numpy(), strict=True)}
-    how = "1,264 tiles of these sets at 128 pixels; random weights"
+    how = "these sets at 128 pixels; from random weights"
     assert rows["`report-128`"] == ["7,000,000", how, "0.600 (0.500 to 0.700)", MISSING]
     assert rows["`strong-128`"] == ["7,000,000", how, "0.700 (0.600 to 0.800)", "0.750 (0.650 to 0.850)"]
     assert rows["`strong-128`, averaged over flips and turns"][2] == "0.750 (0.650 to 0.850)"
