@@ -69,10 +69,11 @@ def test_whole_turns_take_the_mask_along_exactly(names, blobs):
 @pytest.mark.parametrize("names", [("scale",), ("elastic",), GEOMETRY])
 def test_warps_take_the_mask_along(names, blobs):
     for image, mask in draws_that_change(names, blobs):
-        # The image is interpolated and the mask read at the nearest pixel, so they may differ on the outlines alone.
-        widened, narrowed = F.max_pool2d(mask, 5, 1, 2), -F.max_pool2d(-mask, 5, 1, 2)
+        # The image is interpolated and the mask read at the nearest pixel, so they may differ on the outlines alone: two
+        # warps in a row reach three pixels far.
+        widened, narrowed = F.max_pool2d(mask, 7, 1, 3), -F.max_pool2d(-mask, 7, 1, 3)
         inside = widened == narrowed
-        assert inside.float().mean() > 0.3
+        assert inside.float().mean() > 0.2
         difference = (image - mask).abs()
         assert difference[:, inside[0]].max() < ROUNDING
         assert ((image[:1] > 0.5) != mask.bool()).float().mean() < 0.03  # where bilinear and nearest round apart
