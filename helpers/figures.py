@@ -110,17 +110,19 @@ def plot_predictor_scores(entry: dict, names: dict[str, str]) -> Figure:
 
     Args:
         entry: as from `evaluation.evaluate_run`.
-        names: what to call each predictor.
+        names: what to call each predictor, from the top down.
     """
     figure, axes = _subplots(1, 1, HALF)
-    for row, (key, predictor) in enumerate(reversed(entry["predictors"].items())):
+    upwards = [key for key in reversed(names) if key in entry["predictors"]]
+    for row, key in enumerate(upwards):
+        predictor = entry["predictors"][key]
         colour = VALIDATION_COLOUR if key == "model" else TRAIN_COLOUR
         dice, interval = predictor["scores"]["dice"], predictor["intervals"]["dice"]
         if dice is not None:
             axes.barh(row, dice, color=colour, height=0.6)
         if interval is not None:
             axes.plot(interval, [row, row], color="black", lw=1.5)
-    axes.set_yticks(range(len(entry["predictors"])), [names[key] for key in reversed(entry["predictors"])])
+    axes.set_yticks(range(len(upwards)), [names[key] for key in upwards])
     axes.set(title="Dice on whole images", xlabel="Dice", xlim=(0, 1))
     return figure
 

@@ -31,7 +31,7 @@ def headline(reported: dict) -> str:
         ]
         worse = sum(_dice(entry, "model") < _dice(entry, _best_baseline(entry)) for entry in entries)
         lost = f" On {worse} of them it loses to a method that learns nothing." if worse else ""
-        lines.append(f"- `{name}`, encoder started from {describe_start(run)}: {'; '.join(verdicts)}.{lost}")
+        lines.append(f"- `{name}`, from {describe_start(run)}: {'; '.join(verdicts)}.{lost}")
     return "\n".join([*lines, "", describe_scorings(reported)])
 
 
@@ -56,7 +56,7 @@ def describe_training(results: dict) -> str:
     return (
         f"Best epoch: {training['best_epoch']} of {training['epochs']}, validation Dice "
         f"{format_number(training['best']['val_dice'])}; last epoch: {format_number(training['last']['val_dice'])}. "
-        f"Early stopping with a patience of {patience} {early}. Encoder start: {describe_start(results)}. "
+        f"Early stopping with a patience of {patience} {early}. Start: {describe_start(results)}. "
         f"{results['data']['train_tiles']:,} training and {results['data']['validation_tiles']:,} validation tiles, "
         f"divided by {results['data']['split']}. {training['seconds'] / 60:.0f} minutes on "
         f"{results['environment']['device']}."

@@ -67,7 +67,8 @@ def predictor_table(entry: dict) -> pd.DataFrame:
         entry: as from `evaluation.evaluate_run`.
     """
     rows = {}
-    for name, predictor in entry["predictors"].items():
+    for name in (name for name in PREDICTOR_NAMES if name in entry["predictors"]):
+        predictor = entry["predictors"][name]
         scores = predictor["scores"]
         rows[PREDICTOR_NAMES[name]] = {
             "n": scores["n_with_nuclei"],
@@ -156,9 +157,9 @@ def markdown_table(frame: pd.DataFrame) -> str:
 
 
 def describe_start(run: dict) -> str:
-    """Say which weights a run's encoder started from."""
+    """Say what a run started from: an encoder of ImageNet, chance, or another run's weights for the whole network."""
     start = run["model"]["encoder_start"]
-    return {"imagenet": "ImageNet weights", "random": "random weights"}.get(start, f"the weights of {start}")
+    return {"imagenet": "an ImageNet encoder", "random": "random weights"}.get(start, f"the weights of {start}")
 
 
 def summary_table(runs: dict[str, dict]) -> pd.DataFrame:

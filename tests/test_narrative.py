@@ -104,6 +104,6 @@ def test_training_without_early_stopping_says_so(results):
 
 
 def test_the_encoder_start_is_told(results):
-    assert "Encoder start: random weights" in describe_training(results)
+    assert "Start: random weights" in describe_training(results)
     results["model"]["encoder_start"] = "imagenet"
-    assert "Encoder start: ImageNet weights" in describe_training(results)
+    assert "Start: an ImageNet encoder" in describe_training(results)

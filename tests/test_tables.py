@@ -239,7 +239,7 @@ def test_markdown():
 
 def test_starts():
     assert describe_start({"model": {"encoder_start": "random"}}) == "random weights"
-    assert describe_start({"model": {"encoder_start": "imagenet"}}) == "ImageNet weights"
+    assert describe_start({"model": {"encoder_start": "imagenet"}}) == "an ImageNet encoder"
     assert describe_start({"model": {"encoder_start": "strong-128/best_model.pth"}}).endswith(
         "strong-128/best_model.pth"
     )
