@@ -1,12 +1,10 @@
-"""Writes the public download of another set as a fold in PanNuke's layout: what the control run was trained on.
+"""Writes the public download of another set as a fold in PanNuke's layout: what the reported runs were trained on.
 
 The images of MoNuSeg and CoNSeP are cut into 4 x 4 tiles that overlap and leave nothing out; `positions.npy` puts them
 together again. An image of NuInsSeg, halved, is one tile. Reading is `helpers.sources`.
 """
 
-import os
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +13,12 @@ import numpy as np
 from helpers import sources
 from helpers.config import BACKGROUND_CHANNEL, CLASS_NAMES, TILE_SIZE
 from helpers.errors import InputError
+from helpers.fold_writer import Tile, write_fold
 
-BYTES_PER_TILE = TILE_SIZE**2 * (3 + 2 * (len(CLASS_NAMES) + 1))  # uint8 images, uint16 masks
 # MoNuSeg: evenly, each tile overlaps the next by 8 pixels.
 MONUSEG_POSITIONS = tuple((row, col) for row in (0, 248, 496, 744) for col in (0, 248, 496, 744))
 # CoNSeP: nine tiles edge to edge, then the bottom row, the right column and the corner, shifted back into the image by
-# 24 pixels. The order is that of the tiles that the control run was trained on: a digest depends on it.
+# 24 pixels. The order is that of the tiles that the reported runs were trained on: a digest depends on it.
 CONSEP_POSITIONS = (
     *((row, col) for row in (0, 256, 512) for col in (0, 256, 512)),
     *((744, col) for col in (0, 256, 512)),
@@ -52,13 +50,7 @@ CONVERTERS = {
 
 
 def convert(source: Path, out: Path, kind: str) -> Path:
-    """Write a download as a fold in PanNuke's layout, whole or not at all.
-
-        out/Images/images.npy     (N, 256, 256, 3)  uint8, RGB
-        out/Images/types.npy      (N,)              organ of each tile
-        out/Images/groups.npy     (N,)              its source: tiles of one group never belong on both sides of a split
-        out/Images/positions.npy  (N, 2)            its row and column in its image, pixels
-        out/Masks/masks.npy       (N, 256, 256, 6)  uint16, instance ids by class; channel 5 is the background
+    """Write a download as a fold, as `fold_writer.write_fold` lays it out, whole or not at all: uint8 and uint16.
 
     Sets without classes have all their nuclei in channel 0.
 
@@ -74,37 +66,12 @@ def convert(source: Path, out: Path, kind: str) -> Path:
         InputError: `kind` is unknown; something of the download is missing, unreadable or of another size than was
             published; `out` holds Images or Masks, cannot be written to, or the disk is too small.
     """
-    source, out = Path(source), Path(out)
+    source = Path(source)
     if kind not in CONVERTERS:
         raise InputError(f"{source}: found kind {kind!r}, expected one of {', '.join(CONVERTERS)}; choose one")
-    for name in ("Images", "Masks"):
-        if (out / name).exists():
-            raise InputError(f"{out / name}: found a fold there, expected none; delete it or choose another folder")
-    pairs = CONVERTERS[kind].find(source)
-    # Beside a new folder, but inside one that exists: it may be a mounted disk, and nothing is renamed across disks.
-    temporary = (out if out.is_dir() else out.parent) / f".convert.{os.getpid()}"
-    try:
-        temporary.mkdir(parents=True)
-        needed = len(pairs) * len(CONVERTERS[kind].positions) * BYTES_PER_TILE
-        free = shutil.disk_usage(temporary).free
-        if needed > free:  # a memory map on a full disk does not raise, it kills the process
-            raise InputError(
-                f"{out}: found {free / 1e6:.0f} MB of free disk, expected {needed / 1e6:.0f} MB; free some"
-            )
-        _write(temporary, pairs, CONVERTERS[kind])
-        if out.is_dir():
-            for name in ("Masks", "Images"):  # a fold is known by its images: they come last
-                os.rename(temporary / name, out / name)
-        else:
-            os.rename(temporary, out)
-    except OSError as error:
-        raise InputError(
-            f"{out}: found no way to write there ({error.strerror or error}), expected a writable folder or a place "
-            "for a new one; choose another"
-        ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return out
+    converter = CONVERTERS[kind]
+    pairs = converter.find(source)
+    return write_fold(out, len(pairs) * len(converter.positions), _cut(pairs, converter))
 
 
 def tile_masks(instances: np.ndarray, channels: np.ndarray) -> np.ndarray:
@@ -126,24 +93,11 @@ def tile_masks(instances: np.ndarray, channels: np.ndarray) -> np.ndarray:
     return masks
 
 
-def _write(folder: Path, pairs: list[sources.Pair], converter: Converter) -> None:
-    """Write the arrays of a fold into an empty folder, image by image: the whole never lies in memory."""
-    shape = (len(pairs) * len(converter.positions), TILE_SIZE, TILE_SIZE)
-    for name in ("Images", "Masks"):
-        (folder / name).mkdir()
-    images = np.lib.format.open_memmap(folder / "Images/images.npy", mode="w+", dtype=np.uint8, shape=(*shape, 3))
-    masks = np.lib.format.open_memmap(
-        folder / "Masks/masks.npy", mode="w+", dtype=np.uint16, shape=(*shape, len(CLASS_NAMES) + 1)
-    )
-    facts = []
+def _cut(pairs: list[sources.Pair], converter: Converter) -> Iterator[Tile]:
+    """Read the images one by one and cut them."""
     for pair in pairs:
         image, instances, channels = converter.read(pair)
         for row, col in converter.positions:
             window = np.s_[row : row + TILE_SIZE, col : col + TILE_SIZE]
-            images[len(facts)] = image[window]
-            masks[len(facts)] = tile_masks(instances[window], channels[window])
-            facts.append((pair.tissue, pair.group, (row, col)))
-    images.flush()
-    masks.flush()
-    for name, values in zip(("types", "groups", "positions"), zip(*facts, strict=True), strict=True):
-        np.save(folder / "Images" / f"{name}.npy", np.array(values))
+            masks = tile_masks(instances[window], channels[window])
+            yield Tile(image[window], masks, pair.tissue, pair.group, (row, col))

@@ -10,10 +10,7 @@ the cuts and keep their id. The fold has PanNuke's traps on purpose, always in t
 So any fold of 16 tiles or more holds an empty tile and a void one.
 """
 
-import os
-import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,29 +18,11 @@ import numpy as np
 from helpers.config import BACKGROUND_CHANNEL, CLASS_NAMES, TILE_SIZE
 from helpers.errors import InputError
 from helpers.field import BARE_KINDS, paint_field
+from helpers.fold_writer import Tile, write_fold
 from helpers.tissue import FIELD_SIZE, TISSUES
 
 CORNERS = tuple((row, col) for row in range(0, FIELD_SIZE, TILE_SIZE) for col in range(0, FIELD_SIZE, TILE_SIZE))
 MASK_DTYPES = {"float64": "float64", "uint8": "uint16"}  # by the images' dtype: uint8 cannot hold ids above 255
-
-
-@dataclass(frozen=True)
-class Tile:
-    """One tile of the sample.
-
-    Attributes:
-        image: uint8 RGB (256, 256, 3).
-        masks: uint16 (256, 256, 6): instance ids by class, then the background (1 = no nucleus).
-        tissue: its tissue, named as PanNuke does.
-        group: its slide; tiles of one group never belong on both sides of a split.
-        position: its row and column in the slide's field, pixels.
-    """
-
-    image: np.ndarray
-    masks: np.ndarray
-    tissue: str
-    group: str
-    position: tuple[int, int]
 
 
 def sample_field(slide: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, str]:
@@ -91,33 +70,8 @@ def sample_tiles(num_tiles: int, seed: int = 0) -> Iterator[Tile]:
         yield Tile(image[window], masks, tissue, f"sample-{seed}-{slide:03d}", (row, col))
 
 
-def write_tiles(folder: Path, num_tiles: int, seed: int, dtype: str) -> None:
-    """Write the arrays of a sample into an empty folder, tile by tile: the whole never lies in memory."""
-    shape = (num_tiles, TILE_SIZE, TILE_SIZE)
-    for name in ("Images", "Masks"):
-        (folder / name).mkdir(parents=True)
-    images = np.lib.format.open_memmap(folder / "Images/images.npy", mode="w+", dtype=dtype, shape=(*shape, 3))
-    masks = np.lib.format.open_memmap(
-        folder / "Masks/masks.npy", mode="w+", dtype=MASK_DTYPES[dtype], shape=(*shape, len(CLASS_NAMES) + 1)
-    )
-    facts = []
-    for index, tile in enumerate(sample_tiles(num_tiles, seed)):
-        images[index], masks[index] = tile.image, tile.masks
-        facts.append((tile.tissue, tile.group, tile.position))
-    images.flush()
-    masks.flush()
-    for name, values in zip(("types", "groups", "positions"), zip(*facts, strict=True), strict=True):
-        np.save(folder / "Images" / f"{name}.npy", np.array(values))
-
-
 def write_sample_fold(folder: Path, num_tiles: int = 120, seed: int = 0, dtype: str = "float64") -> Path:
-    """Write a fold of generated H&E tiles in PanNuke's layout, whole or not at all.
-
-        folder/Images/images.npy     (N, 256, 256, 3)  RGB, 0-255
-        folder/Images/types.npy      (N,)              tissue names
-        folder/Images/groups.npy     (N,)              slide of each tile
-        folder/Images/positions.npy  (N, 2)            row and column of each tile in its slide's field
-        folder/Masks/masks.npy       (N, 256, 256, 6)  instance ids by class; channel 5 is the background
+    """Write a fold of generated H&E tiles, as `fold_writer.write_fold` lays it out, whole or not at all.
 
     Args:
         folder: where to; it may exist, but must not hold a fold already.
@@ -140,31 +94,4 @@ def write_sample_fold(folder: Path, num_tiles: int = 120, seed: int = 0, dtype: 
         raise InputError(f"{folder}: found seed {seed}, expected 0 to {2**32 - 1}; choose another seed")
     if dtype not in MASK_DTYPES:
         raise InputError(f"{folder}: found dtype {dtype!r}, expected one of {', '.join(MASK_DTYPES)}; choose one")
-    for name in ("Images", "Masks"):
-        if (folder / name).exists():
-            raise InputError(f"{folder / name}: found a fold there, expected none; delete it or choose another folder")
-    # Beside a new folder, but inside one that exists: it may be a mounted disk, and nothing is renamed across disks.
-    temporary = (folder if folder.is_dir() else folder.parent) / f".sample.{os.getpid()}"
-    try:
-        temporary.mkdir(parents=True)
-        needed = num_tiles * TILE_SIZE**2 * (3 * np.dtype(dtype).itemsize + 6 * np.dtype(MASK_DTYPES[dtype]).itemsize)
-        free = shutil.disk_usage(temporary).free
-        if needed > free:  # a memory map on a full disk does not raise, it kills the process
-            raise InputError(
-                f"{folder}: found {free / 1e6:.0f} MB of free disk, expected {needed / 1e6:.0f} MB; "
-                "free some, or ask for fewer tiles or for uint8"
-            )
-        write_tiles(temporary, num_tiles, seed, dtype)
-        if folder.is_dir():
-            for name in ("Masks", "Images"):
-                os.rename(temporary / name, folder / name)
-        else:
-            os.rename(temporary, folder)
-    except OSError as error:
-        raise InputError(
-            f"{folder}: found no way to write there ({error.strerror or error}), expected a writable folder or a place "
-            "for a new one; choose another"
-        ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return folder
+    return write_fold(folder, num_tiles, sample_tiles(num_tiles, seed), dtype, MASK_DTYPES[dtype])

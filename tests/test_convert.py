@@ -4,13 +4,11 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from published import noise, write_consep, write_monuseg, write_nuinsseg
 
-from helpers import convert as module
 from helpers.convert import CONVERTERS, convert
 from helpers.errors import InputError
 from helpers.fold import Fold, find_folds
@@ -218,31 +216,3 @@ def test_nothing_is_left_when_the_last_image_is_damaged(downloads, tmp_path, kin
     assert "\n" not in str(error.value)
     assert sorted(os.listdir(tmp_path)) == ["out", "source"][not existing :]
     assert not existing or os.listdir(tmp_path / "out") == []
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
-def test_nothing_is_left_after_a_failure(downloads, tmp_path, monkeypatch, error):
-    def fail(*_):
-        raise error
-
-    monkeypatch.setattr(module, "tile_masks", fail)
-    with pytest.raises(error):
-        convert(downloads["nuinsseg"], tmp_path / "out", "nuinsseg")
-    assert os.listdir(tmp_path) == []
-
-
-def test_a_place_that_cannot_be_written_to_is_named(downloads, tmp_path):
-    file = tmp_path / "file"
-    file.write_text("not a folder", encoding="utf-8")
-    for folder in (file, file / "fold"):
-        with pytest.raises(InputError, match="found no way to write there"):
-            convert(downloads["nuinsseg"], folder, "nuinsseg")
-    assert file.read_text(encoding="utf-8") == "not a folder"
-    assert os.listdir(tmp_path) == ["file"]
-
-
-def test_a_full_disk_is_noticed_beforehand(downloads, tmp_path, monkeypatch):
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: SimpleNamespace(free=1_000_000))
-    with pytest.raises(InputError, match="found 1 MB of free disk, expected 3 MB; free some"):
-        convert(downloads["nuinsseg"], tmp_path / "out", "nuinsseg")
-    assert os.listdir(tmp_path) == []

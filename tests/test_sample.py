@@ -1,15 +1,14 @@
 """The generated fold: PanNuke's layout to the letter, its traps, and the same sample on every machine."""
 
 import hashlib
-import os
 
 import cv2
 import numpy as np
 import pytest
 
-from helpers import sample
 from helpers.config import BACKGROUND_CHANNEL, CLASS_NAMES
 from helpers.errors import InputError
+from helpers.fold_writer import Tile
 from helpers.sample import sample_field, sample_tiles, write_sample_fold
 from helpers.stain import separate_stains
 from helpers.tissue import TISSUES
@@ -27,7 +26,7 @@ PIXELS = {  # tile, row, column
 
 
 @pytest.fixture(scope="module")
-def tiles() -> list[sample.Tile]:
+def tiles() -> list[Tile]:
     """The first 40 tiles of seed 0."""
     return list(sample_tiles(40))
 
@@ -168,14 +167,6 @@ def test_the_darkest_fifth_is_no_answer(tiles):
     assert 0.5 < np.mean(scores) < 0.8  # 0.55 and 0.73 on two sets of real tissue
 
 
-@pytest.mark.parametrize("taken", ["Images", "Masks"])
-def test_a_fold_is_not_written_over(tmp_path, taken):
-    (tmp_path / taken).mkdir()
-    with pytest.raises(InputError, match="found a fold there"):
-        write_sample_fold(tmp_path, num_tiles=1)
-    assert [path.name for path in tmp_path.iterdir()] == [taken]
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -188,39 +179,3 @@ def test_arguments_out_of_range_are_refused(tmp_path, arguments, message):
     with pytest.raises(InputError, match=message):
         write_sample_fold(tmp_path / "fold", **arguments)
     assert not list(tmp_path.iterdir())
-
-
-def test_a_place_that_cannot_be_written_to_is_named(tmp_path):
-    file = tmp_path / "file"
-    file.write_text("not a folder")
-    for folder in (file, file / "fold"):
-        with pytest.raises(InputError, match="found no way to write there"):
-            write_sample_fold(folder, num_tiles=1)
-    assert file.read_text() == "not a folder"
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
-
-
-def test_a_full_disk_is_noticed_beforehand(tmp_path):
-    with pytest.raises(InputError, match="of free disk"):
-        write_sample_fold(tmp_path / "fold", num_tiles=10**9)
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("existing", [False, True])
-@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
-def test_nothing_is_left_after_a_failure(tmp_path, monkeypatch, existing, error):
-    def fail(slide, seed):
-        raise error
-
-    if existing:
-        (tmp_path / "fold").mkdir()
-    monkeypatch.setattr(sample, "sample_field", fail)
-    with pytest.raises(error):
-        write_sample_fold(tmp_path / "fold", num_tiles=4)
-    assert [path.name for path in tmp_path.rglob("*")] == ["fold"] * existing
-
-
-def test_an_existing_folder_keeps_what_it_holds(tmp_path):
-    (tmp_path / "README.md").write_text("mine")
-    write_sample_fold(tmp_path, num_tiles=1, dtype="uint8")
-    assert sorted(os.listdir(tmp_path)) == ["Images", "Masks", "README.md"]

@@ -1,0 +1,104 @@
+"""Writes a fold in the report's layout, tile by tile, whole or not at all: sample tiles and downloads alike."""
+
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from helpers.config import CLASS_NAMES, TILE_SIZE
+from helpers.errors import InputError
+
+CHANNELS = len(CLASS_NAMES) + 1
+PARTS = ("Masks", "Images")  # a fold is known by its images: they come last
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One tile of a fold.
+
+    Attributes:
+        image: RGB `(256, 256, 3)` uint8.
+        masks: `(256, 256, 6)` uint16, instance ids by class, then the background (1 where no nucleus is).
+        tissue: its tissue, named as PanNuke does.
+        group: its source: tiles of one group never belong on both sides of a split.
+        position: its row and column in its source image, pixels.
+    """
+
+    image: np.ndarray
+    masks: np.ndarray
+    tissue: str
+    group: str
+    position: tuple[int, int]
+
+
+def write_fold(
+    folder: Path, num_tiles: int, tiles: Iterable[Tile], dtype: str = "uint8", mask_dtype: str = "uint16"
+) -> Path:
+    """Write a fold in the report's layout, whole or not at all; it never lies in memory as a whole.
+
+        folder/Images/images.npy     (N, 256, 256, 3)  RGB, 0-255
+        folder/Images/types.npy      (N,)              tissue of each tile
+        folder/Images/groups.npy     (N,)              its source
+        folder/Images/positions.npy  (N, 2)            its row and column in its source image, pixels
+        folder/Masks/masks.npy       (N, 256, 256, 6)  instance ids by class; channel 5 is the background
+
+    Args:
+        folder: where to; it may exist, but must not hold a fold already.
+        num_tiles: N, 1 or more.
+        tiles: as many.
+        dtype: of the images.
+        mask_dtype: of the masks.
+
+    Returns:
+        `folder`.
+
+    Raises:
+        InputError: the folder holds Images or Masks, cannot be written to, or the disk is too small.
+    """
+    folder = Path(folder)
+    for name in PARTS:
+        if (folder / name).exists():
+            raise InputError(f"{folder / name}: found a fold there, expected none; delete it or choose another folder")
+    # Beside a new folder, but inside one that exists: it may be a mounted disk, and nothing is renamed across disks.
+    temporary = (folder if folder.is_dir() else folder.parent) / f".fold.{os.getpid()}"
+    try:
+        temporary.mkdir(parents=True)
+        needed = num_tiles * TILE_SIZE**2 * (3 * np.dtype(dtype).itemsize + CHANNELS * np.dtype(mask_dtype).itemsize)
+        free = shutil.disk_usage(temporary).free
+        if needed > free:  # a memory map on a full disk does not raise, it kills the process
+            raise InputError(
+                f"{folder}: found {free / 1e6:.0f} MB of free disk, expected {needed / 1e6:.0f} MB; free some"
+            )
+        _write_arrays(temporary, num_tiles, tiles, dtype, mask_dtype)
+        if folder.is_dir():
+            for name in PARTS:
+                os.rename(temporary / name, folder / name)
+        else:
+            os.rename(temporary, folder)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: found no way to write there ({error.strerror or error}), expected a writable folder or a place "
+            "for a new one; choose another"
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def _write_arrays(folder: Path, num_tiles: int, tiles: Iterable[Tile], dtype: str, mask_dtype: str) -> None:
+    shape = (num_tiles, TILE_SIZE, TILE_SIZE)
+    for name in PARTS:
+        (folder / name).mkdir()
+    images = np.lib.format.open_memmap(folder / "Images/images.npy", mode="w+", dtype=dtype, shape=(*shape, 3))
+    masks = np.lib.format.open_memmap(folder / "Masks/masks.npy", mode="w+", dtype=mask_dtype, shape=(*shape, CHANNELS))
+    facts = []
+    for index, tile in enumerate(tiles):
+        images[index], masks[index] = tile.image, tile.masks
+        facts.append((tile.tissue, tile.group, tile.position))
+    images.flush()
+    masks.flush()
+    for name, values in zip(("types", "groups", "positions"), zip(*facts, strict=True), strict=True):
+        np.save(folder / "Images" / f"{name}.npy", np.array(values))
