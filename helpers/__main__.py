@@ -88,6 +88,7 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument("--seed", type=_from(0), help="of start, order and augmentation (default: the recipe's)")
     train.add_argument("--split-seed", type=_from(0), help="of the split, 0 or more (default: the recipe's)")
     train.add_argument("--init", type=Path, metavar="WEIGHTS", help="start from these weights: fine-tune them")
+    train.add_argument("--random-start", action="store_true", help="do not fetch the ImageNet weights of the encoder")
     train.add_argument("--batch-size", type=_from(1), help="(default: the recipe's)")
     train.add_argument("--learning-rate", type=float, help="(default: the recipe's)")
     train.add_argument(
@@ -189,6 +190,7 @@ def _train(options: argparse.Namespace) -> None:
     given |= {"split_seed": options.split_seed}
     given |= {"batch_size": options.batch_size, "learning_rate": options.learning_rate}
     given["stop_early"] = False if options.no_early_stopping else None
+    given["pretrained"] = False if options.random_start else None
     recipe = dataclasses.replace(
         RECIPES[options.recipe], **{key: value for key, value in given.items() if value is not None}
     )

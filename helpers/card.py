@@ -1,7 +1,7 @@
 """The model card that travels with the shipped weights, after Mitchell et al. 2019, doi:10.1145/3287560.3287596."""
 
-from helpers.config import TILE_SIZE, TILE_UM_PER_PX
-from helpers.narrative import describe_training
+from helpers.config import THRESHOLD, TILE_SIZE, TILE_UM_PER_PX
+from helpers.narrative import INTERVALS, describe_stages, describe_training
 from helpers.tables import comparison_table, markdown_table
 
 CARD = "MODEL_CARD.md"
@@ -39,7 +39,7 @@ was never validated in a clinic.
 
 - {run["model"]["parameters"]:,} parameters; float16 in the file, float32 at work. Input: RGB at
   {TILE_UM_PER_PX * TILE_SIZE / size:.2f} um/px in tiles of {size} pixels; `predict` resamples.
-- Output: the probability of nucleus for each pixel, no classes, touching nuclei not separated. Threshold 0.5.
+- Output: the probability of nucleus for each pixel, no classes, touching nuclei not separated. Threshold {THRESHOLD}.
 
 ## What it was trained on
 
@@ -49,22 +49,27 @@ and of CoNSeP (Graham et al. 2019, Apache-2.0), human and mouse, most of them at
 The file holds the digests of all of them, so that scoring it on them can be refused.
 
 {describe_training(run)}
+{describe_stages(reported, shipped["run"])}
 
 ## What it reaches
 
-Dice, mean over images with nuclei, stitched and held against full-size masks, with 95 % bootstrap intervals over source
-images:
+Dice, mean over images with nuclei, stitched and held against full-size masks, {INTERVALS}:
 
 {markdown_table(comparison_table(reported))}
 
-The known systems were trained on other images: CellViT on neither of these sets, HoVer-Net on CoNSeP's training
-images; this model on the training images of both.
+Not a like comparison: CellViT was trained on neither set, HoVer-Net on CoNSeP's training images, this model on the
+training images of both. Their numbers are those of their papers.
+
+Measured on the checkpoint, tile by tile as the sets were cut; `predict` reads the weights rounded to float16 and blends
+overlapping tiles, and was not scored on these sets.
 
 ## Limits
 
-- Bright-field H&E alone, at 0.1 to 1.0 um/px; a wrong scale costs many points.
-- Few laboratories and scanners; organs that are rare in the sets above are where it fails first.
-- It learnt what annotators drew: sets differ in how generous outlines are.
+- Bright-field H&E alone. Trained and measured at 0.25 to about 0.3 um/px; `predict` accepts 0.1 to 1.0 and resamples,
+  but how well that works was not measured on real tissue. A wrong `um_per_px` costs many points, so always give it.
+- Few laboratories and scanners; expect worse on organs, stains and scanners that are not in the sets above. How much
+  worse was not measured.
+- It learnt what annotators drew, and sets differ in how generous their outlines are.
 
 ## Licence
 
