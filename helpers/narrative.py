@@ -7,7 +7,7 @@ from helpers.baselines import BASELINES
 from helpers.config import GOALS
 from helpers.tables import PREDICTOR_NAMES, comparison_table, describe_start, format_number, markdown_table
 
-INTERVALS = "with 95 % bootstrap intervals over groups of tiles that may share a slide (on the test sets every image is a group)"
+INTERVALS = "with 95 % bootstrap intervals over groups that may share a slide (on the test sets every image is one)"
 LEVEL = 0.02  # precision and recall closer than this are called level
 
 
@@ -34,11 +34,9 @@ def _judge(entry: dict, goal: float | None) -> str:
     """Say what the network reached on one set, which goals that meets, and whether no learning beats it."""
     dice, best = _dice(entry, "model"), _best_baseline(entry)
     goals = {"the report's goal": course_report.DICE_GOAL} | ({} if goal is None else {"this project's own": goal})
-    met = " and ".join(
-        f"{'meets' if dice >= value else 'misses'} {name} of {value:.2f}" for name, value in goals.items()
-    )
+    met = [f"{'meets' if dice >= value else 'misses'} {name} of {value:.2f}" for name, value in goals.items()]
     lost = f", and loses to {PREDICTOR_NAMES[best]}" if dice < _dice(entry, best) else ""
-    return f"{format_number(dice)} on {_where(entry)} {met}{lost}"
+    return f"{format_number(dice)} on {_where(entry)} {' and '.join(met)}{lost}"
 
 
 def describe_stages(reported: dict, name: str) -> str:

@@ -114,7 +114,7 @@ def test_training_tells_both_endings(results):
 
 def test_training_without_early_stopping_says_so(results):
     results["training"]["early_stopping_epoch"] = None
-    assert "Early stopping with a patience of 5 would not have ended these 20 epochs sooner" in describe_training(
+    assert "stopping with a patience of 5 would not have ended these 20 epochs sooner" in describe_training(
         results
     )
 
