@@ -47,7 +47,7 @@ def describe_stages(reported: dict, name: str) -> str:
         training, recipe = run["training"], run["recipe"]
         stages.append(
             f"`{start}` ({recipe['image_size']} pixels, {training['epochs']} epochs, {training['seconds'] / 60:.0f} "
-            f"minutes)"
+            "minutes)"
         )
         start = run["model"]["encoder_start"].split("/")[0]
     if len(stages) == 1:

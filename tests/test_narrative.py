@@ -114,9 +114,7 @@ def test_training_tells_both_endings(results):
 
 def test_training_without_early_stopping_says_so(results):
     results["training"]["early_stopping_epoch"] = None
-    assert "stopping with a patience of 5 would not have ended these 20 epochs sooner" in describe_training(
-        results
-    )
+    assert "stopping with a patience of 5 would not have ended these 20 epochs sooner" in describe_training(results)
 
 
 def test_the_encoder_start_is_told(results):
