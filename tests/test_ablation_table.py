@@ -1,8 +1,9 @@
-"""The table of the ablation, from numbers that were written by hand."""
+"""The ablation as table and words, from numbers that were written by hand."""
 
 import pytest
 
-from helpers.ablation_table import ablation_table
+from helpers.ablation import ROWS
+from helpers.ablation_table import ablation_table, describe_ablation
 from helpers.tables import MISSING
 
 
@@ -59,3 +60,23 @@ def test_rows_stay_in_their_order():
 def test_undefined_dice_is_a_dash():
     found = ablation_table({"rows": {"any": row(mean=None, difference=None, interval=None, noise=None)}}).loc["any"]
     assert (found["Dice"], found["verdict"]) == (MISSING, MISSING)
+
+
+def test_words_by_hand():
+    first = row(compared_with=None, spread=0.0061, difference=None, interval=None, noise=None)
+    worse = row(difference=-0.02, interval=[-0.03, -0.01], compared_with="better")
+    alike = row(difference=0.002, noise=True, spread=0.0124)
+    told = describe_ablation({"rows": dict.fromkeys(ROWS, first) | {"better": row(), "worse": worse, "alike": alike}})
+    assert told.splitlines() == [
+        "- More than noise over the images, for the better: `better` (+0.013 against `first`).",
+        "- More than noise over the images, for the worse: `worse` (-0.020 against `better`).",
+        "- No difference that could be told from noise: `alike` (+0.002 against `first`).",
+        "- Runs that differ in nothing but the seed lie up to 0.012 apart. The intervals know nothing of that: a "
+        "smaller difference between single runs may be chance.",
+    ]
+
+
+def test_words_name_what_was_not_trained():
+    first = row(compared_with=None, difference=None, interval=None, noise=None)
+    told = describe_ablation({"rows": {name: first for name in ROWS if name not in ("deep", "wide")}})
+    assert told == "- Not trained: `wide`, `deep`."
