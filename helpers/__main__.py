@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import importlib
+import math
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -34,7 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted; the same command takes the work up again", file=sys.stderr)
+        print(
+            "interrupted; `train` and `ablate` take their work up again, other commands start afresh", file=sys.stderr
+        )
         return 130
     return 0
 
@@ -90,7 +93,7 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument("--init", type=Path, metavar="WEIGHTS", help="start from these weights: fine-tune them")
     train.add_argument("--random-start", action="store_true", help="do not fetch the ImageNet weights of the encoder")
     train.add_argument("--batch-size", type=_from(1), help="(default: the recipe's)")
-    train.add_argument("--learning-rate", type=float, help="(default: the recipe's)")
+    train.add_argument("--learning-rate", type=_positive, help="(default: the recipe's)")
     train.add_argument(
         "--workers", type=_from(0), default=0, help="processes that load and augment tiles (default: %(default)s)"
     )
@@ -165,6 +168,17 @@ def _from(lowest: int) -> Callable[[str], int]:
         return int(text)
 
     return read
+
+
+def _positive(text: str) -> float:
+    """Read a number above 0, for `argparse`."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text!r}")
+    return value
 
 
 def _load(module: str):

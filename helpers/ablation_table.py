@@ -6,9 +6,9 @@ from helpers.ablation import ROWS
 from helpers.tables import MISSING, format_interval, format_number
 
 VERDICTS = {
-    "gain": "More than noise over the images, for the better",
-    "loss": "More than noise over the images, for the worse",
-    "noise": "No difference that could be told from noise",
+    "gain": "Better, by more than the choice of slides explains",
+    "loss": "Worse, by more than the choice of slides explains",
+    "noise": "Noise",
 }
 
 

@@ -95,7 +95,7 @@ def _write_arrays(folder: Path, num_tiles: int, tiles: Iterable[Tile], dtype: st
     images = np.lib.format.open_memmap(folder / "Images/images.npy", mode="w+", dtype=dtype, shape=(*shape, 3))
     masks = np.lib.format.open_memmap(folder / "Masks/masks.npy", mode="w+", dtype=mask_dtype, shape=(*shape, CHANNELS))
     facts = []
-    for index, tile in enumerate(tiles):
+    for index, tile in zip(range(num_tiles), tiles, strict=True):
         images[index], masks[index] = tile.image, tile.masks
         facts.append((tile.tissue, tile.group, tile.position))
     images.flush()

@@ -7,7 +7,9 @@ from helpers.baselines import BASELINES
 from helpers.config import GOALS
 from helpers.tables import PREDICTOR_NAMES, comparison_table, describe_start, format_number, markdown_table
 
-INTERVALS = "with 95 % bootstrap intervals over groups that may share a slide (on the test sets every image is one)"
+INTERVALS = (
+    "with 95 % bootstrap intervals over groups of images that may share a slide (on the test sets, single images)"
+)
 LEVEL = 0.02  # precision and recall closer than this are called level
 
 
@@ -35,14 +37,18 @@ def _judge(entry: dict, goal: float | None) -> str:
     dice, best = _dice(entry, "model"), _best_baseline(entry)
     goals = {"the report's goal": course_report.DICE_GOAL} | ({} if goal is None else {"this project's own": goal})
     met = [f"{'meets' if dice >= value else 'misses'} {name} of {value:.2f}" for name, value in goals.items()]
+    # A goal missed by less than the decimals show must not read as met.
+    shown = format_number(dice, 3 if all((dice >= goal) == (round(dice, 3) >= goal) for goal in goals.values()) else 4)
     lost = f", and loses to {PREDICTOR_NAMES[best]}" if dice < _dice(entry, best) else ""
-    return f"{format_number(dice)} on {_where(entry)} {' and '.join(met)}{lost}"
+    return f"{shown} on {_where(entry)} {' and '.join(met)}{lost}"
 
 
 def describe_stages(reported: dict, name: str) -> str:
     """Say in Markdown from which earlier runs a run came, first to last, and what each cost; empty if from none."""
     stages, start = [], name
-    while start in reported["runs"]:
+    told = set()
+    while start in reported["runs"] and start not in told:  # a run may bear the name of the one it started from
+        told.add(start)
         run = reported["runs"][start]
         training, recipe = run["training"], run["recipe"]
         stages.append(
@@ -61,7 +67,7 @@ def describe_scorings(reported: dict) -> str:
     for run in reported["runs"].values():
         times.update({entry["name"]: entry["times_scored"] for entry in _tests(run)})
     told = ", ".join(f"`{name}` {count}" for name, count in times.items()) or "none"
-    return f"Times that each test set was scored, over all runs: {told}."
+    return f"Times that each test set was scored, over the runs above: {told}."
 
 
 def describe_training(results: dict) -> str:

@@ -46,8 +46,8 @@ def publish_run(run: Path, project: Path, ship: bool = False) -> list[Path]:
         the files written.
 
     Raises:
-        InputError: the run is not finished, not scored or has no nuclei to score, or its data set is no longer where
-            it was.
+        InputError: the run is not finished, not scored or has no nuclei to score; its data set is no longer where it
+            was; it is the shipped one and `ship` is off; or its network is none that can be shipped.
     """
     run, project = Path(run), Path(project)
     models = project / "models"
@@ -61,6 +61,8 @@ def publish_run(run: Path, project: Path, ship: bool = False) -> list[Path]:
         raise InputError(f"{run}: expected nuclei in its validation part, found none, so there is nothing to show")
     reported = _reported(models / RESULTS)
     name = run.resolve().name
+    if not ship and reported["shipped"] and reported["shipped"]["run"] == name:
+        raise InputError(f"{run}: {name} is the shipped run; ship it again (`--ship`), or weights and results part")
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder)
         figures = _draw(run, results, validation) if ship else {}
@@ -72,21 +74,23 @@ def publish_run(run: Path, project: Path, ship: bool = False) -> list[Path]:
         if ship:
             digest = export_weights(run / BEST, made / WEIGHTS.name)
             reported["shipped"] = {"run": name, "file": WEIGHTS.name, "digest": digest}
-            (made / CARD).write_text(model_card(reported), encoding="utf-8")
             (project / "figures").mkdir(parents=True, exist_ok=True)
             models.mkdir(parents=True, exist_ok=True)
             for stale in (project / "figures").glob("fig[0-9][0-9]_*.png"):
                 stale.unlink()
             for file in figures:
                 shutil.move(made / file, project / "figures" / file)
-            for file in (WEIGHTS.name, CARD):
-                shutil.move(made / file, models / file)
+            shutil.move(made / WEIGHTS.name, models / WEIGHTS.name)
+        if reported["shipped"]:  # its card sets it beside every run
+            (made / CARD).write_text(model_card(reported), encoding="utf-8")
+            shutil.move(made / CARD, models / CARD)
     write_json(models / RESULTS, reported)
     _add_history(models / HISTORY, name, run / HISTORY)
     return [
         models / RESULTS,
         models / HISTORY,
-        *(models / file for file in (WEIGHTS.name, CARD) if ship),
+        *([models / WEIGHTS.name] if ship else []),
+        *([models / CARD] if reported["shipped"] else []),
         *(project / "figures" / file for file in figures),
         *_update_readme(project / "README.md", reported),
     ]

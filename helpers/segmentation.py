@@ -42,7 +42,7 @@ def predict(
     """Find the nuclei of an image of any size.
 
     The image is brought to the model's scale, cut into overlapping tiles, and the probabilities are blended and brought
-    back to the image's size. Regions of slides up to some 20,000 pixels a side fit in memory; cut larger ones.
+    back to the image's size. It takes some 20 bytes of memory a pixel at the model's scale: cut slides into regions.
 
     Args:
         image: `(H, W, 3)` uint8, RGB.

@@ -42,7 +42,8 @@ class TrainedModel:
 def export_weights(checkpoint: Path, path: Path) -> str:
     """Write the weights of a checkpoint as safetensors, in float16 where they are learnt.
 
-    Batch norm's statistics stay float32: they span more than float16 does.
+    Batch norm's statistics stay float32: they span more than float16 does. The file tells no network from another, so
+    only one is taken: the plain `EfficientNetSegmentation` that `load_model` builds.
 
     Args:
         checkpoint: as `runs.train_run` writes them.
@@ -50,8 +51,16 @@ def export_weights(checkpoint: Path, path: Path) -> str:
 
     Returns:
         the digest that `load_model` checks.
+
+    Raises:
+        InputError: the checkpoint is of a network that `load_model` would not build.
     """
     network, about = load_checkpoint(checkpoint)
+    if network.name != EfficientNetSegmentation.name:
+        raise InputError(
+            f"{checkpoint}: expected the network {EfficientNetSegmentation.name!r}, found {network.name!r}; "
+            "only the former can be exported"
+        )
     learnt = {name for name, _ in network.named_parameters()}
     tensors = {
         name: (value.half() if name in learnt else value).contiguous() for name, value in network.state_dict().items()

@@ -84,8 +84,8 @@ def predictor_table(entry: dict) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def convention_table(scores: dict) -> pd.DataFrame:
-    """Show Dice and IoU of one predictor under the four conventions of `metrics.scores`."""
+def convention_table(scores: dict, without_void: dict | None = None) -> pd.DataFrame:
+    """Show one predictor under the four conventions of `metrics.scores`, beside it void tiles left out if given."""
     conventions = {
         "mean over images with nuclei": ("", "n_with_nuclei"),
         "mean, images without nuclei count 0": ("_empty_zero", "n"),
@@ -96,6 +96,9 @@ def convention_table(scores: dict) -> pd.DataFrame:
         text: {"n": scores[n], "Dice": format_number(scores[f"dice{key}"]), "IoU": format_number(scores[f"iou{key}"])}
         for text, (key, n) in conventions.items()
     }
+    if without_void:
+        for text, (key, _) in conventions.items():
+            rows[text]["Dice without void tiles"] = format_number(without_void[f"dice{key}"])
     return pd.DataFrame.from_dict(rows, orient="index")
 
 

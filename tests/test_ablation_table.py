@@ -68,9 +68,9 @@ def test_words_by_hand():
     alike = row(difference=0.002, noise=True, spread=0.0124)
     told = describe_ablation({"rows": dict.fromkeys(ROWS, first) | {"better": row(), "worse": worse, "alike": alike}})
     assert told.splitlines() == [
-        "- More than noise over the images, for the better: `better` (+0.013 against `first`).",
-        "- More than noise over the images, for the worse: `worse` (-0.020 against `better`).",
-        "- No difference that could be told from noise: `alike` (+0.002 against `first`).",
+        "- Better, by more than the choice of slides explains: `better` (+0.013 against `first`).",
+        "- Worse, by more than the choice of slides explains: `worse` (-0.020 against `better`).",
+        "- Noise: `alike` (+0.002 against `first`).",
         "- Runs that differ in nothing but the seed lie up to 0.012 apart. The intervals know nothing of that: a "
         "smaller difference between single runs may be chance.",
     ]

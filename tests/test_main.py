@@ -230,6 +230,9 @@ def test_other_arguments_for_the_same_run(finished_run, capsys):
         (("train", "DATASET", "--out", "RUN", "--recipe", "secret"), "invalid choice: 'secret'"),
         (("train", "DATASET"), "the following arguments are required: --out"),
         (("train", "DATASET", "--out", "RUN", "--epochs", "0"), "expected a whole number, 1 or more, found '0'"),
+        (("train", "DATASET", "--out", "RUN", "--learning-rate", "-1"), "expected a number above 0, found '-1'"),
+        (("train", "DATASET", "--out", "RUN", "--learning-rate", "nan"), "expected a number above 0, found 'nan'"),
+        (("train", "DATASET", "--out", "RUN", "--learning-rate", "fast"), "expected a number above 0, found 'fast'"),
         (("train", "DATASET", "--out", "RUN", "--epochs", "ten"), "expected a whole number, 1 or more, found 'ten'"),
         (("train", "DATASET", "--out", "RUN", "--seed", "-1"), "expected a whole number, 0 or more, found '-1'"),
         (("train", "DATASET", "--out", "RUN", "--split", "4"), "invalid choice"),
@@ -329,7 +332,10 @@ def test_interrupted_or_out_of_room(slides, monkeypatch, capsys, error, status):
     (line,) = captured.err.splitlines()
     assert (
         line
-        == {130: "interrupted; the same command takes the work up again", 2: "error: [Errno 28] No space left"}[status]
+        == {
+            130: "interrupted; `train` and `ablate` take their work up again, other commands start afresh",
+            2: "error: [Errno 28] No space left",
+        }[status]
     )
 
 

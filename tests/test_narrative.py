@@ -63,12 +63,12 @@ def test_headline_says_which_goals_are_met(results):
     assert strong_128.endswith("meets the report's goal of 0.80 and meets this project's own of 0.81.")
     # The untrained network is none that it could lose to.
     assert "misses the report's goal of 0.80, and loses to Otsu on haematoxylin; 0.815 on" in report
-    assert times == "Times that each test set was scored, over all runs: `some-test` 6, `monuseg-test` 6."
+    assert times == "Times that each test set was scored, over the runs above: `some-test` 6, `monuseg-test` 6."
 
 
 def test_validation_counts_as_no_scoring_of_a_test_set(results):
     results["evaluations"]["some-test:0123"]["part"] = "validation"
-    assert headline({"shipped": None, "runs": {"report-128": results}}).endswith("over all runs: none.")
+    assert headline({"shipped": None, "runs": {"report-128": results}}).endswith("over the runs above: none.")
 
 
 def test_a_network_below_a_classical_method_is_said_to_be(results):
@@ -121,3 +121,15 @@ def test_the_encoder_start_is_told(results):
     assert "Start: random weights" in describe_training(results)
     results["model"]["encoder_start"] = "imagenet"
     assert "Start: an ImageNet encoder" in describe_training(results)
+
+
+def test_a_run_that_bears_the_name_of_its_start_is_told_once(results):
+    tuned = results | {"model": results["model"] | {"encoder_start": "tuned/best_model.pth"}}
+    assert describe_stages({"runs": {"tuned": tuned}}, "tuned") == ""
+
+
+def test_a_goal_missed_by_a_hair_does_not_read_as_met(results):
+    entry = results["evaluations"]["some-test:0123"]
+    entry["predictors"]["model"] = predictor(0.7996)
+    text = headline({"shipped": None, "runs": {"report-128": results}})
+    assert "0.7996 on `some-test` (n = 14 images in 7 groups) misses the report's goal of 0.80" in text

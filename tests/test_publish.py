@@ -139,7 +139,7 @@ def test_a_second_run_stands_beside_the_first(published, scored, tmp_path):
     assert reported["shipped"]["run"] == "run"
     assert history.index.tolist() == [("run", 1), ("run", 2), ("other", 1), ("other", 2)]
     written = {path.relative_to(project).as_posix() for path in named}
-    assert written == {"models/results.json", "models/history.csv", "README.md"}
+    assert written == {"models/results.json", "models/history.csv", "models/MODEL_CARD.md", "README.md"}
     assert {name for name, value in contents(project).items() if before[name] != value} == written
 
 
@@ -152,8 +152,16 @@ def test_an_ablation_stands_beside_the_runs(published, scored, tmp_path, capsys)
     assert capsys.readouterr().out == f"{project / 'models/results.json'}\n"
     after, _ = read_reported(project / "models")
     assert after == before | {"ablation": {"data": {}, "rows": {"report": {"mean": 0.5}}}}
-    publish_run(scored, project)
+    publish_run(scored, project, ship=True)
     assert read_reported(project / "models")[0] == after
+
+
+def test_the_shipped_run_is_not_replaced_without_its_weights(published, scored, tmp_path):
+    project = shutil.copytree(published[0], tmp_path / "project")
+    before = contents(project)
+    with pytest.raises(InputError, match="run is the shipped run; ship it again"):
+        publish_run(scored, project)
+    assert contents(project) == before
 
 
 @pytest.mark.parametrize("name", FIGURES)

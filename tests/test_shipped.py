@@ -11,6 +11,7 @@ from tiny_run import make_network
 
 from helpers.checkpoints import save_checkpoint
 from helpers.errors import InputError
+from helpers.networks import build_network
 from helpers.shipped import WEIGHTS, digest_tensors, export_weights, load_model
 
 TILES = [f"{number:016x}" for number in range(40)]
@@ -132,3 +133,11 @@ def test_the_projects_own_weights():
     assert run["model"]["parameters"] == parameters
     assert len(model.training_tiles) == len(set(model.training_tiles)) <= run["data"]["train_tiles"]
     assert np.isclose(model.um_per_px, 0.25 * 256 / run["recipe"]["image_size"])
+
+
+def test_other_networks_are_not_exported(tmp_path):
+    network = build_network("unet-narrow", 64)
+    save_checkpoint(tmp_path / "best.pth", network, um_per_px=1.0, training_tiles=TILES)
+    with pytest.raises(InputError, match=r"best\.pth: expected the network 'unet', found 'unet-narrow'"):
+        export_weights(tmp_path / "best.pth", tmp_path / "weights.safetensors")
+    assert not (tmp_path / "weights.safetensors").exists()

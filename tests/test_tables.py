@@ -163,6 +163,19 @@ def test_conventions(entry):
     assert table["IoU"].tolist() == ["0.667", "0.333", "0.583", "0.517"]
 
 
+def test_conventions_without_void_tiles(entry):
+    whole = entry["predictors"]["model"]["scores"]
+    table = convention_table(whole, scores(COUNTS[[0, 1, 3]]))
+    assert table.columns.tolist() == ["n", "Dice", "IoU", "Dice without void tiles"]
+    assert table["Dice without void tiles"].tolist() == [
+        "0.750",
+        "0.500",
+        "0.833",
+        "0.750",
+    ]  # 1.5 over 2 and 3, 2.5 over 3, 30 of 40
+    assert convention_table(whole, None).equals(convention_table(whole))
+
+
 def test_tissues():
     predictor = {
         "by_tissue": {
