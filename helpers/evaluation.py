@@ -18,10 +18,11 @@ from helpers.fold import Fold, Tiles, find_folds
 from helpers.inference import predict_probabilities
 from helpers.metrics import COUNT_NAMES, bootstrap_interval, count_pixels, scores
 from helpers.model import EfficientNetSegmentation
+from helpers.networks import untrained_model
 from helpers.prepare import Cache, prepare
 from helpers.provenance import describe_environment
 from helpers.resampling import enlarge_probabilities, shrink_class_maps
-from helpers.runs import BEST, RESULTS, untrained_model
+from helpers.runs import BEST, RESULTS
 from helpers.stitching import SourceImage, source_images, stitch
 from helpers.training import pick_device
 

@@ -22,9 +22,10 @@ from helpers.figures import plot_history, plot_predictor_scores, plot_scores_by_
 from helpers.files import read_json, write_csv, write_json, written_whole
 from helpers.fold import find_folds
 from helpers.narrative import headline
+from helpers.networks import untrained_model
 from helpers.overlays import plot_attention, plot_predictions, plot_tiles, plot_views
 from helpers.prepare import Cache, prepare
-from helpers.runs import BEST, HISTORY, RESULTS, untrained_model
+from helpers.runs import BEST, HISTORY, RESULTS
 from helpers.shipped import WEIGHTS, export_weights
 from helpers.tables import PREDICTOR_NAMES
 
