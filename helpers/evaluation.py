@@ -69,7 +69,7 @@ def evaluate_run(
         part, indices = "validation", np.array(results["data"]["validation_indices"])
     else:
         part, indices = "all", np.arange(len(cache))
-    seen = np.isin(cache.tile_digests[indices], checkpoint["training_tiles"]) & ~_blank(cache, indices)
+    seen = cache.find_seen(indices, checkpoint["training_tiles"])
     if part == "all" and seen.any():
         raise InputError(
             f"{dataset}: the run was trained on {seen.sum()} of these {len(indices)} tiles; score it on others, or on "
@@ -221,11 +221,6 @@ def _cut(whole: np.ndarray, positions: np.ndarray) -> np.ndarray:
 
 def _interval(counts: np.ndarray, units: np.ndarray, key: str) -> tuple[float, float] | None:
     return bootstrap_interval(counts, units, key) if len(np.unique(units)) >= FEWEST_FOR_INTERVAL else None
-
-
-def _blank(cache: Cache, indices: np.ndarray) -> np.ndarray:
-    """Find tiles of one colour: glass is the same in every data set, and seeing it again means nothing."""
-    return np.array([cache.images[index].min() == cache.images[index].max() for index in indices], dtype=bool)
 
 
 def _row(image: SourceImage, counts: np.ndarray) -> dict:

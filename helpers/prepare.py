@@ -7,6 +7,7 @@ import secrets
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +64,14 @@ class Cache:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def find_seen(self, indices: np.ndarray, digests: Sequence[str]) -> np.ndarray:
+        """Tell `(n,)` bool which of these tiles are among those with the given digests.
+
+        A tile of one colour never is: glass looks alike in every data set, and to have seen it before means nothing.
+        """
+        plain = [(self.images[index] == self.images[index][0, 0]).all() for index in indices]
+        return np.isin(self.tile_digests[indices], digests) & ~np.array(plain, dtype=bool)
 
 
 def prepare(dataset: Path, image_size: int = 128, labels: str = "nearest", progress: bool = True) -> Cache:

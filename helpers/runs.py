@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -150,9 +149,7 @@ def _load_weights(init: Path) -> tuple[nn.Module, list[str]]:
 
 def _check_unseen(state: dict, cache: Cache, split: Split) -> None:
     """Refuse weights to start from that were trained on tiles which would now judge them."""
-    # Glass looks the same in every data set: to have seen a tile of one colour before means nothing.
-    tiles = [index for index in split.validation if np.ptp(cache.images[index])]
-    if seen := int(np.isin(cache.tile_digests[tiles], state["earlier_tiles"]).sum()):
+    if seen := int(cache.find_seen(split.validation, state["earlier_tiles"]).sum()):
         raise InputError(
             f"{cache.name}: the weights to start from were trained on {seen} of the {len(split.validation)} validation "
             "tiles, which would flatter them; take another split seed, or other weights"

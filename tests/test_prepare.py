@@ -1,5 +1,6 @@
 """Preparation: the values of a cache, when it is taken up again, what interrupts it, what it refuses, what it costs."""
 
+import dataclasses
 import errno
 import hashlib
 import os
@@ -13,6 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from folds import empty_masks, example_images, example_masks, write_example, write_fold, write_object_array
+from tiny_run import make_cache
 
 from helpers import prepare as prepare_module
 from helpers.errors import InputError
@@ -163,6 +165,15 @@ def test_dtype_changes_nothing(dataset, tmp_path, images, masks):
     folder = tmp_path / "other" / "Dataset"
     other = write_fold(folder, example_images(3).astype(images), example_masks(3).astype(masks))
     assert_equal(prepared(other), prepared(dataset))
+
+
+def test_tiles_seen_before_are_found_and_glass_is_not():
+    images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), np.uint8)
+    images[1] = (240, 230, 250)
+    made = make_cache([[0]] * 3, ["Breast"] * 3)
+    cache = dataclasses.replace(made, images=images, tile_digests=np.array(["a", "b", "c"]))
+    assert cache.find_seen(np.array([2, 1, 0]), ["c", "b"]).tolist() == [True, False, False]
+    assert cache.find_seen(np.array([], dtype=int), ["c"]).tolist() == []
 
 
 def test_size_and_labels_leave_the_digest(dataset):
