@@ -38,27 +38,26 @@ def _judge(entry: dict, goal: float | None) -> str:
     goals = {"the report's goal": course_report.DICE_GOAL} | ({} if goal is None else {"this project's own": goal})
     met = [f"{'meets' if dice >= value else 'misses'} {name} of {value:.2f}" for name, value in goals.items()]
     # A goal missed by less than the decimals show must not read as met.
-    shown = format_number(dice, 3 if all((dice >= goal) == (round(dice, 3) >= goal) for goal in goals.values()) else 4)
+    told_right = all((round(dice, 3) >= value) == (dice >= value) for value in goals.values())
     lost = f", and loses to {PREDICTOR_NAMES[best]}" if dice < _dice(entry, best) else ""
-    return f"{shown} on {_where(entry)} {' and '.join(met)}{lost}"
+    return f"{format_number(dice, 3 if told_right else 4)} on {_where(entry)} {' and '.join(met)}{lost}"
 
 
 def describe_stages(reported: dict, name: str) -> str:
     """Say in Markdown from which earlier runs a run came, first to last, and what each cost; empty if from none."""
-    stages, start = [], name
-    told = set()
-    while start in reported["runs"] and start not in told:  # a run may bear the name of the one it started from
-        told.add(start)
+    stages, start = {}, name
+    while start in reported["runs"] and start not in stages:  # a run may bear the name of the one it started from
         run = reported["runs"][start]
         training, recipe = run["training"], run["recipe"]
-        stages.append(
+        stages[start] = (
             f"`{start}` ({recipe['image_size']} pixels, {training['epochs']} epochs, {training['seconds'] / 60:.0f} "
             "minutes)"
         )
         start = run["model"]["encoder_start"].split("/")[0]
     if len(stages) == 1:
         return ""
-    return f"It was trained in stages, each from the best weights of the one before: {', '.join(reversed(stages))}."
+    told = ", ".join(reversed(stages.values()))
+    return f"It was trained in stages, each from the best weights of the one before: {told}."
 
 
 def describe_scorings(reported: dict) -> str:

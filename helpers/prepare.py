@@ -70,8 +70,9 @@ class Cache:
 
         A tile of one colour never is: glass looks alike in every data set, and to have seen it before means nothing.
         """
-        plain = [(self.images[index] == self.images[index][0, 0]).all() for index in indices]
-        return np.isin(self.tile_digests[indices], digests) & ~np.array(plain, dtype=bool)
+        seen = np.isin(self.tile_digests[indices], digests)
+        seen[seen] = [(self.images[index] != self.images[index][0, 0]).any() for index in indices[seen]]
+        return seen
 
 
 def prepare(dataset: Path, image_size: int = 128, labels: str = "nearest", progress: bool = True) -> Cache:

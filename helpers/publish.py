@@ -64,35 +64,35 @@ def publish_run(run: Path, project: Path, ship: bool = False) -> list[Path]:
     name = run.resolve().name
     if not ship and reported["shipped"] and reported["shipped"]["run"] == name:
         raise InputError(f"{run}: {name} is the shipped run; ship it again (`--ship`), or weights and results part")
-    with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder)
+    with tempfile.TemporaryDirectory() as temporary:
+        made = Path(temporary)
         figures = _draw(run, results, validation) if ship else {}
         for file, figure in figures.items():
             _save_small(figure, made / file)
             plt.close(figure)
         results["data"].pop("path")  # of use on this machine alone
         reported["runs"][name] = results
+        targets = {}
         if ship:
             digest = export_weights(run / BEST, made / WEIGHTS.name)
             reported["shipped"] = {"run": name, "file": WEIGHTS.name, "digest": digest}
-            (project / "figures").mkdir(parents=True, exist_ok=True)
-            models.mkdir(parents=True, exist_ok=True)
-            for stale in (project / "figures").glob("fig[0-9][0-9]_*.png"):
-                stale.unlink()
-            for file in figures:
-                shutil.move(made / file, project / "figures" / file)
-            shutil.move(made / WEIGHTS.name, models / WEIGHTS.name)
+            targets[WEIGHTS.name] = models
         if reported["shipped"]:  # its card sets it beside every run
             (made / CARD).write_text(model_card(reported), encoding="utf-8")
-            shutil.move(made / CARD, models / CARD)
+            targets[CARD] = models
+        targets |= dict.fromkeys(figures, project / "figures")
+        if ship:
+            for stale in (project / "figures").glob("fig[0-9][0-9]_*.png"):
+                stale.unlink()
+        for file, folder in targets.items():
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.move(made / file, folder / file)
     write_json(models / RESULTS, reported)
     _add_history(models / HISTORY, name, run / HISTORY)
     return [
         models / RESULTS,
         models / HISTORY,
-        *([models / WEIGHTS.name] if ship else []),
-        *([models / CARD] if reported["shipped"] else []),
-        *(project / "figures" / file for file in figures),
+        *(folder / file for file, folder in targets.items()),
         *_update_readme(project / "README.md", reported),
     ]
 

@@ -77,7 +77,8 @@ def train_run(
         raise InputError(
             f"{dataset}: expected nuclei and background in the training tiles, found {share:.0%} nuclei pixels"
         )
-    class_weights = balanced_class_weights(share) if recipe.class_weights == "balanced" else None
+    class_weights = balanced_class_weights(share) if recipe.class_weights == "balanced" else torch.ones(2)
+    data = _describe_data(dataset, cache, split) | {"nuclei_share": share, "class_weights": class_weights.tolist()}
     criterion = BinarySegLoss(class_weights, recipe.bce_weight, recipe.dice_weight, recipe.boundary_weight)
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     scheduler = make_scheduler(optimizer, recipe)
@@ -111,8 +112,8 @@ def train_run(
             f"epoch {epoch:2d}/{recipe.epochs}  train loss {train_loss:.3f}  validation loss {validation['loss']:.3f}  "
             f"Dice {validation['dice']:.3f}  took {row['seconds']:.1f} s"
         )
-        _report(run, dataset, state, recipe, cache, split, device)
-    return _report(run, dataset, state, recipe, cache, split, device)
+        _report(run, state, recipe, data, device)
+    return _report(run, state, recipe, data, device)
 
 
 def _finished(state: dict, recipe: Recipe) -> bool:
@@ -194,9 +195,22 @@ def _save(
     save_checkpoint(run / LAST, model, **about, **kept, **movers)
 
 
-def _report(
-    run: Path, dataset: Path, state: dict, recipe: Recipe, cache: Cache, split: Split, device: torch.device
-) -> dict:
+def _describe_data(dataset: Path, cache: Cache, split: Split) -> dict:
+    return {
+        "name": cache.name,
+        "path": str(Path(dataset).resolve()),  # left out of what is published
+        "digest": cache.digest,
+        "split": split.method,
+        "note": split.note,
+        "train_tiles": len(split.train),
+        "validation_tiles": len(split.validation),
+        "void_tiles": int(cache.void.sum()),
+        "validation_groups": None if cache.groups is None else sorted(set(cache.groups[split.validation].tolist())),
+        "validation_indices": split.validation.tolist(),
+    }
+
+
+def _report(run: Path, state: dict, recipe: Recipe, data: dict, device: torch.device) -> dict:
     """Write what is known after the last epoch: `history.csv`, then `results.json`, unless it stands there already."""
     path, history = run / RESULTS, state["history"]
     earlier = read_json(path) if path.exists() else {"evaluations": {}}
@@ -205,24 +219,9 @@ def _report(
     write_csv(run / HISTORY, history)
     best = history[best_epoch(history) - 1]
     stop = early_stopping_epoch(history, recipe.early_stopping_patience)
-    share = nuclei_share(cache, split.train)
-    class_weights = balanced_class_weights(share).tolist() if recipe.class_weights == "balanced" else [1.0, 1.0]
     results = {
         "recipe": dataclasses.asdict(recipe),
-        "data": {
-            "name": cache.name,
-            "path": str(Path(dataset).resolve()),  # left out of what is published
-            "digest": cache.digest,
-            "split": split.method,
-            "note": split.note,
-            "train_tiles": len(split.train),
-            "validation_tiles": len(split.validation),
-            "void_tiles": int(cache.void.sum()),
-            "nuclei_share": share,
-            "class_weights": class_weights,
-            "validation_groups": None if cache.groups is None else sorted(set(cache.groups[split.validation].tolist())),
-            "validation_indices": split.validation.tolist(),
-        },
+        "data": data,
         "model": {"parameters": count_parameters(state["model"]), "encoder_start": state["encoder_start"]},
         "training": {
             "status": "finished" if _finished(state, recipe) else "running",

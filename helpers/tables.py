@@ -92,12 +92,11 @@ def convention_table(scores: dict, without_void: dict | None = None) -> pd.DataF
         "mean, those predicted empty count 1": ("_empty_one", "n"),
         "pooled over all pixels": ("_pooled", "n"),
     }
-    rows = {
-        text: {"n": scores[n], "Dice": format_number(scores[f"dice{key}"]), "IoU": format_number(scores[f"iou{key}"])}
-        for text, (key, n) in conventions.items()
-    }
-    if without_void:
-        for text, (key, _) in conventions.items():
+    rows = {}
+    for text, (key, n) in conventions.items():
+        dice, iou = format_number(scores[f"dice{key}"]), format_number(scores[f"iou{key}"])
+        rows[text] = {"n": scores[n], "Dice": dice, "IoU": iou}
+        if without_void:
             rows[text]["Dice without void tiles"] = format_number(without_void[f"dice{key}"])
     return pd.DataFrame.from_dict(rows, orient="index")
 
