@@ -92,6 +92,8 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument("--split-seed", type=_from(0), help="of the split, 0 or more (default: the recipe's)")
     train.add_argument("--init", type=Path, metavar="WEIGHTS", help="start from these weights: fine-tune them")
     train.add_argument("--random-start", action="store_true", help="do not fetch the ImageNet weights of the encoder")
+    train.add_argument("--network", metavar="NAME", help="a network of `networks.NETWORK_NAMES` (default: the recipe's)")
+    train.add_argument("--boundary-weight", type=_positive, help="how much more outlines count (default: the recipe's)")
     train.add_argument("--batch-size", type=_from(1), help="(default: the recipe's)")
     train.add_argument("--learning-rate", type=_positive, help="(default: the recipe's)")
     train.add_argument(
@@ -201,7 +203,7 @@ def _prepare(options: argparse.Namespace) -> None:
 
 def _train(options: argparse.Namespace) -> None:
     given = {"image_size": options.image_size, "epochs": options.epochs, "seed": options.seed}
-    given |= {"split_seed": options.split_seed}
+    given |= {"split_seed": options.split_seed, "network": options.network, "boundary_weight": options.boundary_weight}
     given |= {"batch_size": options.batch_size, "learning_rate": options.learning_rate}
     given["stop_early"] = False if options.no_early_stopping else None
     given["pretrained"] = False if options.random_start else None

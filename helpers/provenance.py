@@ -2,7 +2,7 @@
 
 import platform
 import subprocess
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
@@ -17,15 +17,22 @@ def describe_environment(device: torch.device) -> dict[str, object]:
         device: the one that computed.
 
     Returns:
-        `device` (str), `threads` (int), `python` (str), `packages` (name to version), `commit` (str or None).
+        `device` (str), `threads` (int), `python` (str), `packages` (name to version, None where it is not installed under that name), `commit` (str or None).
     """
     return {
         "device": device_name(device),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in PACKAGES},
+        "packages": {name: _version(name) for name in PACKAGES},
         "commit": git_commit(),
     }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # OpenCV, for one, goes by several names
+        return None
 
 
 def device_name(device: torch.device) -> str:

@@ -54,7 +54,7 @@ class TileDataset(Dataset):
 
     def __init__(self, cache: Cache, indices: np.ndarray, transform: v2.Transform | None = None, seed: int = 0) -> None:
         self.cache, self.indices, self.transform, self.seed = cache, indices, transform, seed
-        self.epoch = 0
+        self.epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # workers that live on see it change
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -66,7 +66,7 @@ class TileDataset(Dataset):
         if self.transform is not None:
             with torch.random.fork_rng(devices=[]):
                 # `torch.manual_seed` would set the GPU's generator too, and dropout would follow the last tile loaded.
-                torch.default_generator.manual_seed(derive_seed(self.seed, self.epoch, index))
+                torch.default_generator.manual_seed(derive_seed(self.seed, int(self.epoch), index))
                 image, mask = self.transform(tv_tensors.Image(image), tv_tensors.Mask(mask))
         return NORMALIZE(image.as_subclass(Tensor)), mask.as_subclass(Tensor)
 
@@ -78,20 +78,22 @@ def make_loaders(cache: Cache, split: Split, recipe: Recipe, workers: int = 0) -
         cache: the prepared data set.
         split: which tiles train and which validate.
         recipe: gives batch size, augmentation and seed.
-        workers: processes that load and augment training tiles; they change nothing but the speed.
+        workers: processes that load and augment tiles, as many again for validation; they change nothing but the speed.
     """
     train = TileDataset(cache, split.train, build_augmentation(recipe.augmentation, recipe.image_size), recipe.seed)
+    # Workers that live on, and memory that a GPU can fetch from: with short epochs their start would take as long.
+    speed = {"num_workers": workers, "persistent_workers": workers > 0, "pin_memory": torch.cuda.is_available()}
     train_loader = DataLoader(
-        train, recipe.batch_size, sampler=RandomSampler(train, generator=torch.Generator()), num_workers=workers
+        train, recipe.batch_size, sampler=RandomSampler(train, generator=torch.Generator()), **speed
     )
     # Validation needs no gradients, so twice the tiles fit.
-    return train_loader, DataLoader(TileDataset(cache, split.validation), 2 * recipe.batch_size)
+    return train_loader, DataLoader(TileDataset(cache, split.validation), 2 * recipe.batch_size, **speed)
 
 
 def start_epoch(train_loader: DataLoader, epoch: int) -> None:
     """Set everything random in this epoch from the seed and the epoch's number, so that a run can be taken up again."""
     dataset = train_loader.dataset
-    dataset.epoch = epoch
+    dataset.epoch.fill_(epoch)
     train_loader.sampler.generator.manual_seed(derive_seed(dataset.seed, epoch))
     torch.manual_seed(derive_seed(dataset.seed, epoch, 1))  # dropout and stochastic depth
 
