@@ -92,7 +92,9 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument("--split-seed", type=_from(0), help="of the split, 0 or more (default: the recipe's)")
     train.add_argument("--init", type=Path, metavar="WEIGHTS", help="start from these weights: fine-tune them")
     train.add_argument("--random-start", action="store_true", help="do not fetch the ImageNet weights of the encoder")
-    train.add_argument("--network", metavar="NAME", help="a network of `networks.NETWORK_NAMES` (default: the recipe's)")
+    train.add_argument(
+        "--network", metavar="NAME", help="a network of `networks.NETWORK_NAMES` (default: the recipe's)"
+    )
     train.add_argument("--boundary-weight", type=_positive, help="how much more outlines count (default: the recipe's)")
     train.add_argument("--batch-size", type=_from(1), help="(default: the recipe's)")
     train.add_argument("--learning-rate", type=_positive, help="(default: the recipe's)")

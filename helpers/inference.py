@@ -21,7 +21,7 @@ def predict_probabilities(
     model: EfficientNetSegmentation,
     images: np.ndarray,
     device: torch.device | str = "cpu",
-    batch_size: int = 16,
+    batch_size: int | None = None,
     flips_and_turns: bool = False,
 ) -> np.ndarray:
     """Predict the probability of nucleus for every pixel of square tiles.
@@ -33,7 +33,7 @@ def predict_probabilities(
         model: the network; it is left in evaluation mode.
         images: `(N, S, S, 3)` uint8, RGB.
         device: where to compute.
-        batch_size: tiles at once.
+        batch_size: tiles at once; None for 16, on a CPU for 2: there, larger ones wait for memory.
         flips_and_turns: give the mean over the eight symmetries of the square (test-time averaging).
 
     Returns:
@@ -42,6 +42,7 @@ def predict_probabilities(
     device = torch.device(device)
     # Not in inference mode: weights that are moved there could never take part in a gradient again.
     model.to(device, memory_format=torch.channels_last).eval()
+    batch_size = batch_size or (2 if device.type == "cpu" else 16)
     size = images.shape[1]
     small = images if size == model.img_size else shrink_images(images, model.img_size)
     probabilities = []

@@ -17,7 +17,8 @@ def describe_environment(device: torch.device) -> dict[str, object]:
         device: the one that computed.
 
     Returns:
-        `device` (str), `threads` (int), `python` (str), `packages` (name to version, None where it is not installed under that name), `commit` (str or None).
+        `device` (str), `threads` (int), `python` (str), `packages` (name to version, None for one not
+        installed under that name), `commit` (str or None).
     """
     return {
         "device": device_name(device),

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
+from scipy.special import expit
 
+from helpers.calibration import temper
 from helpers.config import TILE_UM_PER_PX
 from helpers.errors import InputError
 from helpers.inference import predict_probabilities
@@ -24,8 +26,8 @@ class Segmentation:
     """Where nuclei are.
 
     Attributes:
-        probability: `(H, W)` float32, probability of nucleus, 0 to 1.
-        mask: `(H, W)` bool, where it reaches the model's threshold.
+        probability: `(H, W)` float32, probability of nucleus, 0 to 1, at the model's temperature.
+        mask: `(H, W)` bool, where its logit reaches the model's threshold.
     """
 
     probability: np.ndarray
@@ -67,7 +69,7 @@ def predict(
     at_scale = _resize(image, max(1, round(height * scale)), max(1, round(width * scale)))
     probability = _predict_tiled(at_scale, model, device, flips_and_turns)
     probability = np.clip(_resize(probability, height, width), 0, 1)
-    return Segmentation(probability, probability >= model.threshold)
+    return Segmentation(temper(probability, model.temperature), probability >= expit(model.threshold_logit))
 
 
 def _predict_tiled(image: np.ndarray, model: TrainedModel, device: torch.device | str, symmetric: bool) -> np.ndarray:

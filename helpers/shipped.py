@@ -11,13 +11,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from helpers.checkpoints import load_checkpoint
-from helpers.config import THRESHOLD
 from helpers.errors import InputError
 from helpers.files import written_whole
 from helpers.model import EfficientNetSegmentation
+from helpers.networks import OWN_NETWORKS, build_network
+from helpers.training import LOGIT_THRESHOLD
 
 WEIGHTS = Path(__file__).parent.parent / "models" / "nuclei_unet_b0.safetensors"
-KEY, FORMAT = "nuclei", 1
+KEY, FORMAT = "nuclei", 2
 
 
 @dataclass(frozen=True)
@@ -27,39 +28,41 @@ class TrainedModel:
     Attributes:
         network: in evaluation mode, float32, on the CPU.
         um_per_px: the scale it was trained at, in micrometres a pixel of its input.
-        threshold: probability from which a pixel counts as nucleus.
+        threshold_logit: logit from which a pixel counts as nucleus; as a logit it does not move with the temperature.
+        temperature: what its logits are divided by to make probabilities that hold, as `calibration` fitted it.
         training_tiles: digests of the tiles it was trained on, as in `prepare.Cache.tile_digests`.
         digest: SHA-256 over the names and values of its weights.
     """
 
     network: EfficientNetSegmentation
     um_per_px: float
-    threshold: float
+    threshold_logit: float
+    temperature: float
     training_tiles: tuple[str, ...]
     digest: str
 
 
-def export_weights(checkpoint: Path, path: Path) -> str:
+def export_weights(checkpoint: Path, path: Path, temperature: float = 1.0) -> str:
     """Write the weights of a checkpoint as safetensors, in float16 where they are learnt.
 
-    Batch norm's statistics stay float32: they span more than float16 does. The file tells no network from another, so
-    only one is taken: the plain `EfficientNetSegmentation` that `load_model` builds.
+    Batch norm's statistics stay float32: they span more than float16 does.
 
     Args:
         checkpoint: as `runs.train_run` writes them.
         path: the file to write.
+        temperature: as from `calibration.fit_temperature`; 1 leaves the probabilities as the network gives them.
 
     Returns:
         the digest that `load_model` checks.
 
     Raises:
-        InputError: the checkpoint is of a network that `load_model` would not build.
+        InputError: the checkpoint is not of an `EfficientNetSegmentation` (`networks.OWN_NETWORKS`).
     """
     network, about = load_checkpoint(checkpoint)
-    if network.name != EfficientNetSegmentation.name:
+    if network.name not in OWN_NETWORKS:
         raise InputError(
-            f"{checkpoint}: expected the network {EfficientNetSegmentation.name!r}, found {network.name!r}; "
-            "only the former can be exported"
+            f"{checkpoint}: expected one of the networks {', '.join(OWN_NETWORKS)}, found {network.name!r}, which is "
+            "here to compare with and cannot be exported"
         )
     learnt = {name for name, _ in network.named_parameters()}
     tensors = {
@@ -68,9 +71,10 @@ def export_weights(checkpoint: Path, path: Path) -> str:
     digest = digest_tensors(tensors)
     description = {
         "format": FORMAT,
-        "architecture": {key: getattr(network, key) for key in ("img_size", "in_channels", "num_classes")},
+        "architecture": {key: getattr(network, key) for key in ("name", "img_size", "in_channels", "num_classes")},
         "um_per_px": about["um_per_px"],
-        "threshold": THRESHOLD,
+        "threshold_logit": LOGIT_THRESHOLD,
+        "temperature": temperature,
         "training_tiles": about["training_tiles"],
         "sha256": digest,
         "licence": "CC BY-NC-SA 4.0",
@@ -88,7 +92,7 @@ def load_model(path: Path | str = WEIGHTS) -> TrainedModel:
         path: a file that `export_weights` wrote; the project's own by default.
 
     Returns:
-        the network, ready for use, with its scale and threshold.
+        the network, ready for use, with its scale, threshold and temperature.
 
     Raises:
         InputError: there is no such file, it is another kind of file, damaged, or the weights of another network.
@@ -104,25 +108,32 @@ def load_model(path: Path | str = WEIGHTS) -> TrainedModel:
         raise InputError(f"{path}: expected whole weights in safetensors format, it cannot be read: {error}") from None
     try:
         about = json.loads(metadata.get(KEY, "{}"))
-        if (found := about.get("format")) != FORMAT:
-            raise InputError(f"{path}: expected weights that this package exported ({FORMAT}), found format {found}")
-        um_per_px, threshold = float(about["um_per_px"]), float(about["threshold"])
+        found = about.get("format")
+    except (AttributeError, ValueError) as error:
+        raise InputError(f"{path}: the description inside the file is damaged ({error!r}); fetch it again") from None
+    if found != FORMAT:
+        raise InputError(f"{path}: expected weights that this package exported (format {FORMAT}), found format {found}")
+    try:
+        um_per_px, *decision = (float(about[key]) for key in ("um_per_px", "threshold_logit", "temperature"))
         architecture, digest, training_tiles = about["architecture"], about["sha256"], tuple(about["training_tiles"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: the description inside the file is damaged ({error!r}); fetch it again") from None
-    if not (0.05 <= um_per_px <= 4 and 0 < threshold < 1):
-        raise InputError(f"{path}: expected a scale in um/px and a threshold, found {um_per_px} and {threshold}")
+    if not (0.05 <= um_per_px <= 4 and abs(decision[0]) < 20 and 0.05 <= decision[1] <= 20):
+        raise InputError(
+            f"{path}: expected a scale in um/px, a threshold as logit and a temperature, found {um_per_px}, "
+            f"{decision[0]} and {decision[1]}; fetch it again"
+        )
     if (found := digest_tensors(tensors)) != digest:
         raise InputError(
             f"{path}: the weights have changed: digest {found[:12]}, expected {digest[:12]}; fetch it again"
         )
     try:
-        network = EfficientNetSegmentation(**architecture)
+        network = build_network(**architecture)
         network.load_state_dict(tensors)  # copies into float32
-    except (TypeError, RuntimeError) as error:
+    except (InputError, TypeError, RuntimeError) as error:
         reason = str(error).splitlines()[-1].strip()
         raise InputError(f"{path}: the weights are those of another network: {reason}") from None
-    return TrainedModel(network.eval(), um_per_px, threshold, training_tiles, digest)
+    return TrainedModel(network.eval(), um_per_px, *decision, training_tiles, digest)
 
 
 def digest_tensors(tensors: dict[str, Tensor]) -> str:

@@ -31,7 +31,7 @@ class Darkness(nn.Module):
 
 @pytest.fixture
 def model() -> TrainedModel:
-    return TrainedModel(Darkness(), um_per_px=0.25, threshold=0.5, training_tiles=(), digest="")
+    return TrainedModel(Darkness(), um_per_px=0.25, threshold_logit=0.0, temperature=1.0, training_tiles=(), digest="")
 
 
 def discs(height: int, width: int, radius: int = 9, step: int = 40) -> np.ndarray:

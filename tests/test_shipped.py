@@ -41,7 +41,7 @@ def rewrite(path, change) -> None:
 
 def test_what_goes_in_comes_out(network, weights):
     model = load_model(weights)
-    assert (model.um_per_px, model.threshold, model.network.img_size) == (1.0, 0.5, 64)
+    assert (model.um_per_px, model.threshold_logit, model.temperature, model.network.img_size) == (1.0, 0.0, 1.0, 64)
     assert model.training_tiles == tuple(TILES)
     assert not model.network.training
     images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
@@ -92,13 +92,18 @@ def change_architecture(tensors: dict, about: dict) -> None:
         (change_architecture, "of another network: .*size mismatch"),
         (
             lambda _, about: about.clear(),
-            "expected weights that this package exported .1., found format None",
+            "expected weights that this package exported .format 2., found format None",
         ),
-        (lambda _, about: about.update(format=2), "found format 2"),
+        (lambda _, about: about.update(format=1), "found format 1"),
         (lambda _, about: about.pop("um_per_px"), "description inside the file is damaged"),
         (lambda _, about: about.update(um_per_px="0"), "expected a scale in um/px"),
         (lambda _, about: about.update(um_per_px="nan"), "expected a scale in um/px"),
-        (lambda _, about: about.update(threshold="1.5"), "and a threshold, found 1.0 and 1.5"),
+        (
+            lambda _, about: about.update(threshold_logit="inf"),
+            "threshold as logit and a temperature, found 1.0, inf",
+        ),
+        (lambda _, about: about.update(temperature=0), "a temperature, found 1.0, 0.0 and 0.0"),
+        (lambda _, about: about["architecture"].update(name="vit"), "of another network: network 'vit'"),
         (lambda _, about: about.update(architecture=[3]), "of another network"),
         (lambda _, about: about.update(training_tiles=None), "description inside the file is damaged"),
     ],
@@ -135,9 +140,18 @@ def test_the_projects_own_weights():
     assert np.isclose(model.um_per_px, 0.25 * 256 / run["recipe"]["image_size"])
 
 
-def test_other_networks_are_not_exported(tmp_path):
-    network = build_network("unet-narrow", 64)
+def test_changes_of_the_network_are_told_apart(tmp_path):
+    network = build_network("unet-stem1", 64)
     save_checkpoint(tmp_path / "best.pth", network, um_per_px=1.0, training_tiles=TILES)
-    with pytest.raises(InputError, match=r"best\.pth: expected the network 'unet', found 'unet-narrow'"):
+    export_weights(tmp_path / "best.pth", tmp_path / "weights.safetensors", temperature=1.5)
+    model = load_model(tmp_path / "weights.safetensors")
+    assert (model.network.name, model.temperature) == ("unet-stem1", 1.5)
+    assert model.network.encoder._conv_stem.stride == (1, 1)
+
+
+def test_networks_to_compare_with_are_not_exported(tmp_path):
+    network = build_network("smp-unet", 64)
+    save_checkpoint(tmp_path / "best.pth", network, um_per_px=1.0, training_tiles=TILES)
+    with pytest.raises(InputError, match=r"best\.pth: expected one of the networks unet, .*found 'smp-unet'"):
         export_weights(tmp_path / "best.pth", tmp_path / "weights.safetensors")
     assert not (tmp_path / "weights.safetensors").exists()
