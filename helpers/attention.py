@@ -1,14 +1,16 @@
-"""Where the network looks: Grad-CAM for segmentation. Computed here, drawn in `overlays`.
+"""Where the network looks: Grad-CAM and Grad-CAM++ for segmentation. Computed here, drawn in `overlays`.
 
 Reference:
     Selvaraju et al. 2017, Grad-CAM, doi:10.1109/ICCV.2017.74.
+    Chattopadhay et al. 2018, Grad-CAM++, doi:10.1109/WACV.2018.00097.
     Vinogradova, Dibrov, Myers 2020, Seg-Grad-CAM, doi:10.1609/aaai.v34i10.7244 (a region's logits summed).
 """
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 
+import cv2
 import numpy as np
 import torch
 from scipy.stats import spearmanr
@@ -18,6 +20,8 @@ from torch.nn import functional as F
 from helpers.config import THRESHOLD
 from helpers.model import EfficientNetSegmentation
 
+TOGETHER = 2  # images at once: on a CPU larger batches wait for memory
+
 
 def attention_layers(model: EfficientNetSegmentation) -> dict[str, nn.Module]:
     """Name the layers to look at: the encoder's last stage, then the decoder from H/16 up to H."""
@@ -26,37 +30,124 @@ def attention_layers(model: EfficientNetSegmentation) -> dict[str, nn.Module]:
     return {"encoder 5": model.dropout} | levels
 
 
-def grad_cam(model: EfficientNetSegmentation, image: Tensor, layer: nn.Module, region: Tensor | None = None) -> Tensor:
-    """Compute the Grad-CAM map of a region of one image at one layer.
+def weigh_by_mean(gradients: Tensor, activations: Tensor) -> Tensor:
+    """Weigh channels as Grad-CAM does: the mean gradient over all positions.
 
-    With activations A (C, h, w) of the layer and the sum S of the logits over the region, the map is
-    relu(sum over c of a_c A_c) with a_c the mean over positions of dS/dA_c, scaled to a maximum of 1 and enlarged.
+    Args:
+        gradients: `(1, C, h, w)`, of the region's summed logits.
+        activations: `(1, C, h, w)`.
+
+    Returns:
+        `(1, C, 1, 1)`.
+    """
+    return gradients.mean((2, 3), keepdim=True)
+
+
+def weigh_by_positive_gradients(gradients: Tensor, activations: Tensor) -> Tensor:
+    """Weigh channels as Grad-CAM++ does: the sum of alpha relu(g), alpha = g^2 / (2 g^2 + g^3 sum(A)), equation 19.
+
+    The paper takes the exponential of the score, whose derivatives give alpha this form; their common factor is lost
+    when the map is scaled. Arguments and result as in `weigh_by_mean`.
+    """
+    squared = gradients**2
+    below = 2 * squared + activations.sum((2, 3), keepdim=True) * gradients**3
+    alpha = torch.where(below == 0, 0, squared / torch.where(below == 0, 1, below))
+    return (alpha * F.relu(gradients)).sum((2, 3), keepdim=True)
+
+
+METHODS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "Grad-CAM": weigh_by_mean,
+    "Grad-CAM++": weigh_by_positive_gradients,
+}
+
+
+def grad_cam(
+    model: EfficientNetSegmentation,
+    image: Tensor,
+    layer: nn.Module,
+    region: Tensor | None = None,
+    method: str = "Grad-CAM",
+) -> Tensor:
+    """Compute the map of one of `METHODS` at one layer: `(H, W)`, as `grad_cams` does for several."""
+    return grad_cams(model, image, {"layer": layer}, region)[method]["layer"]
+
+
+def grad_cams(
+    model: EfficientNetSegmentation, image: Tensor, layers: Mapping[str, nn.Module], region: Tensor | None = None
+) -> dict[str, dict[str, Tensor]]:
+    """Compute the maps of a region of one image at several layers, by every method, in one pass.
+
+    With activations A (C, h, w) of a layer and the sum S of the logits over the region, a map is
+    relu(sum over c of a_c A_c), scaled to a maximum of 1 and enlarged; the methods differ in a_c, which comes of dS/dA.
 
     Args:
         model: the network; it is left as it was found.
         image: `(1, 3, H, W)` float, normalised.
-        layer: a module of `model` whose output is `(1, C, h, w)`, as from `attention_layers`.
-        region: `(H, W)` bool, whose logits are summed; None for the pixels predicted to be nuclei.
+        layers: name to a module of `model` whose output is `(1, C, h, w)`, as from `attention_layers`.
+        region: `(H, W)` bool, whose logits are summed: one nucleus, all of them, the background; None for the pixels
+            predicted to be nuclei.
 
     Returns:
-        `(H, W)` float32, 0 to 1, on the CPU; all zero for an empty region or where nothing speaks for it.
+        method to {layer to `(H, W)` float32, 0 to 1, on the CPU}; all zero for an empty region or where nothing speaks
+        for it.
 
     Raises:
         ValueError: more than one image, or a region of another size.
     """
+    check_region(image, region)
+    with evaluating(model), ExitStack() as stack, torch.enable_grad():
+        outputs = {name: stack.enter_context(captured(layer)) for name, layer in layers.items()}
+        # Weights may be frozen; a gradient that starts at the image reaches every layer all the same.
+        logits = model(image.detach().requires_grad_())[0, 0]
+        chosen = logits.detach().sigmoid() >= THRESHOLD if region is None else region.to(logits.device).clone()
+        activations = [output[0] for output in outputs.values()]
+        gradients = torch.autograd.grad((logits * chosen).sum(), activations)
+    maps = {method: {} for method in METHODS}
+    for name, gradient, activation in zip(layers, gradients, activations, strict=True):
+        for method, weigh in METHODS.items():
+            heat = F.relu((weigh(gradient, activation.detach()) * activation.detach()).sum(1, keepdim=True))
+            heat = F.interpolate(heat.float(), size=image.shape[2:], mode="bilinear", align_corners=False)
+            maps[method][name] = scale_heat(heat[0, 0])
+    return maps
+
+
+def predicted_region(model: EfficientNetSegmentation, image: Tensor) -> Tensor:
+    """Give the pixels that the network takes for nuclei in `(1, 3, H, W)`: `(H, W)` bool."""
+    with evaluating(model), torch.no_grad():
+        return model(image)[0, 0].sigmoid() >= THRESHOLD
+
+
+def region_logits(model: EfficientNetSegmentation, images: Tensor, region: Tensor) -> Tensor:
+    """Sum the logits over one region `(H, W)` bool of each of `(B, 3, H, W)` images: `(B,)` float32, on the CPU."""
+    with evaluating(model), torch.inference_mode():
+        return torch.cat([model(some)[:, 0].float()[:, region].sum(1).cpu() for some in images.split(TOGETHER)])
+
+
+def choose_regions(mask: np.ndarray) -> dict[str, np.ndarray]:
+    """Give the regions that can be asked about: the largest nucleus, all nuclei, the background.
+
+    Args:
+        mask: `(H, W)` bool, where nuclei are; those that touch count as one.
+
+    Returns:
+        name to `(H, W)` bool.
+    """
+    _, labels, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    areas = statistics[1:, cv2.CC_STAT_AREA]  # the first is the background
+    largest = labels == 1 + int(areas.argmax()) if len(areas) else np.zeros_like(mask)
+    return {"one nucleus": largest, "all nuclei": mask, "background": ~mask}
+
+
+def check_region(image: Tensor, region: Tensor | None) -> None:
+    """Refuse anything but one image `(1, 3, H, W)` and a region `(H, W)` of it, or None, with a ValueError."""
     if image.ndim != 4 or len(image) != 1:
         raise ValueError(f"image: expected shape (1, 3, H, W), found {tuple(image.shape)}")
     if region is not None and region.shape != image.shape[2:]:
         raise ValueError(f"region: expected the image's shape {tuple(image.shape[2:])}, found {tuple(region.shape)}")
-    with evaluating(model), captured(layer) as outputs, torch.enable_grad():
-        # Weights may be frozen; a gradient that starts at the image reaches every layer all the same.
-        logits = model(image.detach().requires_grad_())[0, 0]
-        chosen = logits.detach().sigmoid() >= THRESHOLD if region is None else region.to(logits.device).clone()
-        activations = outputs[0]
-        (gradients,) = torch.autograd.grad((logits * chosen).sum(), activations)
-    weights = gradients.mean((2, 3), keepdim=True)
-    heat = F.relu((weights * activations.detach()).sum(1, keepdim=True))
-    heat = F.interpolate(heat.float(), size=image.shape[2:], mode="bilinear", align_corners=False)[0, 0]
+
+
+def scale_heat(heat: Tensor) -> Tensor:
+    """Scale a map to a maximum of 1, on the CPU; one that is zero all over stays so."""
     return (heat / heat.max() if heat.max() > 0 else heat).cpu()
 
 

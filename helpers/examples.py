@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from helpers.attention import attention_layers, grad_cam
+from helpers.attention import attention_layers, grad_cams, predicted_region
 from helpers.augmentation import build_augmentation
 from helpers.config import THRESHOLD, Recipe
 from helpers.inference import predict_probabilities
@@ -126,10 +126,9 @@ def attention_maps(
         title to {layer to `(H, W)` float32 heat, 0 to 1}.
     """
     tensor = normalize(image[None])
-    with torch.no_grad():
-        region = next(iter(networks.values())).eval()(tensor)[0, 0].sigmoid() >= THRESHOLD
+    region = predicted_region(next(iter(networks.values())), tensor)
     maps = {}
     for title, network in networks.items():
-        modules = attention_layers(network)
-        maps[title] = {name: grad_cam(network, tensor, modules[name], region).numpy() for name in layers or modules}
-    return maps
+        modules = {name: layer for name, layer in attention_layers(network).items() if layers is None or name in layers}
+        maps[title] = grad_cams(network, tensor, modules, region)["Grad-CAM"]
+    return {title: {name: heat.numpy() for name, heat in heats.items()} for title, heats in maps.items()}

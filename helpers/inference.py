@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ def predict_probabilities(
     device: torch.device | str = "cpu",
     batch_size: int | None = None,
     flips_and_turns: bool = False,
+    dropout: bool = False,
 ) -> np.ndarray:
     """Predict the probability of nucleus for every pixel of square tiles.
 
@@ -35,22 +37,53 @@ def predict_probabilities(
         device: where to compute.
         batch_size: tiles at once; None for 16, on a CPU for 2: there, larger ones wait for memory.
         flips_and_turns: give the mean over the eight symmetries of the square (test-time averaging).
+        dropout: drop features as in training, by torch's own random numbers.
 
     Returns:
         `(N, S, S)` float32, 0 to 1.
     """
+    if flips_and_turns:
+        return sum(predict_symmetries(model, images, device, batch_size)) / len(SYMMETRIES)
+    return _predict(model, images, device, batch_size, SYMMETRIES[0], dropout)
+
+
+def predict_symmetries(
+    model: EfficientNetSegmentation,
+    images: np.ndarray,
+    device: torch.device | str = "cpu",
+    batch_size: int | None = None,
+) -> Iterator[np.ndarray]:
+    """Predict under each of the eight symmetries of the square: as `predict_probabilities`, one after the other.
+
+    Yields:
+        `(N, S, S)` float32, 0 to 1, turned back.
+    """
+    for symmetry in SYMMETRIES:
+        yield _predict(model, images, device, batch_size, symmetry)
+
+
+def _predict(
+    model: EfficientNetSegmentation,
+    images: np.ndarray,
+    device: torch.device | str,
+    batch_size: int | None,
+    symmetry: tuple[int, bool],
+    dropout: bool = False,
+) -> np.ndarray:
     device = torch.device(device)
+    batch_size = batch_size or (2 if device.type == "cpu" else 16)
     # Not in inference mode: weights that are moved there could never take part in a gradient again.
     model.to(device, memory_format=torch.channels_last).eval()
-    batch_size = batch_size or (2 if device.type == "cpu" else 16)
     size = images.shape[1]
     small = images if size == model.img_size else shrink_images(images, model.img_size)
     probabilities = []
+    if dropout:
+        model.dropout.train()
     for start in range(0, len(small), batch_size):
         batch = normalize(small[start : start + batch_size]).to(device)
-        symmetries = SYMMETRIES if flips_and_turns else SYMMETRIES[:1]
-        maps = [_undo(_predict_batch(model, _apply(batch, symmetry)), symmetry) for symmetry in symmetries]
-        probabilities.append(torch.stack(maps).mean(0)[:, 0].cpu().numpy())
+        maps = _undo(_predict_batch(model, _apply(batch, symmetry)), symmetry)
+        probabilities.append(maps[:, 0].cpu().numpy())
+    model.eval()
     joined = np.concatenate(probabilities)
     return joined if size == model.img_size else enlarge_probabilities(joined, size)
 

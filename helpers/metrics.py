@@ -124,6 +124,34 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
+def bootstrap_mean(
+    values: np.ndarray, groups: np.ndarray, resamples: int = 2000, seed: int = 0
+) -> tuple[float, float, float]:
+    """Give the mean of values with its 95 % percentile interval when whole groups are drawn again with replacement.
+
+    Args:
+        values: `(N,)`; NaN is left out.
+        groups: `(N,)`, the source image of each value, as in `bootstrap_interval`.
+        resamples: number of draws.
+        seed: of the draws.
+
+    Returns:
+        the mean and the ends of its interval; NaN without values, ends for fewer than two groups.
+
+    >>> bootstrap_mean(np.array([1.0, 3.0, np.nan]), np.array(["a", "a", "b"]))
+    (2.0, nan, nan)
+    """
+    values, groups = np.asarray(values, dtype=np.float64), np.asarray(groups)
+    known = ~np.isnan(values)
+    names, group_of = np.unique(groups[known], return_inverse=True)
+    if len(names) < 2:
+        return _mean(values[known]), math.nan, math.nan
+    sums, sizes = np.bincount(group_of, values[known]), np.bincount(group_of)
+    draws = np.random.default_rng(seed).integers(len(names), size=(resamples, len(names)))
+    low, high = np.percentile(sums[draws].sum(1) / sizes[draws].sum(1), [2.5, 97.5])
+    return _mean(values[known]), float(low), float(high)
+
+
 def paired_bootstrap(
     counts_a: np.ndarray,
     counts_b: np.ndarray,

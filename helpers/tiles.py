@@ -47,13 +47,22 @@ class TileDataset(Dataset):
         indices: `(n,)`, the tiles to serve.
         transform: joint transform of image and mask, or None. For validation and test: None.
         seed: with the epoch and the tile's number, decides what `transform` does.
+        masks_of: `(N,)`, for every tile of the cache the one whose mask it gets; None for its own.
 
     Shape:
         image `(3, h, w)` float32, mask `(1, h, w)` float32 with 1 for nuclei of any class.
     """
 
-    def __init__(self, cache: Cache, indices: np.ndarray, transform: v2.Transform | None = None, seed: int = 0) -> None:
+    def __init__(
+        self,
+        cache: Cache,
+        indices: np.ndarray,
+        transform: v2.Transform | None = None,
+        seed: int = 0,
+        masks_of: np.ndarray | None = None,
+    ) -> None:
         self.cache, self.indices, self.transform, self.seed = cache, indices, transform, seed
+        self.masks_of = np.arange(len(cache)) if masks_of is None else masks_of
         self.epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # workers that live on see it change
 
     def __len__(self) -> int:
@@ -62,7 +71,7 @@ class TileDataset(Dataset):
     def __getitem__(self, item: int) -> tuple[Tensor, Tensor]:
         index = int(self.indices[item])
         image = torch.from_numpy(np.array(self.cache.images[index])).permute(2, 0, 1)
-        mask = torch.from_numpy(self.cache.class_maps[index] > 0)[None].float()
+        mask = torch.from_numpy(self.cache.class_maps[self.masks_of[index]] > 0)[None].float()
         if self.transform is not None:
             with torch.random.fork_rng(devices=[]):
                 # `torch.manual_seed` would set the GPU's generator too, and dropout would follow the last tile loaded.
@@ -80,14 +89,17 @@ def make_loaders(cache: Cache, split: Split, recipe: Recipe, workers: int = 0) -
         recipe: gives batch size, augmentation and seed.
         workers: processes that load and augment tiles, as many again for validation; they change nothing but the speed.
     """
-    train = TileDataset(cache, split.train, build_augmentation(recipe.augmentation, recipe.image_size), recipe.seed)
+    masks_of = np.random.default_rng(recipe.seed).permutation(len(cache)) if recipe.shuffled_masks else None
+    augmentation = build_augmentation(recipe.augmentation, recipe.image_size)
+    train = TileDataset(cache, split.train, augmentation, recipe.seed, masks_of)
+    validation = TileDataset(cache, split.validation, masks_of=masks_of)
     # Workers that live on, and memory that a GPU can fetch from: with short epochs their start would take as long.
     speed = {"num_workers": workers, "persistent_workers": workers > 0, "pin_memory": torch.cuda.is_available()}
     train_loader = DataLoader(
         train, recipe.batch_size, sampler=RandomSampler(train, generator=torch.Generator()), **speed
     )
     # Validation needs no gradients, so twice the tiles fit.
-    return train_loader, DataLoader(TileDataset(cache, split.validation), 2 * recipe.batch_size, **speed)
+    return train_loader, DataLoader(validation, 2 * recipe.batch_size, **speed)
 
 
 def start_epoch(train_loader: DataLoader, epoch: int) -> None:
