@@ -67,13 +67,18 @@ def grad_cam(
     layer: nn.Module,
     region: Tensor | None = None,
     method: str = "Grad-CAM",
+    against: bool = False,
 ) -> Tensor:
     """Compute the map of one of `METHODS` at one layer: `(H, W)`, as `grad_cams` does for several."""
-    return grad_cams(model, image, {"layer": layer}, region)[method]["layer"]
+    return grad_cams(model, image, {"layer": layer}, region, against)[method]["layer"]
 
 
 def grad_cams(
-    model: EfficientNetSegmentation, image: Tensor, layers: Mapping[str, nn.Module], region: Tensor | None = None
+    model: EfficientNetSegmentation,
+    image: Tensor,
+    layers: Mapping[str, nn.Module],
+    region: Tensor | None = None,
+    against: bool = False,
 ) -> dict[str, dict[str, Tensor]]:
     """Compute the maps of a region of one image at several layers, by every method, in one pass.
 
@@ -86,6 +91,7 @@ def grad_cams(
         layers: name to a module of `model` whose output is `(1, C, h, w)`, as from `attention_layers`.
         region: `(H, W)` bool, whose logits are summed: one nucleus, all of them, the background; None for the pixels
             predicted to be nuclei.
+        against: ask what speaks against nuclei in the region, that is, for background.
 
     Returns:
         method to {layer to `(H, W)` float32, 0 to 1, on the CPU}; all zero for an empty region or where nothing speaks
@@ -101,7 +107,7 @@ def grad_cams(
         logits = model(image.detach().requires_grad_())[0, 0]
         chosen = logits.detach().sigmoid() >= THRESHOLD if region is None else region.to(logits.device).clone()
         activations = [output[0] for output in outputs.values()]
-        gradients = torch.autograd.grad((logits * chosen).sum(), activations)
+        gradients = torch.autograd.grad((logits * chosen).sum() * (-1 if against else 1), activations)
     maps = {method: {} for method in METHODS}
     for name, gradient, activation in zip(layers, gradients, activations, strict=True):
         for method, weigh in METHODS.items():

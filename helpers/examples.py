@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from helpers.attention import attention_layers, grad_cams, predicted_region
+from helpers.attention import METHODS, attention_layers, choose_regions, grad_cams, predicted_region
 from helpers.augmentation import build_augmentation
 from helpers.config import THRESHOLD, Recipe
+from helpers.faithfulness import OCCLUSION, make_map
 from helpers.inference import predict_probabilities
 from helpers.metrics import count_pixels, dice_per_image
 from helpers.model import EfficientNetSegmentation
@@ -109,10 +110,24 @@ def one_tile_per_tissue(cache: Cache, indices: np.ndarray, most: int = 5) -> np.
     return np.array(chosen, dtype=np.int64)
 
 
+def show_worst(model: EfficientNetSegmentation, cache: Cache, worst: Sequence[dict]) -> list[Example]:
+    """Predict the worst tiles again, to show them with their causes.
+
+    Args:
+        model: the network.
+        cache: the data set at the network's size.
+        worst: `tile`, `dice` and `causes` of each, as in an explanation's `failures`.
+    """
+    indices = np.array([entry["tile"] for entry in worst])
+    images, truth = np.array(cache.images[indices]), np.array(cache.class_maps[indices]) > 0
+    titles = [f"Dice {entry['dice']:.3f}\n{', '.join(entry['causes']) or 'no known cause'}" for entry in worst]
+    return [Example(*parts) for parts in zip(titles, images, truth, predict_probabilities(model, images), strict=True)]
+
+
 def attention_maps(
-    networks: dict[str, EfficientNetSegmentation], image: np.ndarray, layers: Sequence[str] | None = None
+    networks: dict[str, EfficientNetSegmentation], image: np.ndarray, methods: Sequence[str] = ("Grad-CAM",)
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Compute Grad-CAM maps of the predicted nuclei for several networks and layers.
+    """Compute maps of the predicted nuclei for several networks, methods and all layers.
 
     Every network is asked about the same region, the nuclei that the first one predicts, or maps could differ
     because the question does.
@@ -120,15 +135,43 @@ def attention_maps(
     Args:
         networks: title to network; all on the CPU.
         image: `(H, W, 3)` uint8.
-        layers: names from `attention.attention_layers`; None for all.
+        methods: of `attention.METHODS`.
 
     Returns:
-        title to {layer to `(H, W)` float32 heat, 0 to 1}.
+        title, with the method where there are several, to {layer to `(H, W)` float32 heat, 0 to 1}.
     """
     tensor = normalize(image[None])
     region = predicted_region(next(iter(networks.values())), tensor)
-    maps = {}
-    for title, network in networks.items():
-        modules = {name: layer for name, layer in attention_layers(network).items() if layers is None or name in layers}
-        maps[title] = grad_cams(network, tensor, modules, region)["Grad-CAM"]
-    return {title: {name: heat.numpy() for name, heat in heats.items()} for title, heats in maps.items()}
+    maps = {title: grad_cams(network, tensor, attention_layers(network), region) for title, network in networks.items()}
+    return {
+        title if len(methods) == 1 else f"{method}\n{title}": {
+            layer: heat.numpy() for layer, heat in maps[title][method].items()
+        }
+        for method in methods
+        for title in networks
+    }
+
+
+def region_maps(
+    model: EfficientNetSegmentation, image: np.ndarray, layer: str = "decoder 1"
+) -> dict[str, dict[str, np.ndarray]]:
+    """Compute what speaks for one nucleus, for all of them, and for the background, by every method.
+
+    Where a region is empty, its maps are zero. For the background the question is turned round: what speaks against
+    nuclei there.
+
+    Args:
+        model: the network, on the CPU.
+        image: `(H, W, 3)` uint8.
+        layer: of `attention.attention_layers`, for the methods that look at one.
+
+    Returns:
+        region to {method to `(H, W)` float32 heat, 0 to 1}.
+    """
+    tensor = normalize(image[None])
+    regions = choose_regions(predicted_region(model, tensor).numpy())
+    names = [f"{method}, {layer}" for method in METHODS] + [OCCLUSION]
+    return {
+        region: {name: make_map(model, tensor, torch.from_numpy(where), name, region == "background") for name in names}
+        for region, where in regions.items()
+    }

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from helpers.attention import attention_layers, grad_cams, predicted_region, rank_correlation, region_logits
+from helpers.attention import attention_layers, grad_cam, grad_cams, predicted_region, rank_correlation, region_logits
 from helpers.model import EfficientNetSegmentation
 from helpers.occlusion import blurred, occlusion_map
 from helpers.tiles import normalize
@@ -112,6 +112,16 @@ def gradient_maps(model: EfficientNetSegmentation, image: Tensor, region: Tensor
         for method, heats in grad_cams(model, image, attention_layers(model), region).items()
         for layer, heat in heats.items()
     }
+
+
+def make_map(
+    model: EfficientNetSegmentation, image: Tensor, region: Tensor, name: str, against: bool = False
+) -> np.ndarray:
+    """Compute one map `(H, W)` float32 of a `(1, 3, H, W)` image by its name, as in `all_maps`."""
+    if name == OCCLUSION:
+        return occlusion_map(model, image, region, against=against).numpy()
+    method, layer = name.split(", ")
+    return grad_cam(model, image, attention_layers(model)[layer], region, method, against).numpy()
 
 
 def measure_maps(model: EfficientNetSegmentation, images: Sequence[np.ndarray], seed: int = 0) -> dict[str, np.ndarray]:

@@ -27,7 +27,7 @@ def plot_class_balance(nuclei: np.ndarray, pixel_shares: Sequence[float]) -> Fig
         nuclei: `(N, 5)` nuclei of each class in each tile.
         pixel_shares: shares of pixels of background and nuclei, 0 to 1.
     """
-    figure, (left, right) = _subplots(1, 2, WIDE, width_ratios=(2, 1))
+    figure, (left, right) = subplots(1, 2, WIDE, width_ratios=(2, 1))
     sns.barplot(
         x=list(CLASS_NAMES), y=nuclei.sum(0), hue=list(CLASS_NAMES), palette=CLASS_COLOURS, saturation=1, legend=False,
         ax=left,
@@ -48,7 +48,7 @@ def plot_history(history: pd.DataFrame, best_epoch: int, early_stop: int | None 
         best_epoch: the one whose weights were kept.
         early_stop: the epoch after which early stopping ends the run, or None.
     """
-    figure, (left, right) = _subplots(1, 2, WIDE)
+    figure, (left, right) = subplots(1, 2, WIDE)
     left.plot(history.index, history["train_loss"], color=TRAIN_COLOUR, marker=".", label="training")
     left.plot(history.index, history["val_loss"], color=VALIDATION_COLOUR, marker=".", label="validation")
     left.set(title="Loss (cross-entropy + Dice)", xlabel="epoch", ylabel="loss")
@@ -73,7 +73,7 @@ def plot_confusion(counts: np.ndarray) -> Figure:
     tp, fp, fn, tn = np.asarray(counts).sum(0)
     matrix = np.array([[tn, fp], [fn, tp]], dtype=float)
     names = ["background", "nuclei"]
-    figure, axes = _subplots(1, 1, HALF)
+    figure, axes = subplots(1, 1, HALF)
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     sns.heatmap(
         shares, vmin=0, vmax=1, cmap="Blues", annot=True, fmt=".3f", square=True, xticklabels=names, yticklabels=names,
@@ -92,7 +92,7 @@ def plot_scores_by_tissue(by_tissue: dict[str, dict], overall: float | None) -> 
     """
     known = {name: scores for name, scores in by_tissue.items() if scores["dice"] is not None}
     names = sorted(known, key=lambda name: known[name]["dice"])
-    figure, axes = _subplots(1, 1, HALF)
+    figure, axes = subplots(1, 1, HALF)
     for row, name in enumerate(names):
         if known[name]["interval"] is not None:
             axes.plot(known[name]["interval"], [row, row], color=TRAIN_COLOUR, lw=2, alpha=0.5)
@@ -112,7 +112,7 @@ def plot_predictor_scores(entry: dict, names: dict[str, str]) -> Figure:
         entry: as from `evaluation.evaluate_run`.
         names: what to call each predictor, from the top down.
     """
-    figure, axes = _subplots(1, 1, HALF)
+    figure, axes = subplots(1, 1, HALF)
     upwards = [key for key in reversed(names) if key in entry["predictors"]]
     for row, key in enumerate(upwards):
         predictor = entry["predictors"][key]
@@ -127,7 +127,8 @@ def plot_predictor_scores(entry: dict, names: dict[str, str]) -> Figure:
     return figure
 
 
-def _subplots(rows: int, columns: int, size: tuple[float, float], **gridspec: object):
+def subplots(rows: int, columns: int, size: tuple[float, float], **gridspec: object):
+    """Make a figure of charts without frames on the right and above: figure and axes, as `plt.subplots` gives them."""
     figure, axes = plt.subplots(
         rows, columns, figsize=size, dpi=DPI, layout="constrained", gridspec_kw=gridspec or None
     )

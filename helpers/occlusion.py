@@ -22,6 +22,7 @@ def occlusion_map(
     image: Tensor,
     region: Tensor | None = None,
     overlap: int = 2,
+    against: bool = False,
 ) -> Tensor:
     """Compute what covering each part of an image costs a region: slow, but it asks the network alone, no gradient.
 
@@ -33,6 +34,7 @@ def occlusion_map(
         image: `(1, 3, H, W)` float, normalised.
         region: as in `grad_cams`.
         overlap: windows that cover a pixel along each side; 1 is four times as fast as 2, and coarser.
+        against: ask what speaks against nuclei in the region, that is, for background.
 
     Returns:
         `(H, W)` float32, 0 to 1, on the CPU.
@@ -55,7 +57,7 @@ def occlusion_map(
         for (row, column), logits in zip(some, region_logits(model, covered, region), strict=True):
             drop[row, column] += whole[0] - logits
             times[row, column] += 1
-    return scale_heat(F.relu(drop / times))
+    return scale_heat(F.relu(drop / times * (-1 if against else 1)))
 
 
 def blurred(image: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from helpers.config import CLASS_NAMES, THRESHOLD
+from helpers.examination import Examination
 from helpers.examples import Example
 from helpers.figures import CLASS_COLOURS, DPI, TRAIN_COLOUR
 from helpers.segmentation import Segmentation
@@ -159,6 +160,28 @@ def plot_attention(image: np.ndarray, maps: dict[str, dict[str, np.ndarray]]) ->
     for axis, title in zip(axes[0], ("image", *layers), strict=True):
         axis.set_title(title, fontsize=9)
     figure.colorbar(shown, ax=axes.ravel().tolist(), shrink=0.8, label="attention (largest = 1)")
+    return figure
+
+
+def plot_examination(examination: Examination) -> Figure:
+    """Draw what a clinician is shown: image, nuclei (filled where sure, dashed where not), attention, and spread."""
+    figure, axes = _panels(1, 4, PANEL * 1.5)
+    shown, contours, attention, doubt = axes[0]
+    shown.imshow(examination.image)
+    contours.imshow(examination.image)
+    colour = np.array(PREDICTION_COLOUR) / 255
+    contours.imshow(np.dstack([np.broadcast_to(colour, (*examination.sure.shape, 3)), 0.45 * examination.sure]))
+    for mask, style in ((examination.sure, "solid"), (examination.mask & ~examination.sure, "dashed")):
+        if mask.any():
+            contours.contour(mask, levels=[0.5], colors=[colour], linestyles=style, linewidths=1.2)
+    attention.imshow(cv2.cvtColor(np.ascontiguousarray(examination.image), cv2.COLOR_RGB2GRAY), cmap="gray")
+    heat = attention.imshow(examination.attention, vmin=0, vmax=1, cmap="inferno", alpha=0.6)
+    spread = doubt.imshow(examination.spread, vmin=0, vmax=0.5, cmap="viridis")
+    figure.colorbar(heat, ax=attention, shrink=0.6, label="attention (largest = 1)")
+    figure.colorbar(spread, ax=doubt, shrink=0.6, label="spread of the probability")
+    titles = ("image", "nuclei: sure filled, unsure dashed", f"attention: {examination.attention_name}", "spread")
+    for axis, title in zip(axes[0], titles, strict=True):
+        axis.set_title(title, fontsize=8)
     return figure
 
 

@@ -6,30 +6,19 @@ import tempfile
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
 from helpers.ablation import ABLATION
 from helpers.card import CARD, model_card
-from helpers.checkpoints import load_checkpoint
-from helpers.config import Recipe
 from helpers.errors import InputError
-from helpers.evaluation import read_tiles
-from helpers.examples import attention_maps, augmented_views, one_tile_per_tissue, ranked_examples
-from helpers.figures import plot_history, plot_predictor_scores, plot_scores_by_tissue
 from helpers.files import read_json, write_csv, write_json, written_whole
-from helpers.fold import find_folds
 from helpers.narrative import headline
-from helpers.networks import untrained_model
-from helpers.overlays import plot_attention, plot_predictions, plot_tiles, plot_views
-from helpers.prepare import Cache, prepare
+from helpers.report_figures import draw_explanation, draw_run
 from helpers.runs import BEST, HISTORY, RESULTS
-from helpers.shipped import WEIGHTS, export_weights
-from helpers.tables import PREDICTOR_NAMES
+from helpers.shipped import WEIGHTS, export_weights, load_model
 
-VIEWS = 7  # of each tile in the figure of the augmentation
 README_MARKS = ("<!-- results -->", "<!-- /results -->")
 
 
@@ -66,17 +55,17 @@ def publish_run(run: Path, project: Path, ship: bool = False) -> list[Path]:
         raise InputError(f"{run}: {name} is the shipped run; ship it again (`--ship`), or weights and results part")
     with tempfile.TemporaryDirectory() as temporary:
         made = Path(temporary)
-        figures = _draw(run, results, validation) if ship else {}
-        for file, figure in figures.items():
-            _save_small(figure, made / file)
-            plt.close(figure)
-        results["data"].pop("path")  # of use on this machine alone
-        reported["runs"][name] = results
-        targets = {}
+        figures, targets = {}, {}
         if ship:
-            digest = export_weights(run / BEST, made / WEIGHTS.name)
+            digest = _export(run, results, made / WEIGHTS.name)
+            figures = draw_run(run, results, validation) | draw_explanation(results, load_model(made / WEIGHTS.name))
+            for file, figure in figures.items():
+                _save_small(figure, made / file)
+                plt.close(figure)
             reported["shipped"] = {"run": name, "file": WEIGHTS.name, "digest": digest}
             targets[WEIGHTS.name] = models
+        results["data"].pop("path")  # of use on this machine alone
+        reported["runs"][name] = results
         if reported["shipped"]:  # its card sets it beside every run
             (made / CARD).write_text(model_card(reported), encoding="utf-8")
             targets[CARD] = models
@@ -112,6 +101,16 @@ def publish_ablation(folder: Path, project: Path) -> list[Path]:
     return [path]
 
 
+def _export(run: Path, results: dict, path: Path) -> str:
+    """Write a run's best weights with the temperature and the map that its explanation chose, if it has one."""
+    explanation = results.get("explanation", {})
+    chosen = {
+        "temperature": explanation.get("calibration", {}).get("temperature"),
+        "attention": explanation.get("preferred"),
+    }
+    return export_weights(run / BEST, path, **{key: value for key, value in chosen.items() if value is not None})
+
+
 def _reported(path: Path) -> dict:
     return read_json(path) if path.exists() else {"shipped": None, "runs": {}}
 
@@ -140,47 +139,9 @@ def _save_small(figure: Figure, path: Path) -> None:
         Image.open(buffer).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
-def _is_typed(cache: Cache) -> bool:
-    """Tell whether every tissue has nuclei of several classes; sets without classes put all into one channel."""
-    return all((cache.nuclei[cache.tissues == tissue].sum(0) > 0).sum() > 1 for tissue in np.unique(cache.tissues))
-
-
 def _update_readme(path: Path, reported: dict) -> list[Path]:
     if not path.exists():
         return []
     with written_whole(path) as temporary:
         temporary.write_text(readme_with_results(path.read_text(encoding="utf-8"), reported), encoding="utf-8")
     return [path]
-
-
-def _draw(run: Path, results: dict, validation: dict) -> dict[str, Figure]:
-    """Draw the figures of a run: file name to figure."""
-    recipe, training = Recipe(**results["recipe"]), results["training"]
-    dataset = Path(results["data"]["path"])
-    model, _ = load_checkpoint(run / BEST)
-    cache = prepare(dataset, recipe.image_size, recipe.labels, progress=False)
-    if cache.digest != results["data"]["digest"]:
-        raise InputError(f"{dataset}: the data set has changed since the run; restore it")
-    indices = np.array(results["data"]["validation_indices"])
-    chosen = one_tile_per_tissue(cache, indices)
-    tiles = read_tiles(find_folds(dataset), chosen)
-    training_tiles = np.setdiff1d(np.arange(len(cache)), indices)
-    chosen_training = one_tile_per_tissue(cache, training_tiles, most=3)
-    examples = ranked_examples(model, cache, indices)
-    median = next((example.image for example in examples if example.title.startswith("median")), examples[0].image)
-    maps = attention_maps({"trained": model, "untrained": untrained_model(recipe)}, median)
-    return {
-        "fig01_tiles.png": plot_tiles(tiles.images, tiles.class_maps, cache.tissues[chosen], _is_typed(cache)),
-        "fig02_training.png": plot_history(
-            pd.read_csv(run / HISTORY, index_col="epoch"), training["best_epoch"], training["early_stopping_epoch"]
-        ),
-        "fig03_scores.png": plot_predictor_scores(validation, PREDICTOR_NAMES),
-        "fig04_tissues.png": plot_scores_by_tissue(
-            validation["predictors"]["model"]["by_tissue"], validation["predictors"]["model"]["scores"]["dice"]
-        ),
-        "fig05_predictions.png": plot_predictions(examples),
-        "fig06_attention.png": plot_attention(median, maps),
-        "fig07_augmentation.png": plot_views(
-            [augmented_views(cache, int(index), recipe, VIEWS) for index in chosen_training]
-        ),
-    }

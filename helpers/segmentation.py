@@ -63,12 +63,12 @@ def predict(
         Overlapping tiles as in Ronneberger, Fischer, Brox 2015, figure 2, doi:10.1007/978-3-319-24574-4_28.
     """
     _check(image, um_per_px)
-    model = _shipped() if model is None else model
+    model = shipped_model() if model is None else model
     height, width = image.shape[:2]
     scale = um_per_px / model.um_per_px
-    at_scale = _resize(image, max(1, round(height * scale)), max(1, round(width * scale)))
+    at_scale = resize(image, max(1, round(height * scale)), max(1, round(width * scale)))
     probability = _predict_tiled(at_scale, model, device, flips_and_turns)
-    probability = np.clip(_resize(probability, height, width), 0, 1)
+    probability = np.clip(resize(probability, height, width), 0, 1)
     return Segmentation(temper(probability, model.temperature), probability >= expit(model.threshold_logit))
 
 
@@ -108,7 +108,7 @@ def _chunks(places: list[tuple[int, int]], size: int) -> Iterator[list[tuple[int
         yield places[start : start + size]
 
 
-def _resize(array: np.ndarray, height: int, width: int) -> np.ndarray:
+def resize(array: np.ndarray, height: int, width: int) -> np.ndarray:
     """Shrink by area, enlarge bilinearly; pixel centres stay in place."""
     if array.shape[:2] == (height, width):
         return array
@@ -132,5 +132,6 @@ def _check(image: np.ndarray, um_per_px: float) -> None:
 
 
 @functools.cache
-def _shipped() -> TrainedModel:
+def shipped_model() -> TrainedModel:
+    """Load the shipped model once, and give it from then on."""
     return load_model()

@@ -30,6 +30,7 @@ class TrainedModel:
         um_per_px: the scale it was trained at, in micrometres a pixel of its input.
         threshold_logit: logit from which a pixel counts as nucleus; as a logit it does not move with the temperature.
         temperature: what its logits are divided by to make probabilities that hold, as `calibration` fitted it.
+        attention: the map to look at, named as in `faithfulness.all_maps`.
         training_tiles: digests of the tiles it was trained on, as in `prepare.Cache.tile_digests`.
         digest: SHA-256 over the names and values of its weights.
     """
@@ -38,11 +39,14 @@ class TrainedModel:
     um_per_px: float
     threshold_logit: float
     temperature: float
+    attention: str
     training_tiles: tuple[str, ...]
     digest: str
 
 
-def export_weights(checkpoint: Path, path: Path, temperature: float = 1.0) -> str:
+def export_weights(
+    checkpoint: Path, path: Path, temperature: float = 1.0, attention: str = "Grad-CAM, decoder 1"
+) -> str:
     """Write the weights of a checkpoint as safetensors, in float16 where they are learnt.
 
     Batch norm's statistics stay float32: they span more than float16 does.
@@ -51,6 +55,7 @@ def export_weights(checkpoint: Path, path: Path, temperature: float = 1.0) -> st
         checkpoint: as `runs.train_run` writes them.
         path: the file to write.
         temperature: as from `calibration.fit_temperature`; 1 leaves the probabilities as the network gives them.
+        attention: the map that stood its tests best, as `evidence.prefer_map` names it.
 
     Returns:
         the digest that `load_model` checks.
@@ -75,6 +80,7 @@ def export_weights(checkpoint: Path, path: Path, temperature: float = 1.0) -> st
         "um_per_px": about["um_per_px"],
         "threshold_logit": LOGIT_THRESHOLD,
         "temperature": temperature,
+        "attention": attention,
         "training_tiles": about["training_tiles"],
         "sha256": digest,
         "licence": "CC BY-NC-SA 4.0",
@@ -92,7 +98,7 @@ def load_model(path: Path | str = WEIGHTS) -> TrainedModel:
         path: a file that `export_weights` wrote; the project's own by default.
 
     Returns:
-        the network, ready for use, with its scale, threshold and temperature.
+        the network, ready for use, with its scale, threshold, temperature and map.
 
     Raises:
         InputError: there is no such file, it is another kind of file, damaged, or the weights of another network.
@@ -116,6 +122,7 @@ def load_model(path: Path | str = WEIGHTS) -> TrainedModel:
     try:
         um_per_px, *decision = (float(about[key]) for key in ("um_per_px", "threshold_logit", "temperature"))
         architecture, digest, training_tiles = about["architecture"], about["sha256"], tuple(about["training_tiles"])
+        attention = str(about["attention"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: the description inside the file is damaged ({error!r}); fetch it again") from None
     if not (0.05 <= um_per_px <= 4 and abs(decision[0]) < 20 and 0.05 <= decision[1] <= 20):
@@ -133,7 +140,7 @@ def load_model(path: Path | str = WEIGHTS) -> TrainedModel:
     except (InputError, TypeError, RuntimeError) as error:
         reason = str(error).splitlines()[-1].strip()
         raise InputError(f"{path}: the weights are those of another network: {reason}") from None
-    return TrainedModel(network.eval(), um_per_px, *decision, training_tiles, digest)
+    return TrainedModel(network.eval(), um_per_px, *decision, attention, training_tiles, digest)
 
 
 def digest_tensors(tensors: dict[str, Tensor]) -> str:

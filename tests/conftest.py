@@ -9,6 +9,9 @@ import matplotlib
 import pytest
 from tiny_run import FinishedRun, make_finished_run
 
+from helpers.explanation import explain_run
+from helpers.runs import BEST
+
 matplotlib.use("Agg")
 
 
@@ -28,4 +31,14 @@ def finished_run(tmp_path_factory) -> Iterator[FinishedRun]:
     """A run of two epochs on 24 sample tiles, for all tests: write to a copy of it, as `copy` makes."""
     folder = tmp_path_factory.mktemp("finished")
     yield make_finished_run(folder)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def explained_run(finished_run, tmp_path_factory) -> Iterator[Path]:
+    """A copy of the finished run with its explanation, the control of which is the network itself."""
+    folder = tmp_path_factory.mktemp("explained")
+    run = finished_run.copy(folder / "run")
+    explain_run(run, finished_run.dataset, run / BEST, tiles=3, sane=2, log=lambda line: None)
+    yield run
     shutil.rmtree(folder)

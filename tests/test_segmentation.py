@@ -1,11 +1,15 @@
 """Predicting on any image: size, scale, seams and refusals."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+from scipy.special import expit
 from torch import Tensor, nn
 
 import helpers
 from helpers import segmentation, shipped
+from helpers.calibration import temper
 from helpers.errors import InputError
 from helpers.metrics import count_pixels, dice_per_image
 from helpers.sample import sample_field
@@ -31,7 +35,15 @@ class Darkness(nn.Module):
 
 @pytest.fixture
 def model() -> TrainedModel:
-    return TrainedModel(Darkness(), um_per_px=0.25, threshold_logit=0.0, temperature=1.0, training_tiles=(), digest="")
+    return TrainedModel(
+        Darkness(),
+        um_per_px=0.25,
+        threshold_logit=0.0,
+        temperature=1.0,
+        attention="occlusion",
+        training_tiles=(),
+        digest="",
+    )
 
 
 def discs(height: int, width: int, radius: int = 9, step: int = 40) -> np.ndarray:
@@ -71,10 +83,19 @@ def test_the_image_goes_to_the_models_scale_and_back(model, um_per_px):
 
 def test_threshold_is_the_models(model):
     image = np.linspace(0, 255, 64).astype(np.uint8)[:, None, None].repeat(64, 1).repeat(3, 2)
-    strict = TrainedModel(model.network, 0.25, 0.9, (), "")
+    strict = dataclasses.replace(model, threshold_logit=2.0)
     lenient, strict = predict(image, model=model), predict(image, model=strict)
     assert 0 < strict.mask.sum() < lenient.mask.sum()
-    np.testing.assert_array_equal(strict.mask, lenient.probability >= 0.9)
+    np.testing.assert_array_equal(strict.mask, lenient.probability >= expit(2.0))
+
+
+def test_temperature_moves_probabilities_and_no_pixel(model):
+    image = np.linspace(0, 255, 64).astype(np.uint8)[:, None, None].repeat(64, 1).repeat(3, 2)
+    model = dataclasses.replace(model, threshold_logit=1.0)
+    plain, tempered = predict(image, model=model), predict(image, model=dataclasses.replace(model, temperature=2.0))
+    np.testing.assert_array_equal(plain.mask, tempered.mask)
+    np.testing.assert_allclose(tempered.probability, temper(plain.probability, 2.0), atol=1e-6)
+    assert np.abs(tempered.probability - plain.probability).max() > 0.1
 
 
 def test_flips_and_turns_are_undone(model):

@@ -1,0 +1,172 @@
+"""What maps, doubts and probabilities were measured to be worth, for a reader: tables, and what they say together.
+
+All take an explanation as from `explanation.explain_tiles`.
+"""
+
+import math
+
+import pandas as pd
+
+from helpers.doubt import DOUBTS
+from helpers.evidence import ALIKE, beats, passes_sanity
+from helpers.faithfulness import ALL_RANDOM, CONTROLS, SHUFFLED
+from helpers.tables import MISSING, format_interval, format_number
+
+DOUBT_NAMES = DOUBTS | {"perfect": "order of the true Dice", "none": "any order"}
+
+
+def faithfulness_table(explanation: dict) -> pd.DataFrame:
+    """Show each map, the best first: its areas, its gain, what it gains over both controls, and its sanity."""
+    maps, sanity = explanation["faithfulness"]["maps"], explanation["sanity"]["maps"]
+    rows = {}
+    for name in sorted(maps, key=lambda name: -_number(maps[name]["gain"]["mean"])):
+        summary, networks = maps[name], sanity.get(name, {})
+        rows[name] = {
+            "n": summary["n"],
+            "deletion": format_number(summary["areas"]["deletion"]["mean"]),
+            "insertion": format_number(summary["areas"]["insertion"]["mean"]),
+            "gain": format_number(summary["gain"]["mean"]),
+        }
+        for control in CONTROLS:
+            rows[name][f"over {control}"] = MISSING if name == control else _signed(summary["over"][control])
+        for network in (ALL_RANDOM, SHUFFLED):
+            title = "like all random" if network == ALL_RANDOM else f"like {network}"
+            rows[name][title] = format_number(networks.get(network, {}).get("mean"), 2)
+        rows[name]["verdict"] = MISSING if name in CONTROLS else judge_map(summary, networks)
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("map")
+
+
+def judge_map(summary: dict, networks: dict[str, dict]) -> str:
+    """Say which test a map fails first, or that it passes."""
+    if not passes_sanity(networks):
+        return "fails sanity"
+    if not beats(summary, "random"):
+        return "no better than chance"
+    return "passes" if beats(summary, "darkness") else "no better than darkness"
+
+
+def cascade_table(explanation: dict) -> pd.DataFrame:
+    """Show the rank correlation of each map with that of the network as it is made random from the top down."""
+    rows = {
+        name: {network: format_number(correlation["mean"], 2) for network, correlation in networks.items()}
+        for name, networks in explanation["sanity"]["maps"].items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").fillna(MISSING).rename_axis("map")
+
+
+def doubt_table(explanation: dict) -> pd.DataFrame:
+    """Show how well each doubt finds wrong pixels, and what Dice is lost where the least doubtful tiles are kept."""
+    rows = {}
+    for name, summary in explanation["doubt"].items():
+        auroc = summary.get("auroc")
+        risks = dict(zip((round(share, 2) for share in summary["coverage"]), summary["risk"], strict=True))
+        rows[DOUBT_NAMES[name]] = {
+            "AUROC of wrong pixels": MISSING if auroc is None else format_number(auroc["mean"]),
+            "95 % interval": MISSING if auroc is None else format_interval(auroc["interval"]),
+            "Dice lost, surest half": format_number(risks.get(0.5)),
+            "Dice lost, all tiles": format_number(risks.get(1.0)),
+            "area under risk": format_number(summary["risk_area"]),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("doubt")
+
+
+def calibration_table(explanation: dict) -> pd.DataFrame:
+    """Show the expected calibration error before and after the temperature, on the half that did not fit it."""
+    calibration = explanation["calibration"]
+    temperatures = {"before": 1.0, "after": calibration["temperature"]}
+    rows = {
+        name: {
+            "temperature": format_number(temperature),
+            "expected calibration error": format_number(calibration[name]["expected_calibration_error"], 4),
+            "groups": calibration["measured_groups"],
+        }
+        for name, temperature in temperatures.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def cause_table(explanation: dict) -> pd.DataFrame:
+    """Show how often each cause stands among the worst tiles and among all, and the Dice with and without it."""
+    rows = {
+        name: {
+            "n": cause["n"],
+            "n among the worst": cause["n_worst"],
+            "share": format_number(cause["share"], 2),
+            "share of the worst": format_number(cause["share_worst"], 2),
+            "Dice with": format_number(cause["dice_with"]),
+            "Dice without": format_number(cause["dice_without"]),
+        }
+        for name, cause in explanation["failures"]["causes"].items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("cause")
+
+
+def source_table(explanation: dict) -> pd.DataFrame:
+    """Show mean Dice by data set, with n tiles and groups; no interval under five groups."""
+    rows = {
+        name: {
+            "n": source["n"],
+            "groups": source["groups"],
+            "Dice": format_number(source["dice"]["mean"]),
+            "95 % interval": format_interval(source["dice"]["interval"]),
+        }
+        for name, source in explanation["sources"].items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("source")
+
+
+def describe_maps(explanation: dict) -> str:
+    """Say in Markdown which maps pass which test, and which one is preferred."""
+    maps, sanity = explanation["faithfulness"]["maps"], explanation["sanity"]["maps"]
+    verdicts = {name: judge_map(maps[name], networks) for name, networks in sanity.items()}
+    lines = [
+        f"Faithfulness on {explanation['faithfulness']['tiles']} tiles, sanity on {explanation['sanity']['tiles']}; a "
+        f"map passes the sanity check where its mean rank correlation with the controls stays under {ALIKE}.",
+        "",
+    ]
+    for verdict in ("passes", "no better than darkness", "no better than chance", "fails sanity"):
+        named = [name for name, found in verdicts.items() if found == verdict]
+        if named:
+            lines.append(f"- {verdict.capitalize()}: {'; '.join(named)}.")
+    preferred = explanation["preferred"]
+    if preferred is None:
+        return "\n".join([*lines, "", "No map passes the sanity check and beats chance, so none is preferred."])
+    darkness = (
+        "and plain darkness"
+        if verdicts[preferred] == "passes"
+        else ("but not plain darkness: painting the darkest pixels first moves the network's answer at least as much")
+    )
+    return "\n".join([*lines, "", f"Preferred: **{preferred}**, which beats chance {darkness}."])
+
+
+def describe_doubt(explanation: dict) -> str:
+    """Say in Markdown what doubt is worth, and what the temperature mends."""
+    doubt, calibration = explanation["doubt"], explanation["calibration"]
+    finder = max(DOUBTS, key=lambda name: _number(doubt[name]["auroc"]["mean"]))
+    keeper = max(DOUBTS, key=lambda name: -_number(doubt[name]["risk_area"]))
+    auroc = format_number(doubt[finder]["auroc"]["mean"])
+    area, none, perfect = (format_number(doubt[name]["risk_area"]) for name in (keeper, "none", "perfect"))
+    errors = [calibration[name]["expected_calibration_error"] for name in ("before", "after")]
+    before, after = (format_number(error, 4) for error in errors)
+    lean = "too sure of itself" if calibration["temperature"] > 1 else "not sure enough"
+    return "\n".join(
+        [
+            f"- Wrong pixels are found best by the {DOUBTS[finder]} (AUROC {auroc}).",
+            f"- Bad tiles are found best by the {DOUBTS[keeper]}: area under risk {area}, against {none} for any order "
+            f"and {perfect} for the perfect one.",
+            f"- The temperature is {format_number(calibration['temperature'], 2)}: the network was {lean}. On the "
+            f"groups that did not fit it, the expected calibration error goes from {before} to {after}"
+            f"{', which mends nothing' if errors[1] >= errors[0] else ''}.",
+        ]
+    )
+
+
+def _signed(over: dict) -> str:
+    if over["mean"] is None or over["mean"] != over["mean"]:
+        return MISSING
+    return f"{over['mean']:+.3f} ({format_interval(over['interval'])})"
+
+
+def _number(value: float | None) -> float:
+    """Give a value to sort by, the lowest for what is not defined."""
+    return -math.inf if value is None or value != value else value
