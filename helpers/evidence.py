@@ -119,7 +119,7 @@ def summarize_faithfulness(curves: dict[str, np.ndarray], groups: np.ndarray) ->
         name: {
             "n": int((~np.isnan(gains[name])).sum()),
             "shares": list(SHARES),
-            "curves": dict(zip(CURVES, np.nanmean(values, axis=0).tolist(), strict=True)),
+            "curves": dict(zip(CURVES, _mean_curves(values).tolist(), strict=True)),
             "areas": {kind: _interval(areas[name][:, column], groups) for column, kind in enumerate(CURVES)},
             "gain": _interval(gains[name], groups),
             "over": {control: _interval(gains[name] - gains[control], groups) for control in CONTROLS},
@@ -155,6 +155,12 @@ def prefer_map(faithfulness: dict[str, dict], sanity: dict[str, dict]) -> str | 
     """
     passing = [name for name in sanity if passes_sanity(sanity[name]) and beats(faithfulness[name], "random")]
     return max(passing, key=lambda name: faithfulness[name]["gain"]["mean"], default=None)
+
+
+def _mean_curves(values: np.ndarray) -> np.ndarray:
+    """Average `(N, 2, len(SHARES))` over the tiles where it is defined; NaN without one."""
+    known = values[~np.isnan(values).any((1, 2))]
+    return known.mean(0) if len(known) else np.full(values.shape[1:], np.nan)
 
 
 def _interval(values: np.ndarray, groups: np.ndarray) -> dict:

@@ -90,7 +90,7 @@ def augmented_views(cache: Cache, index: int, recipe: Recipe, count: int) -> lis
     views = [(np.array(cache.images[index]), np.array(cache.class_maps[index]) > 0)]
     dataset = TileDataset(cache, np.array([index]), augmentation, recipe.seed)
     for epoch in range(1, count):
-        dataset.epoch = epoch
+        dataset.epoch.fill_(epoch)
         image, mask = dataset[0]
         views.append((denormalize(image[None])[0], mask[0].numpy() > 0))
     return views

@@ -52,7 +52,7 @@ def explain_run(
         as from `explain_tiles`, with `date` and `environment`.
 
     Raises:
-        InputError: no finished run, another data set, or a shuffled network of another architecture.
+        InputError: no finished run, another data set, a shuffled network of another architecture, or too few tiles.
     """
     run, device = Path(run), torch.device("cpu")
     results = read_json(run / RESULTS)
@@ -98,7 +98,15 @@ def explain_tiles(
     Returns:
         `calibration`, `doubt`, `failures`, `sources`, `faithfulness`, `sanity`, and the `preferred` map, all in plain
         numbers.
+
+    Raises:
+        InputError: tiles of a single source image, which cannot both fit a temperature and judge it.
     """
+    if cache.groups is not None and len(np.unique(cache.groups[indices])) < 2:
+        raise InputError(
+            f"{cache.name}: expected validation tiles of at least 2 source images, found 1: one half of them fits the "
+            "temperature that the other judges; take a larger data set"
+        )
     images, truth = np.array(cache.images[indices]), np.array(cache.class_maps[indices]) > 0
     groups = indices.astype(str) if cache.groups is None else cache.groups[indices]
     probabilities, doubts = measure_doubts(model, images)

@@ -31,7 +31,8 @@ def plot_deletion_insertion(explanation: dict) -> Figure:
                 ls="--" if name in CONTROLS else "-", label=f"{name}: {area:.2f}",
             )  # fmt: skip
         axis.set(title=f"{kind.capitalize()}, hottest first", xlabel="share of the blocks", ylabel="nuclear logit left")
-        axis.legend(frameon=False, fontsize=8, title="area", title_fontsize=8)
+        if shown:
+            axis.legend(framealpha=0.9, edgecolor="none", fontsize=8, title="area", title_fontsize=8)
     return figure
 
 

@@ -35,10 +35,10 @@ def finished_run(tmp_path_factory) -> Iterator[FinishedRun]:
 
 
 @pytest.fixture(scope="session")
-def explained_run(finished_run, tmp_path_factory) -> Iterator[Path]:
-    """A copy of the finished run with its explanation, the control of which is the network itself."""
+def explained_run(tmp_path_factory) -> Iterator[Path]:
+    """The folder of a run of which two slides validate, with its explanation; the control is the network itself."""
     folder = tmp_path_factory.mktemp("explained")
-    run = finished_run.copy(folder / "run")
-    explain_run(run, finished_run.dataset, run / BEST, tiles=3, sane=2, log=lambda line: None)
-    yield run
+    run = make_finished_run(folder, num_tiles=48, epochs=8)
+    explain_run(run.folder, run.dataset, run.folder / BEST, tiles=3, sane=2, log=lambda line: None)
+    yield run.folder
     shutil.rmtree(folder)

@@ -7,7 +7,17 @@ from tiny_run import make_network
 from torch import nn
 from torch.nn import functional as F
 
-from helpers.attention import attention_layers, captured, evaluating, grad_cam
+from helpers.attention import (
+    METHODS,
+    attention_layers,
+    captured,
+    choose_regions,
+    evaluating,
+    grad_cam,
+    grad_cams,
+    region_logits,
+    weigh_by_positive_gradients,
+)
 
 
 class TwoChannels(nn.Module):
@@ -250,3 +260,56 @@ def test_evaluating_restores_after_an_error():
     with pytest.raises(RuntimeError, match="stop"):
         fail()
     assert all(modes(model))
+
+
+# Grad-CAM++, and other questions.
+
+
+def test_plus_plus_by_hand(image):
+    # Logit 2 red: everywhere g = 2 for red, 0 for green. alpha = g^2 / (2 g^2 + g^3 sum(A)) = 4 / (8 + 8 * 24).
+    model = TwoChannels(2.0, 0.0)
+    red = image[0, 0]
+    gradients = torch.stack([torch.full((4, 4), 2.0), torch.zeros(4, 4)])[None]
+    weights = weigh_by_positive_gradients(gradients, image[:, :2])
+    torch.testing.assert_close(weights.ravel(), torch.tensor([16 * 2 * 4 / (8 + 8 * 24), 0.0]))
+    torch.testing.assert_close(grad_cam(model, image, model.layer, ALL, "Grad-CAM++"), red / 3)
+
+
+def test_plus_plus_has_no_weight_for_what_speaks_against(image):
+    model = TwoChannels(2.0, -1.0)
+    found = grad_cam(model, image, model.layer, ALL, "Grad-CAM++")
+    torch.testing.assert_close(found, image[0, 0] / 3)
+
+
+def test_against_is_the_map_of_the_negated_network(image):
+    model, negated = TwoChannels(1.0, -2.0), TwoChannels(-1.0, 2.0)
+    expected = grad_cam(negated, image, negated.layer, ALL)
+    torch.testing.assert_close(grad_cam(model, image, model.layer, ALL, against=True), expected)
+    assert expected.max() == 1
+
+
+def test_several_layers_in_one_pass_are_those_of_one_by_one(network, noise):
+    layers = attention_layers(network)
+    maps = grad_cams(network, noise, layers)
+    assert list(maps) == list(METHODS)
+    for method, heats in maps.items():
+        for name, heat in heats.items():
+            torch.testing.assert_close(heat, grad_cam(network, noise, layers[name], method=method))
+
+
+def test_regions_divide_the_image():
+    mask = np.zeros((20, 20), bool)
+    mask[2:5, 2:5] = mask[10:18, 10:18] = True
+    regions = choose_regions(mask)
+    assert list(regions) == ["one nucleus", "all nuclei", "background"]
+    assert np.argwhere(regions["one nucleus"]).min() == 10
+    np.testing.assert_array_equal(regions["all nuclei"] ^ regions["background"], np.ones((20, 20), bool))
+    assert not choose_regions(np.zeros((4, 4), bool))["one nucleus"].any()
+
+
+def test_logits_of_a_region_are_summed_image_by_image(image):
+    model = TwoChannels(1.0, 0.0)
+    region = torch.zeros(4, 4, dtype=torch.bool)
+    region[:, 3] = True
+    images = torch.cat([image, 2 * image, 0 * image])
+    torch.testing.assert_close(region_logits(model, images, region), torch.tensor([12.0, 24.0, 0.0]))

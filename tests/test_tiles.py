@@ -102,7 +102,7 @@ def test_a_flip_flips_the_mask_too(cache):
     dataset = TileDataset(cache, np.arange(TILES), FLIPS)
     seen = set()
     for epoch in range(4):
-        dataset.epoch = epoch
+        dataset.epoch.fill_(epoch)
         for index in range(TILES - 1):
             image, mask = dataset[index]
             np.testing.assert_array_equal(mask[0], red_of(image) > 0)
@@ -120,7 +120,8 @@ def test_a_flip_flips_the_mask_too(cache):
 def test_half_of_the_tiles_are_flipped_each_way(cache):
     dataset = TileDataset(cache, np.array([0]), FLIPS)
     red, found = cache.images[0, ..., 0], []
-    for dataset.epoch in range(300):
+    for epoch in range(300):
+        dataset.epoch.fill_(epoch)
         shown = red_of(dataset[0][0])
         found.append(
             [
@@ -151,7 +152,7 @@ def test_order_of_asking_changes_nothing(cache):
 def test_epoch_and_seed_change_the_flips(cache):
     def masks(seed: int, epoch: int) -> list:
         dataset = TileDataset(cache, np.arange(TILES), FLIPS, seed)
-        dataset.epoch = epoch
+        dataset.epoch.fill_(epoch)
         return [dataset[item] for item in range(TILES)]
 
     first = masks(0, 1)
@@ -237,7 +238,7 @@ def test_nuclei_share_by_hand(cache):
 
 def test_dataset_travels_to_a_worker_that_starts_afresh(cache):
     dataset = TileDataset(cache, np.arange(TILES), FLIPS, seed=2)
-    dataset.epoch = 3
+    dataset.epoch.fill_(3)
     arrived = pickle.loads(pickle.dumps(dataset))
     assert all(same(arrived[item], dataset[item]) for item in range(TILES))
 
@@ -246,7 +247,7 @@ def test_workers_change_nothing(cache, tmp_path):
     np.save(tmp_path / "images.npy", cache.images)
     mapped = dataclasses.replace(cache, images=np.load(tmp_path / "images.npy", mmap_mode="r"))
     dataset = TileDataset(mapped, np.arange(6), FLIPS, seed=2)
-    dataset.epoch = 3
+    dataset.epoch.fill_(3)
     alone = list(DataLoader(dataset, 2))
     together = list(DataLoader(dataset, 2, num_workers=2))
     assert len(alone) == len(together) == 3

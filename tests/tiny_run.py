@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,10 +34,11 @@ class FinishedRun:
         return folder
 
 
-def make_finished_run(folder: Path) -> FinishedRun:
-    """Train for two epochs on 24 sample tiles: six slides, one of which validates."""
-    dataset = write_sample_fold(folder / "slides", num_tiles=24, dtype="uint8")
-    train_run(dataset, folder / "run", RECIPE, device=torch.device("cpu"), log=lambda line: None)
+def make_finished_run(folder: Path, num_tiles: int = 24, epochs: int = RECIPE.epochs) -> FinishedRun:
+    """Train on sample tiles, four a slide: of the six slides of 24 tiles one validates."""
+    dataset = write_sample_fold(folder / "slides", num_tiles=num_tiles, dtype="uint8")
+    recipe = replace(RECIPE, epochs=epochs)
+    train_run(dataset, folder / "run", recipe, device=torch.device("cpu"), log=lambda line: None)
     return FinishedRun(dataset, folder / "run")
 
 
