@@ -60,7 +60,6 @@ def draw_run(run: Path, results: dict, validation: dict) -> dict[str, Figure]:
     examples = ranked_examples(model, cache, indices)
     median = next((example.image for example in examples if example.title.startswith("median")), examples[0].image)
     maps = attention_maps({"trained": model, "untrained": untrained_model(recipe)}, median, METHODS)
-    regions = region_maps(model, median)
     return {
         "fig01_tiles.png": plot_tiles(tiles.images, tiles.class_maps, cache.tissues[chosen], _is_typed(cache)),
         "fig02_training.png": plot_history(
@@ -72,10 +71,10 @@ def draw_run(run: Path, results: dict, validation: dict) -> dict[str, Figure]:
         ),
         "fig05_predictions.png": plot_predictions(examples),
         "fig06_attention.png": plot_attention(median, maps),
-        "fig08_regions.png": plot_attention(median, regions),
         "fig07_augmentation.png": plot_views(
             [augmented_views(cache, int(index), recipe, VIEWS) for index in chosen_training]
         ),
+        "fig08_regions.png": plot_attention(median, region_maps(model, median)),
     }
 
 

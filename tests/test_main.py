@@ -16,14 +16,14 @@ from folds import empty_masks, example_images, write_fold
 from published import noise, write_nuinsseg
 
 from helpers import __main__ as commands
-from helpers import ablation, runs
+from helpers import ablation, explanation, runs
 from helpers.__main__ import main
 from helpers.config import Recipe
 from helpers.convert import CONVERTERS
 from helpers.fold import find_folds
 from helpers.prepare import prepare
 
-COMMANDS = ("sample", "convert", "prepare", "train", "evaluate", "ablate", "publish")
+COMMANDS = ("sample", "convert", "prepare", "train", "evaluate", "explain", "ablate", "publish")
 TINY = ("--recipe", "quick", "--image-size", "32", "--epochs", "1")
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -142,7 +142,8 @@ def test_options_of_the_run_are_recorded(slides, tmp_path, monkeypatch):
         return {"training": {"best_epoch": 2, "best": {"val_dice": 0.5}}}
 
     monkeypatch.setattr(runs, "train_run", train_run)
-    options = ("--image-size", 96, "--epochs", 7, "--seed", 5, "--split-seed", 3, "--split", 2, "--no-early-stopping")
+    options = ["--image-size", 96, "--epochs", 7, "--seed", 5, "--split-seed", 3, "--split", 2, "--no-early-stopping"]
+    options += ["--network", "unet-stem1", "--boundary-weight", 2, "--shuffled-masks"]
     assert call("train", slides, "--out", tmp_path, *options) == 0
     recipe = asked["recipe"]
     assert (recipe.name, recipe.image_size, recipe.epochs, recipe.seed, recipe.stop_early) == (
@@ -153,6 +154,7 @@ def test_options_of_the_run_are_recorded(slides, tmp_path, monkeypatch):
         False,
     )
     assert recipe.split_seed == 3
+    assert (recipe.network, recipe.boundary_weight, recipe.shuffled_masks) == ("unet-stem1", 2.0, True)
     assert (asked["dataset"], asked["run"], asked["official"], asked["progress"]) == (slides, tmp_path, 2, True)
 
 
@@ -222,6 +224,24 @@ def test_other_arguments_for_the_same_run(finished_run, capsys):
     assert call("train", finished_run.dataset, "--out", finished_run.folder, "--image-size", 64, "--seed", 1) == 2
     assert_one_line(capsys, "holds a run with", "seed 0, now 1", "give a new folder or the same arguments")
     assert {path.name: path.read_bytes() for path in finished_run.folder.iterdir()} == before
+
+
+def test_a_network_that_is_not_known(slides, tmp_path, capsys):
+    assert call("train", slides, "--out", tmp_path / "run", *TINY, "--random-start", "--network", "vit") == 2
+    assert "network 'vit': expected one of unet, " in capsys.readouterr().err
+
+
+def test_a_run_is_explained(finished_run, tmp_path, monkeypatch, capsys):
+    asked = []
+
+    def explain_run(*arguments):
+        asked.extend(arguments)
+        return {"preferred": None}
+
+    monkeypatch.setattr(explanation, "explain_run", explain_run)
+    assert call("explain", tmp_path, finished_run.dataset, "--shuffled", "control.pth", "--tiles", 7) == 0
+    assert asked == [tmp_path, finished_run.dataset, Path("control.pth"), 7]
+    assert capsys.readouterr().out == "preferred map: none passes\n"
 
 
 @pytest.mark.parametrize(
@@ -369,6 +389,7 @@ def test_help_names_every_command(capsys):
         ("prepare", "MB of memory"),
         ("train", "minutes on two cores"),
         ("evaluate", "tiles a second"),
+        ("explain", "about an hour on two cores"),
         ("ablate", "24 runs of 20 epochs"),
         ("publish", "half a minute"),
     ],

@@ -12,7 +12,7 @@ from folds import empty_masks, example_images, write_fold
 from PIL import Image
 from tiny_run import change_results, make_cache, read_results
 
-from helpers import publish
+from helpers import publish, report_figures
 from helpers.__main__ import main
 from helpers.checkpoints import load_checkpoint
 from helpers.config import CLASS_NAMES
@@ -26,7 +26,7 @@ from helpers.tables import format_number, read_reported
 
 FIGURES = [
     "fig01_tiles.png", "fig02_training.png", "fig03_scores.png", "fig04_tissues.png", "fig05_predictions.png",
-    "fig06_attention.png", "fig07_augmentation.png",
+    "fig06_attention.png", "fig07_augmentation.png", "fig08_regions.png",
 ]  # fmt: skip
 
 
@@ -164,6 +164,20 @@ def test_the_shipped_run_is_not_replaced_without_its_weights(published, scored, 
     assert contents(project) == before
 
 
+def test_what_an_explanation_chose_travels_with_the_weights(explained_run, tmp_path):
+    evaluate_run(explained_run, explained_run.parent / "slides")
+    results = read_results(explained_run)
+    results["explanation"] |= {"preferred": "Grad-CAM++, decoder 2"}
+    write_json(explained_run / "results.json", results)
+    named = publish_run(explained_run, tmp_path, ship=True)
+    model = load_model(tmp_path / "models/nuclei_unet_b0.safetensors")
+    assert model.temperature == pytest.approx(results["explanation"]["calibration"]["temperature"])
+    assert model.attention == "Grad-CAM++, decoder 2"
+    assert (tmp_path / "figures/fig12_examination.png") in named
+    reported = json.loads((tmp_path / "models/results.json").read_text("utf-8"))
+    assert reported["runs"]["run"]["explanation"] == results["explanation"]
+
+
 @pytest.mark.parametrize("name", FIGURES)
 def test_figures_are_pictures_of_something(published, name):
     with Image.open(published[0] / "figures" / name) as picture:
@@ -278,7 +292,7 @@ def test_drawing_that_fails_changes_nothing(run, project, monkeypatch, drawing):
     def fail(*arguments):
         raise RuntimeError("no ink")
 
-    monkeypatch.setattr(publish, drawing, fail)
+    monkeypatch.setattr(report_figures, drawing, fail)
     before = contents(project)
     with pytest.raises(RuntimeError, match="no ink"):
         publish_run(run, project, ship=True)
@@ -319,6 +333,6 @@ def test_data_set_is_typed_where_every_tissue_has_several_classes():
     several, one = [3, 0, 0, 0, 1], [5, 0, 0, 0, 0]
     other = [0, 0, 2, 0, 0]
     assert len(several) == len(CLASS_NAMES)
-    assert publish._is_typed(make_cache([several, one, other], ["Skin", "Skin", "Skin"]))
-    assert publish._is_typed(make_cache([one, other, several], ["Skin", "Skin", "Colon"]))
-    assert not publish._is_typed(make_cache([several, one, one], ["Skin", "Colon", "Colon"]))
+    assert report_figures._is_typed(make_cache([several, one, other], ["Skin", "Skin", "Skin"]))
+    assert report_figures._is_typed(make_cache([one, other, several], ["Skin", "Skin", "Colon"]))
+    assert not report_figures._is_typed(make_cache([several, one, one], ["Skin", "Colon", "Colon"]))

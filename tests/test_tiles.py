@@ -252,3 +252,28 @@ def test_workers_change_nothing(cache, tmp_path):
     together = list(DataLoader(dataset, 2, num_workers=2))
     assert len(alone) == len(together) == 3
     assert all(map(same, alone, together))
+
+
+def test_workers_that_live_on_see_the_epoch_change(cache, split):
+    alone, _ = make_loaders(cache, split, RECIPE)
+    together, _ = make_loaders(cache, split, RECIPE, workers=2)
+    for number in (1, 2):
+        for loader in (alone, together):
+            start_epoch(loader, number)
+        assert all(map(same, alone, together))
+
+
+def test_shuffled_masks_are_those_of_other_tiles_and_the_same_each_time(cache, split):
+    plain = dataclasses.replace(RECIPE, augmentation=())
+    loaders = make_loaders(cache, split, dataclasses.replace(plain, shuffled_masks=True))
+    again = make_loaders(cache, split, dataclasses.replace(plain, shuffled_masks=True))
+    moved = 0
+    for loader, same_loader in zip(loaders, again, strict=True):
+        for item, index in enumerate(loader.dataset.indices):
+            image, mask = loader.dataset[item]
+            assert torch.equal(image, normalize(cache.images[index : index + 1])[0])
+            assert torch.equal(mask, same_loader.dataset[item][1])
+            own = [np.array_equal(mask[0], class_map > 0) for class_map in cache.class_maps]
+            assert any(own)  # a whole mask of another tile
+            moved += not own[index]
+    assert moved > TILES / 2
