@@ -287,12 +287,15 @@ def test_folder_that_holds_no_run(tmp_path, project):
     assert_refused(tmp_path, project, r"results\.json: there is no such file")
 
 
-@pytest.mark.parametrize("drawing", ["plot_tiles", "plot_attention", "_save_small"])
-def test_drawing_that_fails_changes_nothing(run, project, monkeypatch, drawing):
+@pytest.mark.parametrize(
+    ("module", "drawing"),
+    [(report_figures, "plot_tiles"), (report_figures, "plot_attention"), (publish, "_save_small")],
+)
+def test_drawing_that_fails_changes_nothing(run, project, monkeypatch, module, drawing):
     def fail(*arguments):
         raise RuntimeError("no ink")
 
-    monkeypatch.setattr(report_figures, drawing, fail)
+    monkeypatch.setattr(module, drawing, fail)
     before = contents(project)
     with pytest.raises(RuntimeError, match="no ink"):
         publish_run(run, project, ship=True)
