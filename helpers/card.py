@@ -1,6 +1,7 @@
 """The model card that travels with the shipped weights, after Mitchell et al. 2019, doi:10.1145/3287560.3287596."""
 
 from helpers.config import THRESHOLD, TILE_SIZE, TILE_UM_PER_PX
+from helpers.explanation_tables import calibration_table, describe_doubt, describe_maps, source_table
 from helpers.narrative import INTERVALS, describe_stages, describe_training
 from helpers.tables import comparison_table, markdown_table
 
@@ -39,7 +40,8 @@ was never validated in a clinic.
 
 - {run["model"]["parameters"]:,} parameters; float16 in the file, float32 at work. Input: RGB at
   {TILE_UM_PER_PX * TILE_SIZE / size:.2f} um/px in tiles of {size} pixels; `predict` resamples.
-- Output: the probability of nucleus for each pixel, no classes, touching nuclei not separated. Threshold {THRESHOLD}.
+- Network `{run["recipe"]["network"]}`. Output: the probability of nucleus for each pixel, no classes, touching nuclei
+  not separated. Threshold {THRESHOLD}.
 
 ## What it was trained on
 
@@ -63,7 +65,7 @@ training images of both. Their numbers are those of their papers.
 Measured on the checkpoint, tile by tile as the sets were cut; `predict` reads the weights rounded to float16 and blends
 overlapping tiles, and was not scored on these sets.
 
-## Limits
+{_explained(run)}## Limits
 
 - Bright-field H&E alone. Trained and measured at 0.25 to about 0.3 um/px; `predict` accepts 0.1 to 1.0 and resamples,
   but how well that works was not measured on real tissue. A wrong `um_per_px` costs many points, so always give it.
@@ -74,4 +76,26 @@ overlapping tiles, and was not scored on these sets.
 ## Licence
 
 Weights trained on these sets carry CC BY-NC-SA 4.0 and name them.
+"""
+
+
+def _explained(run: dict) -> str:
+    """Write what its explanation measured, if it has one."""
+    if (explanation := run.get("explanation")) is None:
+        return ""
+    return f"""## What its doubts and its maps are worth
+
+On {explanation["tiles"]} validation tiles of {explanation["groups"]} groups. The temperature is in the file; `predict`
+uses it.
+
+{markdown_table(calibration_table(explanation))}
+
+{describe_doubt(explanation)}
+
+{describe_maps(explanation)}
+
+By data set (mean over tiles at the network's size):
+
+{markdown_table(source_table(explanation))}
+
 """

@@ -3,13 +3,16 @@
 Overlays and heat maps are in `overlays`, the network's diagram in `diagram`.
 """
 
+import io
 from collections.abc import Sequence
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from PIL import Image
 
 from helpers.config import CLASS_NAMES
 
@@ -125,6 +128,13 @@ def plot_predictor_scores(entry: dict, names: dict[str, str]) -> Figure:
     axes.set_yticks(range(len(upwards)), [names[key] for key in upwards])
     axes.set(title="Dice on whole images", xlabel="Dice", xlim=(0, 1))
     return figure
+
+
+def read_as_jpeg(path: Path | str) -> bytes:
+    """Read a published figure as JPEG, a third as large, so that a notebook that holds several stays small."""
+    with Image.open(path) as image, io.BytesIO() as buffer:
+        image.convert("RGB").save(buffer, "jpeg", quality=80)
+        return buffer.getvalue()
 
 
 def subplots(rows: int, columns: int, size: tuple[float, float], **gridspec: object):

@@ -11,6 +11,7 @@ from helpers.errors import InputError
 from helpers.sample import write_sample_fold
 
 QUICK_FOLDER = Path("build") / "quick"
+CONTROL_EPOCHS = 3
 FULL_RUN = Path("runs") / "report"
 # All of its epochs: where early stopping would have ended is recorded beside.
 FULL_RECIPE = replace(RECIPES["report"], stop_early=False)
@@ -26,6 +27,9 @@ class Mode:
         dataset: folder of the data set.
         run: folder of the training run.
         recipe: how the network is trained.
+        control_recipe: how the control of its explanations is, on images with the masks of others.
+        explained_tiles: on how many the faithfulness of its maps is measured.
+        sanity_tiles: on how many of those the sanity checks are made.
     """
 
     name: str
@@ -33,6 +37,9 @@ class Mode:
     dataset: Path
     run: Path
     recipe: Recipe
+    control_recipe: Recipe
+    explained_tiles: int
+    sanity_tiles: int
 
 
 def choose_mode(environment: Mapping[str, str] = os.environ) -> Mode:
@@ -48,9 +55,18 @@ def choose_mode(environment: Mapping[str, str] = os.environ) -> Mode:
     name = environment.get("NUCLEI_MODE", "quick")
     if name == "full":
         dataset = Path(environment.get("NUCLEI_DATASET", "Dataset"))
-        return Mode(name, f"this run, {dataset.resolve().name}", dataset, FULL_RUN, FULL_RECIPE)
+        label, control = f"this run, {dataset.resolve().name}", _control(FULL_RECIPE)
+        return Mode(name, label, dataset, FULL_RUN, FULL_RECIPE, control, explained_tiles=100, sanity_tiles=20)
     if name != "quick":
         raise InputError(f"NUCLEI_MODE: expected 'quick' or 'full', found {name!r}")
     shutil.rmtree(QUICK_FOLDER, ignore_errors=True)
     dataset = write_sample_fold(QUICK_FOLDER / "sample")
-    return Mode(name, "this run, sample tiles", dataset, QUICK_FOLDER / "run", RECIPES["quick"])
+    recipe, run = RECIPES["quick"], QUICK_FOLDER / "run"
+    return Mode(
+        name, "this run, sample tiles", dataset, run, recipe, _control(recipe), explained_tiles=6, sanity_tiles=3
+    )
+
+
+def _control(recipe: Recipe) -> Recipe:
+    """Change a recipe to the control's: a few epochs show that nothing can be learnt."""
+    return replace(recipe, shuffled_masks=True, epochs=CONTROL_EPOCHS)

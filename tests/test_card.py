@@ -33,3 +33,13 @@ def test_sets_licence_and_limits_are_named(reported):
     card = model_card(reported)
     for text in ("NuInsSeg", "MoNuSeg", "CoNSeP", "CC BY-NC-SA 4.0", "Not for diagnosis", "## Limits"):
         assert text in card
+
+
+def test_an_explanation_is_told(reported, explained_run):
+    assert "What its doubts" not in model_card(reported)
+    explanation = read_results(explained_run)["explanation"]
+    reported["runs"]["run"]["explanation"] = explanation
+    card = model_card(reported)
+    assert f"On {explanation['tiles']} validation tiles of {explanation['groups']} groups" in card
+    assert f"| after | {explanation['calibration']['temperature']:.3f} |" in card
+    assert "Wrong pixels are found best by" in card

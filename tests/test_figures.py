@@ -1,10 +1,13 @@
 """Charts hold the numbers they were given."""
 
+import io
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
+from PIL import Image
 
 from helpers.config import CLASS_NAMES
 from helpers.figures import (
@@ -20,6 +23,7 @@ from helpers.figures import (
     plot_history,
     plot_predictor_scores,
     plot_scores_by_tissue,
+    read_as_jpeg,
 )
 
 
@@ -204,3 +208,11 @@ def test_intervals_that_are_not_known_are_not_drawn():
 
 def test_marks_stand_back():
     assert MARK_COLOUR not in (*CLASS_COLOURS.values(), TRAIN_COLOUR, VALIDATION_COLOUR)
+
+
+def test_a_published_figure_becomes_a_smaller_jpeg(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (80, 120, 3), np.uint8)
+    Image.fromarray(noise).quantize(256).save(tmp_path / "figure.png")
+    data = read_as_jpeg(tmp_path / "figure.png")
+    with Image.open(io.BytesIO(data)) as image:
+        assert (image.format, image.size, image.mode) == ("JPEG", (120, 80), "RGB")

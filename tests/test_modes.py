@@ -1,5 +1,7 @@
 """The notebook's two modes."""
 
+from dataclasses import replace
+
 import pytest
 
 from helpers import modes
@@ -19,6 +21,13 @@ def test_quick_is_the_default_and_writes_sample_tiles_under_build(tmp_path):
     assert (mode.name, mode.recipe.name, mode.label) == ("quick", "quick", "this run, sample tiles")
     assert [len(fold) for fold in find_folds(mode.dataset)] == [4]
     assert {path.name for path in tmp_path.iterdir()} == {"build"}
+
+
+def test_the_control_differs_in_its_masks_and_in_length_alone():
+    mode = modes.choose_mode({})
+    assert mode.control_recipe.shuffled_masks
+    assert replace(mode.control_recipe, shuffled_masks=False, epochs=mode.recipe.epochs) == mode.recipe
+    assert 0 < mode.sanity_tiles <= mode.explained_tiles
 
 
 def test_quick_starts_afresh(tmp_path):
