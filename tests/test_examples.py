@@ -8,9 +8,17 @@ import torch
 from tiny_run import make_cache, make_network
 
 from helpers import examples
-from helpers.attention import attention_layers, grad_cam
+from helpers.attention import attention_layers, grad_cam, predicted_region
 from helpers.config import RECIPES
-from helpers.examples import attention_maps, augmented_views, one_tile_per_tissue, rank_examples, ranked_examples
+from helpers.examples import (
+    attention_maps,
+    augmented_views,
+    one_tile_per_tissue,
+    rank_examples,
+    ranked_examples,
+    region_maps,
+    show_worst,
+)
 from helpers.prepare import prepare
 from helpers.split import Split
 from helpers.tiles import denormalize, make_loaders, normalize, start_epoch
@@ -131,8 +139,8 @@ def test_every_network_is_asked_about_the_nuclei_that_the_first_one_predicts(ima
         tensor = normalize(image[None])
         region = first(tensor)[0, 0].sigmoid() >= 0.5
     assert 0 < region.sum() < region.numel()
-    maps = attention_maps({"trained": first, "control": second}, image, ["decoder 2"])
-    assert {title: list(heats) for title, heats in maps.items()} == {"trained": ["decoder 2"], "control": ["decoder 2"]}
+    maps = attention_maps({"trained": first, "control": second}, image)
+    assert list(maps) == ["trained", "control"]
     for title, network in (("trained", first), ("control", second)):
         expected = grad_cam(network, tensor, network.decoder[2], region).numpy()
         found = maps[title]["decoder 2"]
@@ -142,24 +150,55 @@ def test_every_network_is_asked_about_the_nuclei_that_the_first_one_predicts(ima
     assert not np.allclose(maps["control"]["decoder 2"], own, atol=1e-3)
 
 
-def test_all_layers_if_none_are_named(image):
+def test_all_layers(image):
     network = make_network()
     (heats,) = attention_maps({"trained": network}, image).values()
     assert list(heats) == list(attention_layers(network))
     assert all(heat.min() >= 0 and heat.max() <= 1 for heat in heats.values())
 
 
+def test_several_methods_have_rows_of_their_own(image):
+    maps = attention_maps({"trained": make_network()}, image, ("Grad-CAM", "Grad-CAM++"))
+    assert list(maps) == ["Grad-CAM\ntrained", "Grad-CAM++\ntrained"]
+    np.testing.assert_array_equal(
+        maps["Grad-CAM\ntrained"]["decoder 1"],
+        attention_maps({"trained": make_network()}, image)["trained"]["decoder 1"],
+    )
+
+
+def test_each_region_is_asked_by_every_method(image):
+    network = make_network()
+    maps = region_maps(network, image)
+    assert list(maps) == ["one nucleus", "all nuclei", "background"]
+    tensor = normalize(image[None])
+    region = predicted_region(network, tensor)
+    for name, where, against in (("all nuclei", region, False), ("background", ~region, True)):
+        for method in ("Grad-CAM", "Grad-CAM++"):
+            expected = grad_cam(network, tensor, network.decoder[3], where, method, against)
+            np.testing.assert_allclose(maps[name][f"{method}, decoder 1"], expected.numpy(), atol=1e-5)
+        assert maps[name]["occlusion"].shape == (64, 64)
+
+
+def test_the_worst_tiles_come_with_their_causes(finished_run):
+    cache = prepare(finished_run.dataset, 64, "majority", progress=False)
+    worst = [{"tile": 3, "dice": 0.125, "causes": ["blur", "crowding"]}, {"tile": 1, "dice": 0.25, "causes": []}]
+    first, second = show_worst(make_network(), cache, worst)
+    assert (first.title, second.title) == ("Dice 0.125\nblur, crowding", "Dice 0.250\nno known cause")
+    np.testing.assert_array_equal(first.image, cache.images[3])
+    np.testing.assert_array_equal(second.truth, cache.class_maps[1] > 0)
+
+
 def test_a_network_that_predicts_nothing_looks_nowhere(image):
     network = make_network()
     with torch.no_grad():
         network.head.bias.fill_(-100)
-    (heats,) = attention_maps({"trained": network}, image, ["encoder 5", "decoder 0"]).values()
+    (heats,) = attention_maps({"trained": network}, image).values()
     assert not any(heat.any() for heat in heats.values())
 
 
 def test_an_image_that_may_only_be_read(image):
     image.flags.writeable = False
-    assert attention_maps({"trained": make_network()}, image, ["decoder 4"])["trained"]["decoder 4"].shape == (64, 64)
+    assert attention_maps({"trained": make_network()}, image)["trained"]["decoder 4"].shape == (64, 64)
 
 
 def test_augmented_views_are_those_of_training(finished_run):
