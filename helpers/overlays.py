@@ -143,14 +143,14 @@ def plot_predictions(examples: Sequence[Example]) -> Figure:
 
 
 def plot_attention(image: np.ndarray, maps: dict[str, dict[str, np.ndarray]]) -> Figure:
-    """Draw heat maps over an image, a row for each network and a column for each layer, on one scale.
+    """Draw heat maps over an image, on one scale: a row for each network or region, a column for each layer or method.
 
     Args:
         image: `(H, W, 3)` uint8.
-        maps: row title to {layer to `(H, W)` heat, 0 to 1}; every row has the same layers.
+        maps: row title to {column title to `(H, W)` heat, 0 to 1}; every row has the same columns.
     """
     layers = list(next(iter(maps.values())))
-    figure, axes = _panels(len(maps), len(layers) + 1, PANEL * 0.85)
+    figure, axes = _panels(len(maps), len(layers) + 1, PANEL * (0.85 if len(layers) > 4 else 1.2))
     for row, (title, heats) in zip(axes, maps.items(), strict=True):
         row[0].imshow(image)
         row[0].set_ylabel(title, fontsize=9)
@@ -158,7 +158,7 @@ def plot_attention(image: np.ndarray, maps: dict[str, dict[str, np.ndarray]]) ->
             axis.imshow(cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY), cmap="gray")
             shown = axis.imshow(heats[layer], vmin=0, vmax=1, cmap="inferno", alpha=0.6)
     for axis, title in zip(axes[0], ("image", *layers), strict=True):
-        axis.set_title(title, fontsize=9)
+        axis.set_title(title.replace(", ", "\n"), fontsize=9)
     figure.colorbar(shown, ax=axes.ravel().tolist(), shrink=0.8, label="attention (largest = 1)")
     return figure
 
