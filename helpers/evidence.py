@@ -4,7 +4,7 @@ import numpy as np
 
 from helpers.calibration import Reliability, fit_temperature, measure_reliability, temper
 from helpers.doubt import error_auroc, risk_coverage, tile_doubt
-from helpers.failures import count_causes, find_worst, source_of
+from helpers.failures import count_causes, find_worst, near_outlines, source_of
 from helpers.faithfulness import ALL_RANDOM, CONTROLS, CURVES, SHARES, SHUFFLED, curve_areas
 from helpers.metrics import bootstrap_mean
 
@@ -91,14 +91,37 @@ def summarize_failures(dice: np.ndarray, causes: dict[str, np.ndarray], indices:
     }
 
 
-def summarize_sources(dice: np.ndarray, groups: np.ndarray) -> dict[str, dict]:
-    """Give mean Dice by data set, with n tiles, n groups and an interval over them; none under five groups."""
+def summarize_sources(
+    predicted: np.ndarray, truth: np.ndarray, dice: np.ndarray, groups: np.ndarray
+) -> dict[str, dict]:
+    """Give mean Dice by data set, and how much of what is wrong lies along outlines.
+
+    Args:
+        predicted: `(N, H, W)` bool.
+        truth: `(N, H, W)` bool.
+        dice: `(N,)`.
+        groups: `(N,)`.
+
+    Returns:
+        for each data set `n` tiles with nuclei, number of `groups`, `dice` as mean and interval over groups (none under
+        five), and `near_outlines`: the share of the wrong pixels, and of `all` pixels, that `failures.near_outlines`
+        marks.
+    """
     sources = np.array([source_of(group) for group in groups])
-    return {
-        name: {"n": int((~np.isnan(dice[sources == name])).sum()), "groups": len(np.unique(groups[sources == name]))}
-        | {"dice": _interval(dice[sources == name], groups[sources == name])}
-        for name in np.unique(sources).tolist()
-    }
+    wrong, near = predicted != truth, near_outlines(truth)
+    summary = {}
+    for name in np.unique(sources).tolist():
+        chosen = sources == name
+        summary[name] = {
+            "n": int((~np.isnan(dice[chosen])).sum()),
+            "groups": len(np.unique(groups[chosen])),
+            "dice": _interval(dice[chosen], groups[chosen]),
+            "near_outlines": {
+                "wrong": float(near[chosen][wrong[chosen]].mean()) if wrong[chosen].any() else None,
+                "all": float(near[chosen].mean()),
+            },
+        }
+    return summary
 
 
 def summarize_faithfulness(curves: dict[str, np.ndarray], groups: np.ndarray) -> dict[str, dict]:

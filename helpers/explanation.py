@@ -129,7 +129,7 @@ def explain_tiles(
         "calibration": summarize_calibration(probabilities, truth, groups, seed),
         "doubt": summarize_doubts(doubts, predicted, truth, dice, groups),
         "failures": summarize_failures(dice, find_causes(images, truth, cache.nuclei[indices].sum(1)), indices),
-        "sources": summarize_sources(dice, groups),
+        "sources": summarize_sources(predicted, truth, dice, groups),
         "faithfulness": {"tiles": len(chosen), "maps": faithfulness},
         "sanity": {"tiles": len(checked), "maps": sanity},
         "preferred": prefer_map(faithfulness, sanity),

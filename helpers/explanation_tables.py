@@ -9,6 +9,7 @@ import pandas as pd
 
 from helpers.doubt import DOUBTS
 from helpers.evidence import ALIKE, beats, passes_sanity
+from helpers.failures import OUTLINE
 from helpers.faithfulness import ALL_RANDOM, CONTROLS, SHUFFLED
 from helpers.tables import MISSING, format_interval, format_number
 
@@ -102,13 +103,15 @@ def cause_table(explanation: dict) -> pd.DataFrame:
 
 
 def source_table(explanation: dict) -> pd.DataFrame:
-    """Show mean Dice by data set, with n tiles and groups; no interval under five groups."""
+    """Show mean Dice by data set, with n tiles and groups, and how much of what is wrong lies along outlines."""
     rows = {
         name: {
             "n": source["n"],
             "groups": source["groups"],
             "Dice": format_number(source["dice"]["mean"]),
             "95 % interval": format_interval(source["dice"]["interval"]),
+            f"wrong pixels within {OUTLINE} px of the true outline": format_number(source["near_outlines"]["wrong"], 2),
+            "all pixels there": format_number(source["near_outlines"]["all"], 2),
         }
         for name, source in explanation["sources"].items()
     }

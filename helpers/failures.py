@@ -10,6 +10,7 @@ from helpers.stain import separate_stains
 WORST_SHARE = 0.1  # of the tiles with nuclei, by Dice: "the worst"
 TAIL = 0.2  # a tile is pale, blurred or crowded if it is among this share of all
 FEW_NUCLEI = 3  # at most
+OUTLINE = 2  # pixels: at 0.25 um/px half a micrometre, about what separates two people who draw the same nucleus
 CAUSES = ("few nuclei", "pale stain", "blur", "crowding")
 
 
@@ -66,6 +67,20 @@ def count_causes(dice: np.ndarray, causes: dict[str, np.ndarray]) -> dict[str, d
         }
         for name, found in causes.items()
     }
+
+
+def near_outlines(truth: np.ndarray) -> np.ndarray:
+    """Mark the pixels within `OUTLINE` pixels of the true outline, on either side of it.
+
+    Args:
+        truth: `(N, H, W)` bool.
+
+    Returns:
+        `(N, H, W)` bool. The border of a tile is no outline.
+    """
+    kernel = np.ones((2 * OUTLINE + 1,) * 2, np.uint8)
+    masks = truth.astype(np.uint8)
+    return np.array([cv2.dilate(mask, kernel) != cv2.erode(mask, kernel) for mask in masks])
 
 
 def source_of(group: str) -> str:

@@ -129,9 +129,19 @@ def test_worst_tiles_are_named_with_their_causes():
 
 def test_sources_have_an_interval_from_five_groups_on():
     groups = np.array([*(f"alpha-{number}" for number in range(6)), "beta-1", "beta-2"])
-    found = summarize_sources(np.array([0.5, 0.7, 0.6, 0.6, 0.6, np.nan, 0.8, 0.9]), groups)
+    truth = np.zeros((8, 16, 16), bool)
+    truth[:, :, 8:] = True
+    predicted = truth.copy()
+    predicted[:6, :, 7] = True  # alpha: one pixel too wide
+    predicted[6:, :, :2] = True  # beta: invented, far from the outline
+    dice = np.array([0.5, 0.7, 0.6, 0.6, 0.6, np.nan, 0.8, 0.9])
+    found = summarize_sources(predicted, truth, dice, groups)
     assert (found["alpha"]["n"], found["alpha"]["groups"]) == (5, 6)
     assert found["alpha"]["dice"]["mean"] == pytest.approx(0.6)
     low, high = found["alpha"]["dice"]["interval"]
     assert low < 0.6 < high
+    assert found["alpha"]["near_outlines"] == {"wrong": 1.0, "all": pytest.approx(4 / 16)}
+    assert found["beta"]["near_outlines"]["wrong"] == 0
     assert found["beta"]["dice"] == {"mean": pytest.approx(0.85), "interval": None}
+    right = summarize_sources(truth, truth, dice, groups)
+    assert right["beta"]["near_outlines"]["wrong"] is None

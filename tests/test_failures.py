@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from helpers.failures import CAUSES, count_causes, find_causes, find_worst
+from helpers.failures import CAUSES, count_causes, find_causes, find_worst, near_outlines
 from helpers.stain import STAIN_VECTORS, transmitted
 
 
@@ -62,3 +62,11 @@ def test_counts_by_hand():
         "dice_with": pytest.approx(0.5), "dice_without": pytest.approx(0.8),
     }  # fmt: skip
     assert (counted["none of these"]["n"], counted["none of these"]["n_worst"]) == (8, 0)
+
+
+def test_outlines_are_as_wide_as_said_on_either_side():
+    truth = np.zeros((2, 20, 20), bool)
+    truth[0, :, 10:] = True
+    marked = near_outlines(truth)
+    assert np.flatnonzero(marked[0, 5]).tolist() == [8, 9, 10, 11]
+    assert not marked[1].any()
