@@ -105,7 +105,7 @@ def build_parser(description: str, handlers: Mapping[str, Handler]) -> argparse.
 
     explain = _add(
         commands, "explain", handlers, "measure what a finished run's maps, doubts and probabilities are worth",
-        "on 100 tiles of 256 pixels about an hour on two cores; adds to RUN/results.json",
+        "on 100 tiles of 256 pixels one to two hours on two cores; adds to RUN/results.json",
     )  # fmt: skip
     explain.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run")
     explain.add_argument("dataset", type=Path, metavar="DATASET", help="that of the run; its validation part is used")
@@ -132,7 +132,7 @@ def build_parser(description: str, handlers: Mapping[str, Handler]) -> argparse.
 
     publish = _add(
         commands, "publish", handlers, "write models/ and figures/ from a finished run",
-        "half a minute; to ship a run, its data set must still be where it was",
+        "seconds; to ship a run some minutes, and its data set must still be where it was",
     )  # fmt: skip
     publish.add_argument(
         "run", type=Path, metavar="RUN", help="folder of a finished and evaluated run, or of an ablation"

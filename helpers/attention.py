@@ -47,7 +47,8 @@ def weigh_by_positive_gradients(gradients: Tensor, activations: Tensor) -> Tenso
     """Weigh channels as Grad-CAM++ does: the sum of alpha relu(g), alpha = g^2 / (2 g^2 + g^3 sum(A)), equation 19.
 
     The paper takes the exponential of the score, whose derivatives give alpha this form; their common factor is lost
-    when the map is scaled. Arguments and result as in `weigh_by_mean`.
+    when the map is scaled. Not so the size of the score inside alpha: for a large region the second term rules, and
+    channels with few activations weigh more. Arguments and result as in `weigh_by_mean`.
     """
     squared = gradients**2
     below = 2 * squared + activations.sum((2, 3), keepdim=True) * gradients**3

@@ -32,7 +32,10 @@ class Reliability:
 
     @property
     def expected_calibration_error(self) -> float:
-        """Give the mean gap between predicted and observed over all pixels, 0 to 1 (equation 3 of the paper)."""
+        """Give the mean gap between predicted and observed over all pixels, 0 to 1.
+
+        Equation 3 of the paper, for the probability of nucleus in place of that of the predicted class.
+        """
         used = self.pixels > 0
         gaps = np.abs(self.predicted[used] - self.observed[used])
         return float(np.average(gaps, weights=self.pixels[used])) if used.any() else float("nan")

@@ -59,7 +59,7 @@ class Recipe:
     averaging_decay: float = 0.0  # above 0: judge and keep an exponential moving average of the weights
     early_stopping_patience: int = 5  # epochs without a higher validation Dice
     stop_early: bool = True  # False: run all epochs, and only record where early stopping would have ended
-    shuffled_masks: bool = False  # a control that can learn nothing: each image gets the masks of another, drawn by lot
+    shuffled_masks: bool = False  # a control: each image gets masks drawn by lot, so nothing generalises
     pretrained: bool = True  # ImageNet weights for the encoder, where they can be had
     seed: int = 0  # of the start, the order of the tiles and their augmentation
     split_seed: int = 0  # of the split, apart from the other: runs of several seeds are judged on the same tiles

@@ -16,7 +16,7 @@ from helpers.errors import InputError
 from helpers.files import read_json, write_json
 from helpers.fold import Fold, Tiles, find_folds
 from helpers.inference import predict_probabilities
-from helpers.metrics import COUNT_NAMES, bootstrap_interval, count_pixels, scores
+from helpers.metrics import COUNT_NAMES, FEWEST_FOR_INTERVAL, bootstrap_interval, count_pixels, scores
 from helpers.model import EfficientNetSegmentation
 from helpers.networks import untrained_model
 from helpers.prepare import Cache, prepare
@@ -28,7 +28,6 @@ from helpers.training import pick_device
 
 INTERVAL_KEYS = ("dice", "dice_empty_zero", "dice_empty_one", "dice_pooled", "iou", "precision", "recall")
 NUCLEI_STEPS = (0, 1, 4, 11, 31)  # where ranges of nuclei in a tile begin
-FEWEST_FOR_INTERVAL = 5  # of fewer images an interval says nothing
 
 
 def evaluate_run(

@@ -4,12 +4,11 @@ import numpy as np
 
 from helpers.calibration import Reliability, fit_temperature, measure_reliability, temper
 from helpers.doubt import error_auroc, risk_coverage, tile_doubt
-from helpers.failures import count_causes, find_worst, near_outlines, source_of
+from helpers.failures import count_causes, find_worst, near_outlines
 from helpers.faithfulness import ALL_RANDOM, CONTROLS, CURVES, SHARES, SHUFFLED, curve_areas
-from helpers.metrics import bootstrap_mean
+from helpers.metrics import FEWEST_FOR_INTERVAL, bootstrap_mean
 
-FEWEST_FOR_INTERVAL = 5  # of fewer images an interval says nothing
-ALIKE = 0.5  # a map passes the sanity check if its rank correlation with the controls stays below
+ALIKE = 0.5  # a map passes the sanity check if its mean rank correlation with the controls stays below half of the most
 COVERAGES = 20  # points of a risk-coverage curve that are kept
 
 
@@ -92,7 +91,7 @@ def summarize_failures(dice: np.ndarray, causes: dict[str, np.ndarray], indices:
 
 
 def summarize_sources(
-    predicted: np.ndarray, truth: np.ndarray, dice: np.ndarray, groups: np.ndarray
+    predicted: np.ndarray, truth: np.ndarray, dice: np.ndarray, groups: np.ndarray, sources: np.ndarray
 ) -> dict[str, dict]:
     """Give mean Dice by data set, and how much of what is wrong lies along outlines.
 
@@ -101,13 +100,13 @@ def summarize_sources(
         truth: `(N, H, W)` bool.
         dice: `(N,)`.
         groups: `(N,)`.
+        sources: `(N,)`, the data set of each tile, as from `failures.source_of`.
 
     Returns:
         for each data set `n` tiles with nuclei, number of `groups`, `dice` as mean and interval over groups (none under
         five), and `near_outlines`: the share of the wrong pixels, and of `all` pixels, that `failures.near_outlines`
         marks.
     """
-    sources = np.array([source_of(group) for group in groups])
     wrong, near = predicted != truth, near_outlines(truth)
     summary = {}
     for name in np.unique(sources).tolist():
@@ -160,24 +159,32 @@ def summarize_sanity(correlations: list[dict[str, dict[str, float]]]) -> dict[st
 
 
 def passes_sanity(networks: dict[str, dict]) -> bool:
-    """Tell whether a map changes where it should: with all weights random and, where known, with shuffled masks."""
-    controls = [networks[name] for name in (ALL_RANDOM, SHUFFLED) if name in networks]
-    return all(control["mean"] is None or abs(control["mean"]) < ALIKE for control in controls)
+    """Tell whether a map changes where it should: with all weights random and, where known, with shuffled masks.
+
+    Where it is not defined, on a map that is flat on every tile, it does not pass.
+    """
+    controls = [networks[name]["mean"] for name in (ALL_RANDOM, SHUFFLED) if name in networks]
+    return all(mean is not None and abs(mean) < ALIKE for mean in controls)
 
 
-def beats(summary: dict, control: str) -> bool:
-    """Tell whether a map gains more than a control, by more than the choice of images explains."""
+def beats(summary: dict, control: str) -> bool | None:
+    """Tell whether a map gains more than a control, by more than the choice of images explains; None of too few."""
     interval = summary["over"][control]["interval"]
-    return interval is not None and interval[0] > 0
+    return None if interval is None else interval[0] > 0
 
 
 def prefer_map(faithfulness: dict[str, dict], sanity: dict[str, dict]) -> str | None:
     """Choose, among the maps that pass the sanity check and beat chance, that with the largest gain; None without one.
 
-    Darkness is no bar here: a map that loses to it still says something of the network, which darkness does not.
+    Those that beat darkness too go first. It is no bar: a map that loses to it still says something of the network,
+    which darkness does not.
     """
     passing = [name for name in sanity if passes_sanity(sanity[name]) and beats(faithfulness[name], "random")]
-    return max(passing, key=lambda name: faithfulness[name]["gain"]["mean"], default=None)
+    return max(
+        passing,
+        key=lambda name: (bool(beats(faithfulness[name], "darkness")), faithfulness[name]["gain"]["mean"]),
+        default=None,
+    )
 
 
 def _mean_curves(values: np.ndarray) -> np.ndarray:

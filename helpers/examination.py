@@ -14,12 +14,12 @@ from helpers.doubt import spread
 from helpers.errors import InputError
 from helpers.faithfulness import make_map
 from helpers.inference import SYMMETRIES
-from helpers.segmentation import predict, resize, shipped_model
+from helpers.segmentation import check_image, predict, resize, shipped_model
 from helpers.shipped import TrainedModel
 from helpers.tiles import normalize
 
-SURE = 0.8  # mean calibrated probability from which a nucleus is drawn as sure
-LARGEST = 1500  # pixels a side at the model's scale: a map needs gradients, and with them some 2 kB a pixel
+SURE = 0.8  # mean probability, at the model's temperature, from which a nucleus is drawn as sure
+LARGEST = 1024  # pixels a side at the model's scale: a map needs gradients, and with them some 8 kB a pixel
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Examination:
     Attributes:
         image: `(H, W, 3)` uint8.
         um_per_px: its scale.
-        probability: `(H, W)` float32, mean over flips and turns, calibrated.
+        probability: `(H, W)` float32, mean over flips and turns, at the temperature that single predictions were given.
         spread: `(H, W)` float32, standard deviation of the probability over flips and turns, as the network gives it.
         mask: `(H, W)` bool, the nuclei.
         sure: `(H, W)` bool, those of them whose mean probability is `SURE` or more.
@@ -83,6 +83,8 @@ def examine(
         InputError: as `predict`, or an image that is too large.
     """
     model = shipped_model() if model is None else model
+    check_image(image, um_per_px)
+    at_scale = _size_at_scale(image, um_per_px, model)
     predictions = _predict_symmetries(image, um_per_px, model, device)
     raw = np.mean(predictions, axis=0)
     mask = raw >= expit(model.threshold_logit)
@@ -98,7 +100,7 @@ def examine(
         spread=spread(predictions),
         mask=mask,
         sure=are_sure[labels],
-        attention=_attention(image, mask, um_per_px, model),
+        attention=_attention(image, mask, at_scale, model),
         attention_name=model.attention,
         nuclei=count - 1,
         unsure=count - 1 - int(are_sure.sum()),
@@ -117,14 +119,18 @@ def _predict_symmetries(
     return predictions
 
 
-def _attention(image: np.ndarray, mask: np.ndarray, um_per_px: float, model: TrainedModel) -> np.ndarray:
-    scale = um_per_px / model.um_per_px
-    height, width = (max(1, round(length * scale)) for length in mask.shape)
+def _size_at_scale(image: np.ndarray, um_per_px: float, model: TrainedModel) -> tuple[int, int]:
+    """Give height and width at the model's scale; refuse what is too large for a map before anything is computed."""
+    height, width = (max(1, round(length * um_per_px / model.um_per_px)) for length in image.shape[:2])
     if max(height, width) > LARGEST:
         raise InputError(
             f"image: expected at most {LARGEST} pixels a side at the model's {model.um_per_px} um/px, found {height} x "
             f"{width}; cut it into regions"
         )
-    region = torch.from_numpy(resize(mask.astype(np.float32), height, width) >= 0.5)
-    heat = make_map(model.network.cpu(), normalize(resize(image, height, width)[None]), region, model.attention)
+    return height, width
+
+
+def _attention(image: np.ndarray, mask: np.ndarray, at_scale: tuple[int, int], model: TrainedModel) -> np.ndarray:
+    region = torch.from_numpy(resize(mask.astype(np.float32), *at_scale) >= 0.5)
+    heat = make_map(model.network.cpu(), normalize(resize(image, *at_scale)[None]), region, model.attention)
     return np.clip(resize(heat, *mask.shape), 0, 1)

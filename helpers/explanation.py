@@ -20,11 +20,11 @@ from helpers.evidence import (
     summarize_sanity,
     summarize_sources,
 )
-from helpers.failures import find_causes
+from helpers.failures import find_causes, source_of
 from helpers.faithfulness import cascade_correlations, measure_maps
 from helpers.files import read_json, write_json
 from helpers.metrics import count_pixels, dice_per_image
-from helpers.networks import untrained_model
+from helpers.networks import OWN_NETWORKS, untrained_model
 from helpers.prepare import Cache, prepare
 from helpers.provenance import describe_environment
 from helpers.runs import BEST, RESULTS
@@ -49,23 +49,33 @@ def explain_run(
         log: takes one line for each step.
 
     Returns:
-        as from `explain_tiles`, with `date` and `environment`.
+        as from `explain_tiles`, with `date`, `environment`, and of the `control` `epochs`, `best_epoch` and validation
+        `dice`, where its run is known.
 
     Raises:
-        InputError: no finished run, another data set, a shuffled network of another architecture, or too few tiles.
+        InputError: no finished run of our own networks, another data set, a control of another network, or too few
+            tiles.
     """
     run, device = Path(run), torch.device("cpu")
     results = read_json(run / RESULTS)
+    if results["training"]["status"] != "finished":
+        raise InputError(f"{run}: expected a finished run, found one after {results['training']['epochs']} epochs")
     recipe = Recipe(**results["recipe"])
+    if recipe.network not in OWN_NETWORKS:
+        raise InputError(f"{run}: expected one of the networks {', '.join(OWN_NETWORKS)}, found {recipe.network!r}")
     cache = prepare(dataset, recipe.image_size, recipe.labels, progress=False)
-    if results["training"]["status"] != "finished" or cache.digest != results["data"]["digest"]:
-        raise InputError(f"{run}: expected a finished run on {dataset}, found one on {results['data']['name']}")
+    if cache.digest != results["data"]["digest"]:
+        raise InputError(f"{dataset}: expected the data set of the run, {results['data']['name']}, found another")
     model, _ = load_checkpoint(run / BEST)
     control = None if shuffled is None else load_checkpoint(shuffled)[0]
     if control is not None and control.name != model.name:
         raise InputError(f"{shuffled}: expected weights of network {model.name!r}, found those of {control.name!r}")
     indices = np.array(results["data"]["validation_indices"])
     explanation = explain_tiles(model, untrained_model(recipe), cache, indices, control, tiles, sane, log=log)
+    if shuffled is not None and (Path(shuffled).parent / RESULTS).exists():
+        training = read_json(Path(shuffled).parent / RESULTS)["training"]
+        explanation["control"] = {"epochs": training["epochs"], "best_epoch": training["best_epoch"]}
+        explanation["control"]["dice"] = training["best"]["val_dice"]
     explanation |= {"date": datetime.now(UTC).date().isoformat(), "environment": describe_environment(device)}
     write_json(run / RESULTS, read_json(run / RESULTS) | {"explanation": explanation})
     return read_json(run / RESULTS)["explanation"]
@@ -86,7 +96,8 @@ def explain_tiles(
 
     Args:
         model: the trained network, on the CPU.
-        untrained: one of the same architecture at random start.
+        untrained: one of the same architecture at random start; the very start of the trained one is the strictest
+            control.
         cache: the data set at the network's size.
         indices: `(n,)` tiles that the network was not trained on.
         shuffled: as in `faithfulness.cascade_correlations`.
@@ -100,27 +111,32 @@ def explain_tiles(
         numbers.
 
     Raises:
-        InputError: tiles of a single source image, which cannot both fit a temperature and judge it.
+        InputError: tiles of a single source image, which cannot both fit a temperature and judge it, or nothing that
+            is a nucleus or taken for one.
     """
-    if cache.groups is not None and len(np.unique(cache.groups[indices])) < 2:
+    groups = indices.astype(str) if cache.groups is None else cache.groups[indices]
+    if len(np.unique(groups)) < 2:
         raise InputError(
             f"{cache.name}: expected validation tiles of at least 2 source images, found 1: one half of them fits the "
             "temperature that the other judges; take a larger data set"
         )
     images, truth = np.array(cache.images[indices]), np.array(cache.class_maps[indices]) > 0
-    groups = indices.astype(str) if cache.groups is None else cache.groups[indices]
     probabilities, doubts = measure_doubts(model, images)
     predicted = probabilities >= THRESHOLD
-    dice = dice_per_image(count_pixels(predicted, truth))
+    # A tile without nuclei has none to lose: what is invented there is no failure to find them.
+    dice = np.where(truth.any((1, 2)), dice_per_image(count_pixels(predicted, truth)), np.nan)
     log(f"predicted {len(indices)} tiles, under flips and turns and under dropout")
     random = np.random.default_rng(seed)
     promising = np.flatnonzero(predicted.any((1, 2)))
+    if not len(promising) or np.isnan(dice).all():
+        raise InputError(f"{cache.name}: expected nuclei in the validation tiles, and found by the network; found none")
     chosen = np.sort(random.choice(promising, min(tiles, len(promising)), replace=False))
     curves = measure_maps(model, images[chosen], seed)
     log(f"deleted and inserted by {len(curves)} maps on {len(chosen)} tiles")
     checked = np.sort(random.choice(chosen, min(sane, len(chosen)), replace=False))
     correlations = [cascade_correlations(model, untrained, images[tile], shuffled) for tile in checked]
     log(f"compared maps with those of networks that know nothing on {len(checked)} tiles")
+    sources = np.array([cache.name if cache.groups is None else source_of(group) for group in groups])
     faithfulness = summarize_faithfulness(curves, groups[chosen])
     sanity = summarize_sanity(correlations)
     return {
@@ -129,7 +145,7 @@ def explain_tiles(
         "calibration": summarize_calibration(probabilities, truth, groups, seed),
         "doubt": summarize_doubts(doubts, predicted, truth, dice, groups),
         "failures": summarize_failures(dice, find_causes(images, truth, cache.nuclei[indices].sum(1)), indices),
-        "sources": summarize_sources(predicted, truth, dice, groups),
+        "sources": summarize_sources(predicted, truth, dice, groups, sources),
         "faithfulness": {"tiles": len(chosen), "maps": faithfulness},
         "sanity": {"tiles": len(checked), "maps": sanity},
         "preferred": prefer_map(faithfulness, sanity),

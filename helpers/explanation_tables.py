@@ -13,6 +13,13 @@ from helpers.failures import OUTLINE
 from helpers.faithfulness import ALL_RANDOM, CONTROLS, SHUFFLED
 from helpers.tables import MISSING, format_interval, format_number
 
+VERDICTS = (
+    "passes",
+    "not shown to beat darkness",
+    "not shown to beat chance",
+    "too few images to tell",
+    "fails sanity",
+)
 DOUBT_NAMES = DOUBTS | {"perfect": "order of the true Dice", "none": "any order"}
 
 
@@ -41,9 +48,11 @@ def judge_map(summary: dict, networks: dict[str, dict]) -> str:
     """Say which test a map fails first, or that it passes."""
     if not passes_sanity(networks):
         return "fails sanity"
+    if beats(summary, "random") is None:
+        return "too few images to tell"
     if not beats(summary, "random"):
-        return "no better than chance"
-    return "passes" if beats(summary, "darkness") else "no better than darkness"
+        return "not shown to beat chance"
+    return "passes" if beats(summary, "darkness") else "not shown to beat darkness"
 
 
 def cascade_table(explanation: dict) -> pd.DataFrame:
@@ -127,19 +136,24 @@ def describe_maps(explanation: dict) -> str:
         f"map passes the sanity check where its mean rank correlation with the controls stays under {ALIKE}.",
         "",
     ]
-    for verdict in ("passes", "no better than darkness", "no better than chance", "fails sanity"):
+    for verdict in VERDICTS:
         named = [name for name, found in verdicts.items() if found == verdict]
         if named:
             lines.append(f"- {verdict.capitalize()}: {'; '.join(named)}.")
+    if control := explanation.get("control"):
+        lines.append(
+            f"- The control on shuffled masks is its epoch {control['best_epoch']} of {control['epochs']}, with a "
+            f"validation Dice of {format_number(control['dice'])} on masks as shuffled: it did not learn them by heart."
+        )
     preferred = explanation["preferred"]
     if preferred is None:
         return "\n".join([*lines, "", "No map passes the sanity check and beats chance, so none is preferred."])
-    darkness = (
-        "and plain darkness"
+    beaten = (
+        "chance and plain darkness"
         if verdicts[preferred] == "passes"
-        else ("but not plain darkness: painting the darkest pixels first moves the network's answer at least as much")
+        else ("chance; that it tells more than where the tissue is dark was not shown")
     )
-    return "\n".join([*lines, "", f"Preferred: **{preferred}**, which beats chance {darkness}."])
+    return "\n".join([*lines, "", f"Preferred: **{preferred}**, which beats {beaten}."])
 
 
 def describe_doubt(explanation: dict) -> str:
@@ -154,7 +168,7 @@ def describe_doubt(explanation: dict) -> str:
     lean = "too sure of itself" if calibration["temperature"] > 1 else "not sure enough"
     return "\n".join(
         [
-            f"- Wrong pixels are found best by the {DOUBTS[finder]} (AUROC {auroc}).",
+            f"- In the mean, wrong pixels are found best by the {DOUBTS[finder]} (AUROC {auroc}).",
             f"- Bad tiles are found best by the {DOUBTS[keeper]}: area under risk {area}, against {none} for any order "
             f"and {perfect} for the perfect one.",
             f"- The temperature is {format_number(calibration['temperature'], 2)}: the network was {lean}. On the "

@@ -10,7 +10,7 @@ from helpers.stain import separate_stains
 WORST_SHARE = 0.1  # of the tiles with nuclei, by Dice: "the worst"
 TAIL = 0.2  # a tile is pale, blurred or crowded if it is among this share of all
 FEW_NUCLEI = 3  # at most
-OUTLINE = 2  # pixels: at 0.25 um/px half a micrometre, about what separates two people who draw the same nucleus
+OUTLINE = 2  # pixels: at 0.25 um/px half a micrometre
 CAUSES = ("few nuclei", "pale stain", "blur", "crowding")
 
 

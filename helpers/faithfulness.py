@@ -119,7 +119,7 @@ def make_map(
 ) -> np.ndarray:
     """Compute one map `(H, W)` float32 of a `(1, 3, H, W)` image by its name, as in `all_maps`."""
     if name == OCCLUSION:
-        return occlusion_map(model, image, region, against=against).numpy()
+        return occlusion_map(model, image, region, overlap=1, against=against).numpy()
     method, layer = name.split(", ")
     return grad_cam(model, image, attention_layers(model)[layer], region, method, against).numpy()
 
@@ -182,7 +182,9 @@ def cascade_correlations(
 def randomized_cascade(
     model: EfficientNetSegmentation, untrained: EfficientNetSegmentation
 ) -> Iterator[tuple[str, EfficientNetSegmentation]]:
-    """Take from a network what it learnt, layer by layer from the top down: the cascade of Adebayo et al., section 3.
+    """Take from a network what it learnt from the top down: the head, each decoder block, then the encoder at once.
+
+    The cascade of Adebayo et al., section 3, in coarser steps.
 
     Args:
         model: the trained network; it is left as it was found.

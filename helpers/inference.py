@@ -41,7 +41,12 @@ def predict_probabilities(
 
     Returns:
         `(N, S, S)` float32, 0 to 1.
+
+    Raises:
+        ValueError: both averaging and dropout.
     """
+    if flips_and_turns and dropout:
+        raise ValueError("flips_and_turns and dropout: expected one of them at most")
     if flips_and_turns:
         return sum(predict_symmetries(model, images, device, batch_size)) / len(SYMMETRIES)
     return _predict(model, images, device, batch_size, SYMMETRIES[0], dropout)
@@ -77,13 +82,15 @@ def _predict(
     size = images.shape[1]
     small = images if size == model.img_size else shrink_images(images, model.img_size)
     probabilities = []
-    if dropout:
-        model.dropout.train()
-    for start in range(0, len(small), batch_size):
-        batch = normalize(small[start : start + batch_size]).to(device)
-        maps = _undo(_predict_batch(model, _apply(batch, symmetry)), symmetry)
-        probabilities.append(maps[:, 0].cpu().numpy())
-    model.eval()
+    try:
+        if dropout:
+            model.dropout.train()
+        for start in range(0, len(small), batch_size):
+            batch = normalize(small[start : start + batch_size]).to(device)
+            maps = _undo(_predict_batch(model, _apply(batch, symmetry)), symmetry)
+            probabilities.append(maps[:, 0].cpu().numpy())
+    finally:
+        model.eval()
     joined = np.concatenate(probabilities)
     return joined if size == model.img_size else enlarge_probabilities(joined, size)
 

@@ -8,6 +8,7 @@ import math
 import numpy as np
 
 COUNT_NAMES = ("tp", "fp", "fn", "tn")
+FEWEST_FOR_INTERVAL = 5  # source images: of fewer an interval says nothing
 
 
 def count_pixels(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:

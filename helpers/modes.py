@@ -68,5 +68,5 @@ def choose_mode(environment: Mapping[str, str] = os.environ) -> Mode:
 
 
 def _control(recipe: Recipe) -> Recipe:
-    """Change a recipe to the control's: a few epochs show that nothing can be learnt."""
+    """Change a recipe to the control's: a few epochs, for there is nothing to generalise."""
     return replace(recipe, shuffled_masks=True, epochs=CONTROL_EPOCHS)

@@ -26,8 +26,8 @@ def occlusion_map(
 ) -> Tensor:
     """Compute what covering each part of an image costs a region: slow, but it asks the network alone, no gradient.
 
-    A window of 1/8 of the image slides over it and shows the blurred image instead. The map is the drop of the region's
-    summed logits, mean over the windows that cover a pixel; where the sum rises it is 0.
+    A window of 1/8 of the image's height and width slides over it and shows the blurred image instead. The map is the
+    drop of the region's summed logits, mean over the windows that cover a pixel; where the sum rises it is 0.
 
     Args:
         model: the network; it is left as it was found.
@@ -70,7 +70,7 @@ def blurred(image: Tensor) -> Tensor:
 
 
 def _windows(length: int, overlap: int) -> Iterator[slice]:
-    """Give the windows along one side, so that each pixel is in `overlap` of them."""
+    """Give the windows along one side, so that each pixel is in `overlap` of them, or one more where sides are odd."""
     side = max(overlap, round(length / WINDOWS))
     step = side // overlap
     for start in range(step - side, length, step):

@@ -102,13 +102,16 @@ def publish_ablation(folder: Path, project: Path) -> list[Path]:
 
 
 def _export(run: Path, results: dict, path: Path) -> str:
-    """Write a run's best weights with the temperature and the map that its explanation chose, if it has one."""
-    explanation = results.get("explanation", {})
-    chosen = {
-        "temperature": explanation.get("calibration", {}).get("temperature"),
-        "attention": explanation.get("preferred"),
-    }
-    return export_weights(run / BEST, path, **{key: value for key, value in chosen.items() if value is not None})
+    """Write a run's best weights, with the temperature and the map that its explanation found to be worth it."""
+    chosen = {}
+    if explanation := results.get("explanation"):
+        calibration = explanation["calibration"]
+        before, after = (calibration[name]["expected_calibration_error"] for name in ("before", "after"))
+        if after < before:  # on the half that did not fit it
+            chosen["temperature"] = calibration["temperature"]
+        if explanation["preferred"]:
+            chosen["attention"] = explanation["preferred"]
+    return export_weights(run / BEST, path, **chosen)
 
 
 def _reported(path: Path) -> dict:

@@ -62,7 +62,7 @@ def predict(
     Reference:
         Overlapping tiles as in Ronneberger, Fischer, Brox 2015, figure 2, doi:10.1007/978-3-319-24574-4_28.
     """
-    _check(image, um_per_px)
+    check_image(image, um_per_px)
     model = shipped_model() if model is None else model
     height, width = image.shape[:2]
     scale = um_per_px / model.um_per_px
@@ -116,7 +116,8 @@ def resize(array: np.ndarray, height: int, width: int) -> np.ndarray:
     return cv2.resize(array, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
-def _check(image: np.ndarray, um_per_px: float) -> None:
+def check_image(image: np.ndarray, um_per_px: float) -> None:
+    """Refuse anything but an RGB image `(H, W, 3)` uint8 and a scale within `SCALES`, with an InputError."""
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         found = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
         raise InputError(

@@ -42,4 +42,4 @@ def test_an_explanation_is_told(reported, explained_run):
     card = model_card(reported)
     assert f"On {explanation['tiles']} validation tiles of {explanation['groups']} groups" in card
     assert f"| after | {explanation['calibration']['temperature']:.3f} |" in card
-    assert "Wrong pixels are found best by" in card
+    assert "wrong pixels are found best by" in card

@@ -60,7 +60,7 @@ def test_undefined_tiles_are_left_out_and_few_groups_have_no_interval():
     summed = summarize_faithfulness(dict.fromkeys(("map", *CONTROLS), values), GROUPS)
     assert summed["map"]["n"] == 3
     assert summed["map"]["gain"]["interval"] is None
-    assert not beats(summed["map"], "random")
+    assert beats(summed["map"], "random") is None
 
 
 def correlation(mean: float | None) -> dict:
@@ -69,7 +69,7 @@ def correlation(mean: float | None) -> dict:
 
 @pytest.mark.parametrize(
     ("random", "shuffled", "passes"),
-    [(0.1, 0.2, True), (0.6, 0.2, False), (0.1, 0.6, False), (-0.7, 0.0, False), (None, 0.0, True)],
+    [(0.1, 0.2, True), (0.6, 0.2, False), (0.1, 0.6, False), (-0.7, 0.0, False), (None, 0.0, False)],
 )
 def test_sanity_needs_both_controls(random, shuffled, passes):
     networks = {"head": correlation(1.0), ALL_RANDOM: correlation(random), SHUFFLED: correlation(shuffled)}
@@ -83,6 +83,12 @@ def test_the_best_of_those_that_pass_is_preferred(summary):
     assert prefer_map(summary, {"good": insane, "blind": sane}) is None
 
 
+def test_what_beats_darkness_goes_first(summary):
+    sane = {ALL_RANDOM: correlation(0.0)}
+    summary["level"]["gain"]["mean"] = 0.9  # more, and yet not shown to beat darkness
+    assert prefer_map(summary, {"good": sane, "level": sane}) == "good"
+
+
 def test_correlations_are_averaged_where_they_are_defined():
     tiles = [{"map": {"head": 1.0, ALL_RANDOM: np.nan}}, {"map": {"head": 0.5, ALL_RANDOM: np.nan}}]
     assert summarize_sanity(tiles) == {"map": {"head": {"mean": 0.75, "n": 2}, ALL_RANDOM: {"mean": None, "n": 0}}}
@@ -93,6 +99,9 @@ def test_temperature_is_fitted_on_one_half_and_measured_on_the_other():
     logits = random.normal(0, 2, (24, 40, 40))
     truth = random.random(logits.shape) < expit(logits)
     found = summarize_calibration(expit(2 * logits), truth, GROUPS)
+    fitting = np.isin(GROUPS, np.random.default_rng(0).permutation(np.unique(GROUPS))[:4])
+    changed = truth & fitting[:, None, None]  # what the other half holds does not move it
+    assert summarize_calibration(expit(2 * logits), changed, GROUPS)["temperature"] == found["temperature"]
     assert found["temperature"] == pytest.approx(2, rel=0.05)
     assert (found["fitted_groups"], found["measured_groups"]) == (4, 4)
     assert sum(found["before"]["pixels"]) == 12 * 40 * 40
@@ -129,13 +138,14 @@ def test_worst_tiles_are_named_with_their_causes():
 
 def test_sources_have_an_interval_from_five_groups_on():
     groups = np.array([*(f"alpha-{number}" for number in range(6)), "beta-1", "beta-2"])
+    sources = np.array(["alpha"] * 6 + ["beta"] * 2)
     truth = np.zeros((8, 16, 16), bool)
     truth[:, :, 8:] = True
     predicted = truth.copy()
     predicted[:6, :, 7] = True  # alpha: one pixel too wide
     predicted[6:, :, :2] = True  # beta: invented, far from the outline
     dice = np.array([0.5, 0.7, 0.6, 0.6, 0.6, np.nan, 0.8, 0.9])
-    found = summarize_sources(predicted, truth, dice, groups)
+    found = summarize_sources(predicted, truth, dice, groups, sources)
     assert (found["alpha"]["n"], found["alpha"]["groups"]) == (5, 6)
     assert found["alpha"]["dice"]["mean"] == pytest.approx(0.6)
     low, high = found["alpha"]["dice"]["interval"]
@@ -143,5 +153,5 @@ def test_sources_have_an_interval_from_five_groups_on():
     assert found["alpha"]["near_outlines"] == {"wrong": 1.0, "all": pytest.approx(4 / 16)}
     assert found["beta"]["near_outlines"]["wrong"] == 0
     assert found["beta"]["dice"] == {"mean": pytest.approx(0.85), "interval": None}
-    right = summarize_sources(truth, truth, dice, groups)
+    right = summarize_sources(truth, truth, dice, groups, sources)
     assert right["beta"]["near_outlines"]["wrong"] is None

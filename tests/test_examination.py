@@ -93,11 +93,15 @@ def test_an_image_that_is_all_nucleus(model):
     assert (found.nuclei, found.unsure) == (1, 0)
 
 
-def test_too_large_an_image_is_refused(model):
-    with pytest.raises(
-        InputError, match="expected at most 1500 pixels a side at the model's 0.25 um/px, found 64 x 1600"
-    ):
+def test_too_large_an_image_is_refused_before_it_is_predicted(model):
+    model = dataclasses.replace(model, network=None)
+    with pytest.raises(InputError, match="at most 1024 pixels a side at the model's 0.25 um/px, found 64 x 1600"):
         examine(np.full((32, 800, 3), 255, np.uint8), um_per_px=0.5, model=model)
+
+
+def test_something_else_than_an_image_is_refused(model):
+    with pytest.raises(InputError, match="expected an RGB array"):
+        examine("image.png", model=model)
 
 
 def test_gradients_at_another_scale(image):

@@ -55,7 +55,7 @@ def test_verdicts(made):
     table = faithfulness_table(made)
     assert table.index.tolist() == ["edges", "clear", "dark", "darkness", "blind", "random"]
     assert table["verdict"].to_dict() == {
-        "clear": "passes", "dark": "no better than darkness", "blind": "no better than chance",
+        "clear": "passes", "dark": "not shown to beat darkness", "blind": "not shown to beat chance",
         "edges": "fails sanity", "darkness": MISSING, "random": MISSING,
     }  # fmt: skip
     assert table.loc["clear", "over darkness"] == "+0.400 (0.300 to 0.500)"
@@ -74,9 +74,23 @@ def test_a_map_that_loses_to_darkness_is_preferred_with_a_warning(made):
     for part in ("faithfulness", "sanity"):
         made[part]["maps"].pop("clear")
     text = describe_maps(made | {"preferred": "dark"})
-    assert "Preferred: **dark**, which beats chance but not plain darkness" in text
+    assert (
+        "Preferred: **dark**, which beats chance; that it tells more than where the tissue is dark was not shown"
+        in text
+    )
     assert "- Passes" not in text
     assert "none is preferred" in describe_maps(made | {"preferred": None})
+
+
+def test_too_few_images_are_no_verdict(made):
+    few = summary(0.8)
+    few["over"] = {name: over | {"interval": None} for name, over in few["over"].items()}
+    assert judge_map(few, sane()) == "too few images to tell"
+
+
+def test_the_control_is_described(made):
+    text = describe_maps(made | {"control": {"epochs": 8, "best_epoch": 1, "dice": 0.01}})
+    assert "epoch 1 of 8, with a validation Dice of 0.010" in text
 
 
 def test_insane_is_said_before_unfaithful():
@@ -99,7 +113,7 @@ def test_doubt_in_words(explanation):
     explanation["calibration"]["before"]["expected_calibration_error"] = 0.02
     explanation["calibration"]["after"]["expected_calibration_error"] = 0.01
     text = describe_doubt(explanation)
-    assert "found best by the closeness of the probability to 0.5 (AUROC 0.900)" in text
+    assert "wrong pixels are found best by the closeness of the probability to 0.5 (AUROC 0.900)" in text
     assert "found best by the spread over flips and turns: area under risk 0.100" in text
     assert "too sure of itself" in text
     assert "goes from 0.0200 to 0.0100." in text

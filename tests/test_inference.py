@@ -187,3 +187,16 @@ def test_times_of_the_network_itself(network):
     for row in rows:
         assert 0.1 < row["ms_per_batch"] < 60_000
         assert row["ms_per_tile"] == row["ms_per_batch"] / row["batch_size"]
+
+
+def test_averaging_and_dropout_together_are_refused():
+    with pytest.raises(ValueError, match="expected one of them at most"):
+        predict_probabilities(make_network(), np.zeros((1, 64, 64, 3), np.uint8), flips_and_turns=True, dropout=True)
+
+
+def test_dropout_is_off_again_after_an_error():
+    model = make_network()
+    model.head = torch.nn.Conv2d(5, 1, 1)
+    with pytest.raises(RuntimeError):
+        predict_probabilities(model, np.zeros((1, 64, 64, 3), np.uint8), dropout=True)
+    assert not model.dropout.training

@@ -385,9 +385,9 @@ def test_help_names_every_command(capsys):
         ("prepare", "MB of memory"),
         ("train", "minutes on two cores"),
         ("evaluate", "tiles a second"),
-        ("explain", "about an hour on two cores"),
+        ("explain", "one to two hours on two cores"),
         ("ablate", "24 runs of 20 epochs"),
-        ("publish", "half a minute"),
+        ("publish", "to ship a run some minutes"),
     ],
 )
 def test_help_of_every_command_says_what_it_does_and_costs(command, cost, capsys):

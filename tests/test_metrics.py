@@ -11,7 +11,15 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import bootstrap
 from sklearn import metrics as sklearn_metrics
 
-from helpers.metrics import bootstrap_interval, count_pixels, dice_per_image, iou_per_image, paired_bootstrap, scores
+from helpers.metrics import (
+    bootstrap_interval,
+    bootstrap_mean,
+    count_pixels,
+    dice_per_image,
+    iou_per_image,
+    paired_bootstrap,
+    scores,
+)
 
 CONVENTIONS = ("dice", "dice_empty_zero", "dice_empty_one", "dice_pooled")
 
@@ -367,3 +375,18 @@ def test_paired_difference_of_what_is_not_defined():
 def test_predictions_for_other_images_are_not_paired(other):
     with pytest.raises(ValueError, match="counts of two predictions for the same images"):
         paired_bootstrap(np.array([[3, 1, 1, 4]]), np.array(other), np.arange(1))
+
+
+def test_interval_of_a_mean_by_hand():
+    # Two groups of equal size: draws are (a, a), (a, b), (b, a), (b, b), so the ends are the groups' own means.
+    values, groups = np.array([0.0, 0.2, 0.8, 1.0]), np.array(["a", "a", "b", "b"])
+    assert bootstrap_mean(values, groups) == pytest.approx((0.5, 0.1, 0.9))
+
+
+def test_interval_of_a_mean_follows_the_standard_error_of_the_groups():
+    random = np.random.default_rng(0)
+    groups = np.repeat(np.arange(100), 5)
+    values = np.repeat(random.normal(0, 1, 100), 5) + random.normal(0, 0.1, 500)
+    mean, low, high = bootstrap_mean(values, groups)
+    assert mean == pytest.approx(values.mean())
+    assert high - low == pytest.approx(2 * 1.96 * np.std(values.reshape(100, 5).mean(1)) / 10, rel=0.1)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
+from helpers.examination import Examination
 from helpers.examples import Example
 from helpers.figures import CLASS_COLOURS
 from helpers.overlays import (
@@ -14,6 +15,7 @@ from helpers.overlays import (
     draw_contours,
     draw_errors,
     plot_attention,
+    plot_examination,
     plot_predictions,
     plot_preprocessing,
     plot_segmentation,
@@ -315,3 +317,22 @@ def test_segmentation_shows_what_was_found(image):
     np.testing.assert_array_equal(outlined.get_array(), draw_contours(image, square(10, 30), PREDICTION_COLOUR, 2))
     np.testing.assert_array_equal(heat.get_array(), probability)
     assert heat.get_clim() == (0, 1)
+
+
+def test_examination_fills_what_is_sure_and_dashes_what_is_not():
+    mask = np.zeros((40, 60), bool)
+    mask[5:15, 5:15] = mask[20:35, 30:50] = True
+    sure = mask.copy()
+    sure[:18] = False
+    flat = np.zeros((40, 60), np.float32)
+    examination = Examination(
+        np.full((40, 60, 3), 200, np.uint8), 0.25, flat, flat, mask, sure, flat, "occlusion", nuclei=2, unsure=1
+    )
+    _, contours, attention, doubt = plot_examination(examination).axes[:4]
+    fill = contours.images[1].get_array()[..., 3]
+    np.testing.assert_array_equal(fill > 0, sure)
+    solid, dashed = (drawn.get_linestyles()[0][1] for drawn in contours.collections)
+    assert solid is None
+    assert dashed is not None
+    assert attention.images[1].get_clim() == (0, 1)
+    assert doubt.images[0].get_clim() == (0, 0.5)
