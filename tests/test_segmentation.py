@@ -94,7 +94,8 @@ def test_temperature_moves_probabilities_and_no_pixel(model):
     model = dataclasses.replace(model, threshold_logit=1.0)
     plain, tempered = predict(image, model=model), predict(image, model=dataclasses.replace(model, temperature=2.0))
     np.testing.assert_array_equal(plain.mask, tempered.mask)
-    np.testing.assert_allclose(tempered.probability, temper(plain.probability, 2.0), atol=1e-6)
+    # Close to 1, single precision leaves a probability few digits to find its logit by.
+    np.testing.assert_allclose(tempered.probability, temper(plain.probability, 2.0), atol=1e-4)
     assert np.abs(tempered.probability - plain.probability).max() > 0.1
 
 
