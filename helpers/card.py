@@ -50,8 +50,7 @@ and of CoNSeP (Graham et al. 2019, Apache-2.0), human and mouse, most of them at
 {run["data"]["train_tiles"]:,} tiles of 256 pixels of the data set with the digest `{run["data"]["digest"]}`.
 The file holds the digests of all of them, so that scoring it on them can be refused.
 
-{describe_training(run)}
-{describe_stages(reported, shipped["run"])}
+{" ".join(filter(None, (describe_training(run), describe_stages(reported, shipped["run"]))))}
 
 ## What it reaches
 

@@ -76,6 +76,7 @@ def explain_run(
         training = read_json(Path(shuffled).parent / RESULTS)["training"]
         explanation["control"] = {"epochs": training["epochs"], "best_epoch": training["best_epoch"]}
         explanation["control"]["dice"] = training["best"]["val_dice"]
+        explanation["control"]["train_loss"] = [training[epoch]["train_loss"] for epoch in ("best", "last")]
     explanation |= {"date": datetime.now(UTC).date().isoformat(), "environment": describe_environment(device)}
     write_json(run / RESULTS, read_json(run / RESULTS) | {"explanation": explanation})
     return read_json(run / RESULTS)["explanation"]

@@ -32,7 +32,8 @@ def plot_deletion_insertion(explanation: dict) -> Figure:
             )  # fmt: skip
         axis.set(title=f"{kind.capitalize()}, hottest first", xlabel="share of the blocks", ylabel="nuclear logit left")
         if shown:
-            axis.legend(framealpha=0.9, edgecolor="none", fontsize=8, title="area", title_fontsize=8)
+            below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.18), "ncols": 2}
+            axis.legend(**below, frameon=False, fontsize=8, title="area", title_fontsize=8)
     return figure
 
 

@@ -143,7 +143,8 @@ def describe_maps(explanation: dict) -> str:
     if control := explanation.get("control"):
         lines.append(
             f"- The control on shuffled masks is its epoch {control['best_epoch']} of {control['epochs']}, with a "
-            f"validation Dice of {format_number(control['dice'])} on masks as shuffled: it did not learn them by heart."
+            f"validation Dice of {format_number(control['dice'])} on masks as shuffled; its training loss was "
+            f"{format_number(control['train_loss'][0])} there and {format_number(control['train_loss'][1])} at the end."
         )
     preferred = explanation["preferred"]
     if preferred is None:
@@ -176,6 +177,43 @@ def describe_doubt(explanation: dict) -> str:
             f"{', which mends nothing' if errors[1] >= errors[0] else ''}.",
         ]
     )
+
+
+def draw_conclusion(explanation: dict) -> str:
+    """Say in Markdown what maps and doubts may be used for, as far as the numbers go."""
+    maps, doubt = explanation["faithfulness"]["maps"], explanation["doubt"]
+    verdicts = [judge_map(maps[name], networks) for name, networks in explanation["sanity"]["maps"].items()]
+    passing, chance = verdicts.count("passes"), verdicts.count("not shown to beat darkness")
+    if passing:
+        use = (
+            f"{passing} of {len(verdicts)} tell more of the network than chance and plain darkness do: use those alone."
+        )
+    elif chance:
+        use = (
+            f"none of {len(verdicts)} was shown to tell more than plain darkness, {chance} tell more than chance. They "
+            "show that the answer hangs on dark tissue, as it should for nuclei; they are no evidence that one answer "
+            "is right, and nobody should trust a mask more for them."
+        )
+    else:
+        use = f"none of {len(verdicts)} was shown to tell more than chance: draw no conclusion from them."
+    cheap, others = "confidence", [name for name in DOUBTS if name != "confidence"]
+    better = {
+        "wrong pixels": [name for name in others if _mean(doubt[name]) > _mean(doubt[cheap])],
+        "bad tiles": [name for name in others if _number(doubt[name]["risk_area"]) < doubt[cheap]["risk_area"]],
+    }
+    lines = [f"- **Maps:** {use}"]
+    for what, named in better.items():
+        told = (
+            f"the {DOUBTS[cheap]} costs nothing and neither of the others finds them better"
+            if not named
+            else f"the {DOUBTS[cheap]} is outdone by {' and '.join(DOUBTS[name] for name in named)}"
+        )
+        lines.append(f"- **Doubt, {what}:** {told}, in the mean.")
+    return "\n".join(lines)
+
+
+def _mean(summary: dict) -> float:
+    return _number(summary["auroc"]["mean"])
 
 
 def _signed(over: dict) -> str:

@@ -42,7 +42,7 @@ def test_every_map_is_measured_on_as_many_tiles(explanation):
     assert maps["random"]["n"] > 0
     assert maps["random"]["over"]["random"]["mean"] == 0
     # The control is the network itself: a map of it is like its own, wherever it is not flat.
-    assert all(networks[SHUFFLED]["mean"] in (None, pytest.approx(1)) for networks in sanity.values())
+    assert all(networks[SHUFFLED]["mean"] in (None, pytest.approx(1, abs=1e-3)) for networks in sanity.values())
     assert set(sanity[OCCLUSION]) == {ALL_RANDOM, SHUFFLED}
     assert explanation["preferred"] is None or explanation["preferred"] in sanity
 

@@ -13,6 +13,7 @@ from helpers.explanation_tables import (
     describe_doubt,
     describe_maps,
     doubt_table,
+    draw_conclusion,
     faithfulness_table,
     judge_map,
     source_table,
@@ -70,6 +71,23 @@ def test_sentences_follow_the_verdicts(made):
     assert "Preferred: **clear**, which beats chance and plain darkness." in text
 
 
+def test_the_conclusion_goes_as_far_as_the_best_map(made):
+    assert "1 of 4 tell more of the network than chance and plain darkness" in draw_conclusion(made)
+    maps = made["sanity"]["maps"]
+    maps.pop("clear")
+    assert "none of 3 was shown to tell more than plain darkness, 1 tell more than chance" in draw_conclusion(made)
+    maps.pop("dark")
+    assert "none of 2 was shown to tell more than chance" in draw_conclusion(made)
+
+
+def test_the_conclusion_names_the_doubts_that_outdo_the_cheap_one(made):
+    for name, (auroc, risk) in {"confidence": (0.9, 0.2), "averaging": (0.8, 0.1), "dropout": (0.7, 0.15)}.items():
+        made["doubt"][name] = made["doubt"][name] | {"auroc": interval(auroc), "risk_area": risk}
+    text = draw_conclusion(made)
+    assert "wrong pixels:** the closeness of the probability to 0.5 costs nothing" in text
+    assert "0.5 is outdone by spread over flips and turns and spread under Monte Carlo dropout" in text
+
+
 def test_a_map_that_loses_to_darkness_is_preferred_with_a_warning(made):
     for part in ("faithfulness", "sanity"):
         made[part]["maps"].pop("clear")
@@ -89,7 +107,7 @@ def test_too_few_images_are_no_verdict(made):
 
 
 def test_the_control_is_described(made):
-    text = describe_maps(made | {"control": {"epochs": 8, "best_epoch": 1, "dice": 0.01}})
+    text = describe_maps(made | {"control": {"epochs": 8, "best_epoch": 1, "dice": 0.01, "train_loss": [1.5, 1.4]}})
     assert "epoch 1 of 8, with a validation Dice of 0.010" in text
 
 
