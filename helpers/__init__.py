@@ -18,6 +18,12 @@ __all__ = ["examine", "load_model", "predict"]  # noqa: F822, they come from __g
 
 
 def __getattr__(name: str) -> object:
-    if name not in _EXPORTS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_EXPORTS[name]), name)
+    """Give one of the three calls, or a module of the package, such as `helpers.figures`."""
+    if name in _EXPORTS:
+        return getattr(importlib.import_module(_EXPORTS[name]), name)
+    try:
+        return importlib.import_module(f"{__name__}.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"{__name__}.{name}":  # the module is there, and a package that it needs is not
+            raise
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -140,6 +140,19 @@ def test_the_package_offers_it():
         helpers.nonsense  # noqa: B018
 
 
+def test_the_package_gives_its_modules():
+    assert helpers.stitching.__name__ == "helpers.stitching"
+
+
+def test_a_module_that_lacks_a_package_says_so(monkeypatch):
+    def lack(name):
+        raise ModuleNotFoundError("No module named 'seaborn'", name="seaborn")
+
+    monkeypatch.setattr(helpers.importlib, "import_module", lack)
+    with pytest.raises(ModuleNotFoundError, match="seaborn"):
+        helpers.nonsense  # noqa: B018
+
+
 def test_the_shipped_model_finds_sample_nuclei_and_leaves_glass_alone():
     if not shipped.WEIGHTS.exists():
         pytest.skip("no weights are shipped yet")
