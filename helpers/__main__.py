@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -31,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         print(
-            "interrupted; `train` and `ablate` take their work up again, other commands start afresh", file=sys.stderr
+            "interrupted; `download`, `train` and `ablate` take their work up again, other commands start afresh",
+            file=sys.stderr,
         )
         return 130
     return 0
@@ -44,6 +46,17 @@ def _load(module: str):
 
 def _sample(options: argparse.Namespace) -> None:
     print(_load("sample").write_sample_fold(options.out, options.tiles, options.seed))
+
+
+def _download(options: argparse.Namespace) -> None:
+    _load("pannuke").download_pannuke(
+        options.out,
+        options.fold or (1, 2, 3),
+        options.source,
+        options.accept_licence,
+        options.compact,
+    )
+    _prepare(argparse.Namespace(**vars(options), dataset=options.out))
 
 
 def _convert(options: argparse.Namespace) -> None:
@@ -69,7 +82,8 @@ def _train(options: argparse.Namespace) -> None:
         options.dataset, options.out, recipe, options.split, init=options.init, workers=options.workers, progress=True
     )
     training = results["training"]
-    print(f"best epoch {training['best_epoch']}: validation Dice {_show(training['best']['val_dice'])}")
+    if os.environ.get("RANK", "0") == "0":  # of several processes the first alone speaks
+        print(f"best epoch {training['best_epoch']}: validation Dice {_show(training['best']['val_dice'])}")
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -107,6 +121,7 @@ def _publish(options: argparse.Namespace) -> None:
 
 HANDLERS = {
     "sample": _sample,
+    "download": _download,
     "convert": _convert,
     "prepare": _prepare,
     "train": _train,

@@ -5,11 +5,16 @@ import hashlib
 import json
 import math
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from helpers.errors import InputError
+
+LOCK = ".lock"
 
 
 @contextmanager
@@ -31,6 +36,36 @@ def written_whole(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep a folder to this process while the block runs; the system takes the lock back from one that is killed.
+
+    Args:
+        folder: made if it is missing, and removed again if nothing came to stand in it. The lock is a hidden file.
+
+    Raises:
+        InputError: another process, or another part of this one, is at work there.
+    """
+    made = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / LOCK, timeout=0):
+            yield
+    except Timeout:
+        raise InputError(f"{folder}: another process is at work in it; wait for it, or give another folder") from None
+    finally:
+        if made and [path.name for path in folder.iterdir()] in ([], [LOCK]):
+            (folder / LOCK).unlink(missing_ok=True)
+            folder.rmdir()
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what processes that were killed left half-written in a folder that is locked."""
+    for path in folder.glob(".*"):
+        if re.fullmatch(r"\..+\.\d+\.\w+", path.name):
+            path.unlink()
 
 
 def file_digest(path: Path) -> str:

@@ -3,29 +3,28 @@
 import dataclasses
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from helpers.checkpoints import load_checkpoint, save_checkpoint
+from helpers.checkpoints import save_checkpoint
 from helpers.config import TILE_SIZE, TILE_UM_PER_PX, Recipe
-from helpers.encoder_weights import PRETRAINED_MOMENTUM, load_imagenet_weights
+from helpers.distributed import main_first, process_group, rank, share_buffers, world_size, wrap
 from helpers.errors import InputError
-from helpers.files import file_digest, read_json, write_csv, write_json
+from helpers.files import locked, read_json, remove_unfinished, write_csv, write_json
+from helpers.guard import StepGuard
 from helpers.losses import BinarySegLoss, balanced_class_weights
-from helpers.model import count_parameters, set_batch_norm_momentum
-from helpers.networks import COMPARISONS, untrained_model
+from helpers.model import count_parameters
 from helpers.prepare import Cache, prepare
-from helpers.provenance import describe_environment
+from helpers.provenance import describe_environment, device_name
+from helpers.run_start import BEST, HISTORY, LAST, RESULTS, take_up_or_start
 from helpers.schedule import best_epoch, early_stopping_epoch, make_scheduler
-from helpers.shipped import load_model
 from helpers.split import Split, split_tiles
 from helpers.tiles import make_loaders, nuclei_share, start_epoch
 from helpers.training import average_weights, evaluate_model, pick_device, train_epoch
-
-BEST, LAST, HISTORY, RESULTS = "best_model.pth", "last.pth", "history.csv", "results.json"
 
 
 def train_run(
@@ -59,27 +58,57 @@ def train_run(
 
     Raises:
         InputError: the data set does not fit, the folder holds a run of another recipe or data set, or the start that
-            is asked for does not fit the network.
+            is asked for does not fit the network, another process is at work in the folder, the memory does not
+            suffice, or the loss stays infinite or no number.
     """
-    run, device = Path(run), device or pick_device()
-    cache = prepare(dataset, recipe.image_size, recipe.labels, progress)
-    split = split_tiles(cache, recipe.split_seed, official)
-    identity = {"recipe": dataclasses.asdict(recipe), "data": cache.digest, "split": split.method}
-    identity["init"] = None if init is None else file_digest(init)
-    state = _take_up(run, identity) or _start(recipe, identity, init)
-    _check_unseen(state, cache, split)
-    if _finished(state, recipe):
-        log(f"{run}: finished after {len(state['history'])} epochs")
+    run = Path(run)
+    with process_group(device or pick_device()) as device:
+        log = log if rank() == 0 else lambda line: None
+        with main_first():
+            cache = prepare(dataset, recipe.image_size, recipe.labels, progress and rank() == 0)
+        split = split_tiles(cache, recipe.split_seed, official)
+        data = _describe_data(dataset, cache, split, recipe)
+        with locked(run) if rank() == 0 else nullcontext():
+            if rank() == 0:
+                remove_unfinished(run)
+            state = take_up_or_start(run, recipe, cache, split, init)
+            if _finished(state, recipe):
+                log(f"{run}: finished after {len(state['history'])} epochs")
+            while not _finished(state, recipe):
+                try:
+                    _train(run, cache, split, recipe, data, state, device, workers, progress, log)
+                except torch.OutOfMemoryError as error:
+                    if state["halved"] or recipe.batch_size == 1 or world_size() > 1:
+                        raise InputError(
+                            f"{device_name(device)}: found too little memory for {_batch_size(recipe, state)} tiles at "
+                            f"a time ({str(error).splitlines()[0][:120]}); give a smaller --batch-size, in a new folder"
+                        ) from None
+                    state = take_up_or_start(run, recipe, cache, split, init) | {"halved": True}
+                    log(
+                        f"out of memory: from here on {_batch_size(recipe, state)} tiles at a time in place of "
+                        f"{recipe.batch_size}, and twice as many batches a step"
+                    )
+            with main_first():
+                return _report(run, state, recipe, data, device)
 
+
+def _train(
+    run: Path,
+    cache: Cache,
+    split: Split,
+    recipe: Recipe,
+    data: dict,
+    state: dict,
+    device: torch.device,
+    workers: int,
+    progress: bool,
+    log: Callable[[str], None],
+) -> None:
+    """Train from a state to the run's end, and leave the state and what is on disk as they are then."""
     model = state["model"].to(device, memory_format=torch.channels_last)
-    share = nuclei_share(cache, split.train)
-    if not 0 < share < 1:
-        raise InputError(
-            f"{dataset}: expected nuclei and background in the training tiles, found {share:.0%} nuclei pixels"
-        )
-    class_weights = balanced_class_weights(share) if recipe.class_weights == "balanced" else torch.ones(2)
-    data = _describe_data(dataset, cache, split) | {"nuclei_share": share, "class_weights": class_weights.tolist()}
-    criterion = BinarySegLoss(class_weights, recipe.bce_weight, recipe.dice_weight, recipe.boundary_weight)
+    criterion = BinarySegLoss(
+        torch.tensor(data["class_weights"]), recipe.bce_weight, recipe.dice_weight, recipe.boundary_weight
+    )
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     scheduler = make_scheduler(optimizer, recipe)
     scaler = torch.amp.GradScaler(device.type, enabled=device.type == "cuda")
@@ -91,93 +120,50 @@ def train_run(
     for name, mover in movers.items():
         if name in state:
             mover.load_state_dict(state[name])
-    train_loader, validation_loader = make_loaders(cache, split, recipe, workers)
+    shared = wrap(model)
+    train_loader, validation_loader = make_loaders(cache, split, recipe, workers, _batch_size(recipe, state))
     history = state["history"]
     while not _finished(state, recipe):
-        epoch, started = len(history) + 1, time.perf_counter()
+        epoch, started, guard = len(history) + 1, time.perf_counter(), StepGuard()
         learning_rate = optimizer.param_groups[0]["lr"]
         start_epoch(train_loader, epoch)
         train_loss = train_epoch(
-            model, train_loader, criterion, optimizer, device, scaler,
-            accumulation_steps=recipe.accumulation_steps, max_grad_norm=recipe.max_grad_norm, progress=progress,
+            shared, train_loader, criterion, optimizer, device, scaler,
+            accumulation_steps=_accumulation_steps(recipe, state), max_grad_norm=recipe.max_grad_norm,
+            progress=progress and rank() == 0, guard=guard,
         )  # fmt: skip
+        share_buffers(judged)
         validation = evaluate_model(judged, validation_loader, criterion, device)
         scheduler.step(*([validation["loss"]] if recipe.schedule == "plateau" else []))
         row = {"epoch": epoch, "learning_rate": learning_rate, "train_loss": train_loss}
         row |= {f"val_{name}": value for name, value in validation.items()}
-        row["seconds"] = round(time.perf_counter() - started, 1)
+        row |= {"skipped_steps": guard.skipped, "seconds": round(time.perf_counter() - started, 1)}
         history.append(row)
+        if rank() > 0:
+            continue
         _save(run, model, judged, state, {name: mover.state_dict() for name, mover in movers.items()}, cache, split)
         log(
             f"epoch {epoch:2d}/{recipe.epochs}  train loss {train_loss:.3f}  validation loss {validation['loss']:.3f}  "
             f"Dice {validation['dice']:.3f}  took {row['seconds']:.1f} s"
+            + (f"  steps skipped {guard.skipped}" if guard.skipped else "")
         )
         _report(run, state, recipe, data, device)
-    return _report(run, state, recipe, data, device)
+
+
+def _batch_size(recipe: Recipe, state: dict) -> int:
+    return recipe.batch_size // 2 if state["halved"] else recipe.batch_size
+
+
+def _accumulation_steps(recipe: Recipe, state: dict) -> int:
+    """Give the batches a step of one process, so that a step sees about as many tiles whatever their number."""
+    steps = recipe.accumulation_steps * (2 if state["halved"] else 1)
+    return max(1, round(steps / world_size()))
 
 
 def _finished(state: dict, recipe: Recipe) -> bool:
     history = state["history"]
     stopped = recipe.stop_early and early_stopping_epoch(history, recipe.early_stopping_patience) is not None
     return stopped or len(history) >= recipe.epochs
-
-
-def _start(recipe: Recipe, identity: dict, init: Path | None) -> dict:
-    state = {"history": [], "identity": identity, "earlier_tiles": []}
-    if init is None:
-        if recipe.pretrained and recipe.network in COMPARISONS:
-            raise InputError(f"network {recipe.network!r}: it can only start at random; set `pretrained` to False")
-        model = untrained_model(recipe)
-        encoder_start = load_imagenet_weights(model) if recipe.pretrained else "random"
-        return state | {"model": model, "encoder_start": encoder_start}
-    model, earlier_tiles = _load_weights(init)
-    if model.name != recipe.network:
-        raise InputError(f"{init}: expected weights of network {recipe.network!r}, found those of {model.name!r}")
-    model.img_size, model.dropout.p = recipe.image_size, recipe.dropout
-    return state | {"model": model, "encoder_start": f"{init.parent.name}/{init.name}", "earlier_tiles": earlier_tiles}
-
-
-def _load_weights(init: Path) -> tuple[nn.Module, list[str]]:
-    """Load weights to start from, shipped or of a checkpoint, and the digests of the tiles they have seen."""
-    if init.suffix == ".safetensors":
-        shipped = load_model(init)
-        return shipped.network, list(shipped.training_tiles)
-    model, about = load_checkpoint(init)
-    if "training_tiles" not in about:
-        raise InputError(f"{init}: does not say which tiles it was trained on, so they might validate it")
-    return model, about["training_tiles"]
-
-
-def _check_unseen(state: dict, cache: Cache, split: Split) -> None:
-    """Refuse weights to start from that were trained on tiles which would now judge them."""
-    if seen := int(cache.find_seen(split.validation, state["earlier_tiles"]).sum()):
-        raise InputError(
-            f"{cache.name}: the weights to start from were trained on {seen} of the {len(split.validation)} validation "
-            "tiles, which would flatter them; take another split seed, or other weights"
-        )
-
-
-def _take_up(run: Path, identity: dict) -> dict | None:
-    """Load the last checkpoint of a run, if there is one, and check that it is a run of the same thing."""
-    if not (run / LAST).exists():
-        if (run / BEST).exists() or (run / RESULTS).exists():
-            raise InputError(f"{run}: holds results but no {LAST}, so it cannot be taken up; give a new folder")
-        return None
-    model, state = load_checkpoint(run / LAST)
-    if "identity" not in state:
-        raise InputError(f"{run / LAST}: expected the last state of a run, found weights alone; give a new folder")
-    recipe = state["identity"]["recipe"]
-    # What an older run does not name had today's default, except that its seed drew the split as well.
-    recipe = dataclasses.asdict(Recipe(recipe["name"])) | {"split_seed": recipe["seed"]} | recipe
-    before = {**state["identity"], **recipe}
-    now = {**identity, **identity["recipe"]}
-    if other := [
-        f"{key} {before.get(key)!r}, now {now[key]!r}" for key in now if key != "recipe" and before.get(key) != now[key]
-    ]:
-        raise InputError(f"{run}: holds a run with {'; '.join(other)}; give a new folder or the same arguments")
-    if state["encoder_start"] == "imagenet":
-        set_batch_norm_momentum(model.encoder, PRETRAINED_MOMENTUM)  # which is not saved with the weights
-    return {"earlier_tiles": []} | state | {"model": model}  # an older run has no earlier tiles
 
 
 def _save(
@@ -191,11 +177,17 @@ def _save(
     }
     if best_epoch(state["history"]) == len(state["history"]):
         save_checkpoint(run / BEST, judged, **about)
-    kept = {key: state[key] for key in ("history", "identity", "encoder_start", "earlier_tiles")}
+    kept = {key: state[key] for key in ("history", "identity", "encoder_start", "earlier_tiles", "halved")}
     save_checkpoint(run / LAST, model, **about, **kept, **movers)
 
 
-def _describe_data(dataset: Path, cache: Cache, split: Split) -> dict:
+def _describe_data(dataset: Path, cache: Cache, split: Split, recipe: Recipe) -> dict:
+    share = nuclei_share(cache, split.train)
+    if not 0 < share < 1:
+        raise InputError(
+            f"{dataset}: expected nuclei and background in the training tiles, found {share:.0%} nuclei pixels"
+        )
+    class_weights = balanced_class_weights(share) if recipe.class_weights == "balanced" else torch.ones(2)
     return {
         "name": cache.name,
         "path": str(Path(dataset).resolve()),  # left out of what is published
@@ -207,6 +199,8 @@ def _describe_data(dataset: Path, cache: Cache, split: Split) -> dict:
         "void_tiles": int(cache.void.sum()),
         "validation_groups": None if cache.groups is None else sorted(set(cache.groups[split.validation].tolist())),
         "validation_indices": split.validation.tolist(),
+        "nuclei_share": share,
+        "class_weights": class_weights.tolist(),
     }
 
 
@@ -229,6 +223,9 @@ def _report(run: Path, state: dict, recipe: Recipe, data: dict, device: torch.de
             "best_epoch": best["epoch"],
             "best": best,
             "last": history[-1],
+            "skipped_steps": sum(row["skipped_steps"] for row in history),
+            "batches_halved": state["halved"],
+            "processes": world_size(),
             "early_stopping_epoch": stop,
             "early_stopping_best_epoch": best_epoch(history[:stop]) if stop else None,
             "seconds": round(sum(row["seconds"] for row in history), 1),

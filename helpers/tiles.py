@@ -3,12 +3,13 @@
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, RandomSampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, RandomSampler
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from helpers.augmentation import build_augmentation
 from helpers.config import IMAGENET_MEAN, IMAGENET_STD, Recipe
+from helpers.distributed import rank, world_size
 from helpers.prepare import Cache
 from helpers.split import Split
 
@@ -80,34 +81,49 @@ class TileDataset(Dataset):
         return NORMALIZE(image.as_subclass(Tensor)), mask.as_subclass(Tensor)
 
 
-def make_loaders(cache: Cache, split: Split, recipe: Recipe, workers: int = 0) -> tuple[DataLoader, DataLoader]:
+def make_loaders(
+    cache: Cache, split: Split, recipe: Recipe, workers: int = 0, batch_size: int | None = None
+) -> tuple[DataLoader, DataLoader]:
     """Make the loaders of training and validation tiles; `start_epoch` sets the order and the augmentation.
+
+    In a group of processes each loader gives the tiles of its process: of an epoch's training tiles a share of equal
+    size, for which a few may be drawn twice; of the validation tiles those that `gather_in_order` expects of it.
 
     Args:
         cache: the prepared data set.
         split: which tiles train and which validate.
         recipe: gives batch size, augmentation and seed.
         workers: processes that load and augment tiles, as many again for validation; they change nothing but the speed.
+        batch_size: in place of the recipe's.
     """
     masks_of = np.random.default_rng(recipe.seed).permutation(len(cache)) if recipe.shuffled_masks else None
     augmentation = build_augmentation(recipe.augmentation, recipe.image_size)
     train = TileDataset(cache, split.train, augmentation, recipe.seed, masks_of)
-    validation = TileDataset(cache, split.validation, masks_of=masks_of)
+    validation = TileDataset(cache, split.validation[rank() :: world_size()], masks_of=masks_of)
     # Workers that live on, and memory that a GPU can fetch from: with short epochs their start would take as long.
     speed = {"num_workers": workers, "persistent_workers": workers > 0, "pin_memory": torch.cuda.is_available()}
-    train_loader = DataLoader(
-        train, recipe.batch_size, sampler=RandomSampler(train, generator=torch.Generator()), **speed
+    sampler = (
+        RandomSampler(train, generator=torch.Generator())
+        if world_size() == 1
+        else DistributedSampler(train, world_size(), rank(), seed=derive_seed(recipe.seed))
     )
+    batch_size = batch_size or recipe.batch_size
     # Validation needs no gradients, so twice the tiles fit.
-    return train_loader, DataLoader(validation, 2 * recipe.batch_size, **speed)
+    return (
+        DataLoader(train, batch_size, sampler=sampler, **speed),
+        DataLoader(validation, 2 * batch_size, **speed),
+    )
 
 
 def start_epoch(train_loader: DataLoader, epoch: int) -> None:
     """Set everything random in this epoch from the seed and the epoch's number, so that a run can be taken up again."""
-    dataset = train_loader.dataset
+    dataset, sampler = train_loader.dataset, train_loader.sampler
     dataset.epoch.fill_(epoch)
-    train_loader.sampler.generator.manual_seed(derive_seed(dataset.seed, epoch))
-    torch.manual_seed(derive_seed(dataset.seed, epoch, 1))  # dropout and stochastic depth
+    if isinstance(sampler, DistributedSampler):
+        sampler.set_epoch(epoch)
+    else:
+        sampler.generator.manual_seed(derive_seed(dataset.seed, epoch))
+    torch.manual_seed(derive_seed(dataset.seed, epoch, 1 + rank()))  # dropout and stochastic depth
 
 
 def nuclei_share(cache: Cache, indices: np.ndarray) -> float:

@@ -1,5 +1,6 @@
 """One epoch of training and one of evaluation, over any loader of (images, masks) pairs; averages of weights."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice
@@ -12,6 +13,8 @@ from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from helpers.config import THRESHOLD
+from helpers.distributed import add_up, gather_in_order, synchronised, world_size
+from helpers.guard import StepGuard
 from helpers.metrics import count_pixels, scores
 
 LOGIT_THRESHOLD = float(torch.logit(torch.tensor(THRESHOLD)))
@@ -28,11 +31,13 @@ def train_epoch(
     accumulation_steps: int = 8,
     max_grad_norm: float | None = 1.0,
     progress: bool = False,
+    guard: StepGuard | None = None,
 ) -> float:
     """Train for one epoch, stepping once for every `accumulation_steps` batches and once for what is left at the end.
 
     Each batch counts by its number of images in its group, so a group gives the gradient of one large batch, the
-    last and smaller one included (for a loss that is a mean over images).
+    last and smaller one included (for a loss that is a mean over images). In a group of processes the batches of all
+    count so. A step whose loss or gradients are not finite is skipped.
 
     Args:
         model: maps images `(B, 3, H, W)` to logits `(B, 1, H, W)`.
@@ -45,40 +50,49 @@ def train_epoch(
         accumulation_steps: batches an optimiser step.
         max_grad_norm: gradients are scaled down to this Euclidean norm; None leaves them.
         progress: show a bar with the running loss on standard error.
+        guard: counts the steps that are skipped; None to count for nobody.
 
     Returns:
-        the mean loss over the images of the epoch.
+        the mean loss over the images of the epoch whose steps were taken, of all processes; NaN if none was.
 
     Raises:
         ValueError: `accumulation_steps` under 1, or a loader without a batch.
+        InputError: too many steps in a row are not finite.
     """
     if accumulation_steps < 1:
         raise ValueError(f"accumulation_steps: expected 1 or more, found {accumulation_steps}")
     device = torch.device(device)
     scaler = scaler or torch.amp.GradScaler(device.type, enabled=False)  # disabled, it hands everything through
+    guard = guard or StepGuard()
     model.train()
-    loss_sum, image_count = 0.0, 0
+    loss_sum, image_count, empty = 0.0, 0.0, True
     with tqdm(_groups(train_loader, accumulation_steps), unit="step", disable=not progress, leave=False) as bar:
         for group in bar:
-            group_images = sum(len(images) for images, _ in group)
+            empty = False
+            (group_images,) = add_up(sum(len(images) for images, _ in group))
             optimizer.zero_grad(set_to_none=True)
-            for images, masks in group:
+            guard.remember(model)
+            group_loss = 0.0
+            for number, (images, masks) in enumerate(group, start=1):
                 images, masks = _to_device(images, device), masks.to(device, non_blocking=True)
-                with mixed_precision(device, use_amp):
-                    logits = model(images)
-                loss = criterion(logits, masks)
-                scaler.scale(loss * (len(images) / group_images)).backward()
-                loss_sum += float(loss.detach()) * len(images)
-                image_count += len(images)
-            if max_grad_norm is not None:
-                scaler.unscale_(optimizer)
-                nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
-            scaler.step(optimizer)
+                with synchronised(model, last=number == len(group)):
+                    with mixed_precision(device, use_amp):
+                        logits = model(images)
+                    loss = criterion(logits, masks)
+                    # Gradients are averaged over the processes, and should be added up.
+                    scaler.scale(loss * (len(images) * world_size() / group_images)).backward()
+                group_loss += float(loss.detach()) * len(images)
+            scaler.unscale_(optimizer)
+            norm = nn.utils.clip_grad_norm_(model.parameters(), math.inf if max_grad_norm is None else max_grad_norm)
+            (group_loss,) = add_up(group_loss)
+            if guard.accepts(model, group_loss, float(norm)):
+                scaler.step(optimizer)
+                loss_sum, image_count = loss_sum + group_loss, image_count + group_images
+                bar.set_postfix(loss=f"{loss_sum / image_count:.4f}")
             scaler.update()
-            bar.set_postfix(loss=f"{loss_sum / image_count:.4f}")
-    if image_count == 0:
+    if empty:
         raise ValueError("train_loader: expected at least one batch, found none")
-    return loss_sum / image_count
+    return loss_sum / image_count if image_count else math.nan
 
 
 @torch.inference_mode()
@@ -89,7 +103,7 @@ def evaluate_model(
     device: torch.device | str,
     use_amp: bool = True,
 ) -> dict[str, float | int]:
-    """Evaluate on every batch of a loader.
+    """Evaluate on every batch of a loader, and of those of all processes together.
 
     Args:
         model: maps images `(B, 3, H, W)` to logits `(B, 1, H, W)`.
@@ -113,9 +127,10 @@ def evaluate_model(
         loss_sum += float(criterion(logits, masks.to(device))) * len(images)
         predicted = (logits.float() >= LOGIT_THRESHOLD).cpu().numpy()
         counts.append(count_pixels(predicted[:, 0], masks.numpy()[:, 0] > 0))
-    if not counts:
+    counts = gather_in_order(np.concatenate(counts) if counts else np.zeros((0, 4), np.int64))
+    if len(counts) == 0:
         raise ValueError("val_loader: expected at least one batch, found none")
-    counts = np.concatenate(counts)
+    (loss_sum,) = add_up(loss_sum)
     return {"loss": loss_sum / len(counts)} | scores(counts)
 
 

@@ -9,7 +9,7 @@ from helpers.arguments import DOWNLOADS, build_parser
 from helpers.convert import CONVERTERS
 
 REQUIRED = {
-    "sample": ["OUT"], "convert": ["SOURCE", "OUT", "--kind=nuinsseg"], "prepare": ["DATASET"],
+    "sample": ["OUT"], "download": [], "convert": ["SOURCE", "OUT", "--kind=nuinsseg"], "prepare": ["DATASET"],
     "train": ["DATASET", "--out=RUN"], "evaluate": ["RUN", "DATASET"], "explain": ["RUN", "DATASET"],
     "ablate": ["DATASET", "--out=FOLDER"], "publish": ["RUN"],
 }  # fmt: skip

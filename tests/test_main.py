@@ -12,7 +12,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from folds import empty_masks, example_images, write_fold
+from folds import empty_masks, example_images, example_masks, write_fold
 from published import noise, write_nuinsseg
 
 from helpers import __main__ as commands
@@ -23,7 +23,7 @@ from helpers.config import Recipe
 from helpers.fold import find_folds
 from helpers.prepare import prepare
 
-COMMANDS = ("sample", "convert", "prepare", "train", "evaluate", "explain", "ablate", "publish")
+COMMANDS = ("sample", "download", "convert", "prepare", "train", "evaluate", "explain", "ablate", "publish")
 TINY = ("--recipe", "quick", "--image-size", "32", "--epochs", "1")
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -97,7 +97,7 @@ def test_from_sample_tiles_to_a_published_run(tmp_path, capsys):
     assert output[0].startswith("epoch  1/1  train loss ")
     assert re.fullmatch(r"best epoch 1: validation Dice 0\.\d{3}", output[-1])
     kept = {path.name: path.read_bytes() for path in run.iterdir()}
-    assert set(kept) == {"best_model.pth", "last.pth", "history.csv", "results.json"}
+    assert set(kept) == {".lock", "best_model.pth", "last.pth", "history.csv", "results.json"}
 
     assert call(*train) == 0
     assert capsys.readouterr().out.splitlines() == [f"{run}: finished after 1 epochs", output[-1]]
@@ -132,6 +132,17 @@ def test_a_fold_without_source_images_goes_the_whole_way(tmp_path, capsys):
     results = json.loads((tmp_path / "project/models/results.json").read_text(encoding="utf-8"))["runs"]["run"]
     assert (results["data"]["split"], results["data"]["validation_groups"]) == ("tissue", None)
     assert "neighbours may stand on both sides" in results["data"]["note"]
+
+
+def test_a_download_is_laid_out_and_prepared(slides, tmp_path, capsys):
+    source = write_fold(tmp_path / "source", example_images(2), example_masks(2), layout="pannuke", number=2)
+    asked = ("download", tmp_path / "out", "--from", source, "--fold", 2, "--compact", "--image-size", 32)
+    assert call(*asked) == 2
+    assert_one_line(capsys, "read it and add --accept-licence")
+    assert call(*asked, "--accept-licence") == 0
+    cache = prepare(tmp_path / "out", 32, progress=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2:] == [f"{tmp_path / 'out/Fold 2'}: 2 tiles", f"out: 2 tiles at 32 pixels, digest {cache.digest}"]
 
 
 def test_options_of_the_run_are_recorded(slides, tmp_path, monkeypatch):
@@ -349,7 +360,7 @@ def test_interrupted_or_out_of_room(slides, monkeypatch, capsys, error, status):
     assert (
         line
         == {
-            130: "interrupted; `train` and `ablate` take their work up again, other commands start afresh",
+            130: "interrupted; `download`, `train` and `ablate` take their work up again, other commands start afresh",
             2: "error: [Errno 28] No space left",
         }[status]
     )

@@ -14,11 +14,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from helpers import checkpoints, networks, runs
+from helpers import checkpoints, networks, run_start, runs
 from helpers.checkpoints import load_checkpoint, save_checkpoint
 from helpers.config import Recipe
 from helpers.errors import InputError
-from helpers.losses import balanced_class_weights
+from helpers.files import LOCK, locked
+from helpers.losses import BinarySegLoss, balanced_class_weights
 from helpers.model import count_parameters, set_batch_norm_momentum
 from helpers.prepare import prepare
 from helpers.runs import BEST, HISTORY, LAST, RESULTS, train_run
@@ -172,7 +173,7 @@ def finished(dataset, tmp_path_factory) -> Iterator[tuple[Path, dict, list[str]]
 
 def test_what_a_run_leaves(finished):
     run, results, lines = finished
-    assert sorted(path.name for path in run.iterdir()) == sorted([BEST, LAST, HISTORY, RESULTS])
+    assert sorted(path.name for path in run.iterdir()) == sorted([LOCK, BEST, LAST, HISTORY, RESULTS])
     assert json.loads((run / RESULTS).read_text()) == results
     rows = history(run)
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
@@ -430,7 +431,7 @@ def test_imagenet_start_is_recorded_and_taken_up(dataset, run, monkeypatch):
         set_batch_norm_momentum(model.encoder, 0.01)
         return "imagenet"
 
-    monkeypatch.setattr(runs, "load_imagenet_weights", load)
+    monkeypatch.setattr(run_start, "load_imagenet_weights", load)
     results, _ = train(dataset, run / "whole", pretrained=True)
     assert results["model"]["encoder_start"] == "imagenet"
     once = iter([runs.evaluate_model])
@@ -572,7 +573,7 @@ def test_lost_results_are_written_again(dataset, run):
 
 @pytest.mark.usefixtures("_small")
 def test_start_without_imagenet_weights_is_recorded(dataset, run, monkeypatch, follow):
-    monkeypatch.setattr(runs, "load_imagenet_weights", lambda model: "random")
+    monkeypatch.setattr(run_start, "load_imagenet_weights", lambda model: "random")
     follow([0.1, 0.2, 0.3])
     results, _ = train(dataset, run, pretrained=True)
     assert results["model"]["encoder_start"] == "random"
@@ -584,3 +585,114 @@ def test_progress_is_off_unless_asked_for(dataset, run, follow, capsys):
     follow([0.1, 0.2, 0.3])
     train(dataset, run)
     assert capsys.readouterr() == ("", "")
+
+
+# Nothing lost.
+
+
+class Spoilt(BinarySegLoss):
+    """Gives no number where `spoilt` says so, of the batches that are trained on."""
+
+    def __init__(self, *arguments) -> None:
+        super().__init__(*arguments)
+        self.calls = 0
+
+    def forward(self, logits: Tensor, masks: Tensor) -> Tensor:
+        """Give the loss, or no number."""
+        loss = super().forward(logits, masks)
+        if not logits.requires_grad:
+            return loss
+        self.calls += 1
+        return loss * math.nan if self.spoilt(self.calls) else loss
+
+    spoilt = staticmethod(lambda call: False)
+
+
+@pytest.mark.usefixtures("_small")
+def test_steps_that_are_not_finite_are_skipped_counted_and_reported(dataset, run, monkeypatch):
+    monkeypatch.setattr(runs, "BinarySegLoss", Spoilt)
+    monkeypatch.setattr(Spoilt, "spoilt", staticmethod(lambda call: call == 2))  # in the first of epoch 1's two steps
+    results, lines = train(dataset, run)
+    assert [row["skipped_steps"] for row in history(run)] == ["1", "0", "0"]
+    assert results["training"]["skipped_steps"] == 1
+    assert [line.endswith("steps skipped 1") for line in lines] == [True, False, False]
+    for name in (BEST, LAST):
+        model, _ = load_checkpoint(run / name)
+        assert all(weights.isfinite().all() for weights in model.state_dict().values())
+
+
+@pytest.mark.usefixtures("_small")
+def test_too_many_such_steps_end_the_run_and_keep_the_last_epoch(dataset, run, monkeypatch):
+    monkeypatch.setattr(runs, "BinarySegLoss", Spoilt)
+    monkeypatch.setattr(Spoilt, "spoilt", staticmethod(lambda call: call > 16))
+    with pytest.raises(InputError, match="in 10 steps in a row; the last whole epoch is kept"):
+        train(dataset, run, batch_size=1, accumulation_steps=1)
+    assert len(history(run)) == 1
+    model, state = load_checkpoint(run / LAST)
+    assert len(state["history"]) == 1
+    assert all(weights.isfinite().all() for weights in model.state_dict().values())
+
+
+@pytest.fixture
+def short(monkeypatch) -> list[int]:
+    """Let the memory suffice for two tiles at a time and no more; give the sizes of the batches that were tried."""
+    tried: list[int] = []
+    forward = SmallNetwork.forward
+
+    def forward_if_small(self, images: Tensor) -> Tensor:
+        if self.training:
+            tried.append(len(images))
+            if len(images) > 2:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return forward(self, images)
+
+    monkeypatch.setattr(SmallNetwork, "forward", forward_if_small)
+    return tried
+
+
+@pytest.mark.usefixtures("_small")
+def test_out_of_memory_halves_the_batch_once_and_says_so(dataset, run, short):
+    results, lines = train(dataset, run)
+    assert lines[0] == ("out of memory: from here on 2 tiles at a time in place of 4, and twice as many batches a step")
+    assert [line[:10] for line in lines[1:]] == ["epoch  1/3", "epoch  2/3", "epoch  3/3"]
+    assert short == [4] + 3 * 8 * [2]
+    assert results["training"]["batches_halved"]
+    assert results["recipe"]["batch_size"] == 4  # it is the same run
+
+
+@pytest.mark.usefixtures("_small")
+def test_halved_batches_are_taken_up(dataset, run, short, monkeypatch):
+    once = iter([runs.evaluate_model])
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "evaluate_model", lambda *arguments: next(once)(*arguments))
+        with pytest.raises(StopIteration):
+            train(dataset, run / "stopped")
+    _, lines = train(dataset, run / "stopped")
+    assert not any(line.startswith("out of memory") for line in lines)
+    train(dataset, run / "whole")
+    assert_same_run(run / "stopped", run / "whole")
+
+
+@pytest.mark.usefixtures("_small", "short")
+@pytest.mark.parametrize("batch_size", [8, 3 * 4])
+def test_out_of_memory_twice_ends_the_run(dataset, run, batch_size):
+    with pytest.raises(InputError, match=f"found too little memory for {batch_size // 2} tiles at a time"):
+        train(dataset, run, batch_size=batch_size)
+    assert not (run / LAST).exists()
+
+
+@pytest.mark.usefixtures("_small")
+def test_two_runs_do_not_share_a_folder(dataset, run):
+    with locked(run), pytest.raises(InputError, match="run: another process is at work in it"):
+        train(dataset, run)
+    train(dataset, run)
+
+
+@pytest.mark.usefixtures("_small")
+def test_what_a_killed_process_left_half_written_is_removed(dataset, run):
+    run.mkdir()
+    for name in (".last.4711.pth", ".results.12.json"):
+        (run / name).write_bytes(b"half")
+    (run / "notes.12.txt").write_bytes(b"a user's own")
+    train(dataset, run)
+    assert sorted(path.name for path in run.iterdir()) == sorted([LOCK, BEST, LAST, HISTORY, RESULTS, "notes.12.txt"])
