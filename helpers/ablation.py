@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from helpers.cache import Cache
 from helpers.checkpoints import load_checkpoint
 from helpers.config import AUGMENTATIONS, RECIPES, THRESHOLD, Recipe
 from helpers.errors import InputError
 from helpers.files import read_json, write_csv, write_json
 from helpers.inference import predict_probabilities
 from helpers.metrics import COUNT_NAMES, count_pixels, paired_bootstrap, scores
-from helpers.prepare import Cache, prepare
+from helpers.prepare import prepare
 from helpers.runs import BEST, train_run
 from helpers.training import pick_device
 

@@ -9,7 +9,10 @@ import numpy as np
 from helpers.errors import InputError
 
 # All that numpy.load raises on a file that is no whole array: it reads the header as Python.
-DAMAGED = (ValueError, EOFError, OverflowError, MemoryError, SyntaxError, TypeError, tokenize.TokenError)
+DAMAGED = (
+    *(ValueError, EOFError, OverflowError, MemoryError, SyntaxError, TypeError, LookupError, AttributeError),
+    *(RecursionError, tokenize.TokenError),
+)
 
 
 @dataclass(frozen=True)

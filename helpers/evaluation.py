@@ -10,6 +10,7 @@ import torch
 from tqdm import tqdm
 
 from helpers.baselines import BASELINES
+from helpers.cache import Cache
 from helpers.checkpoints import load_checkpoint
 from helpers.config import LABEL_RULES, THRESHOLD, TILE_SIZE, Recipe
 from helpers.errors import InputError
@@ -19,7 +20,7 @@ from helpers.inference import predict_probabilities
 from helpers.metrics import COUNT_NAMES, FEWEST_FOR_INTERVAL, bootstrap_interval, count_pixels, scores
 from helpers.model import EfficientNetSegmentation
 from helpers.networks import untrained_model
-from helpers.prepare import Cache, prepare
+from helpers.prepare import prepare
 from helpers.provenance import describe_environment
 from helpers.resampling import enlarge_probabilities, shrink_class_maps
 from helpers.runs import BEST, RESULTS

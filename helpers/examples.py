@@ -8,12 +8,12 @@ import torch
 
 from helpers.attention import METHODS, attention_layers, choose_regions, grad_cams, predicted_region
 from helpers.augmentation import build_augmentation
+from helpers.cache import Cache
 from helpers.config import THRESHOLD, Recipe
 from helpers.faithfulness import OCCLUSION, make_map
 from helpers.inference import predict_probabilities
 from helpers.metrics import count_pixels, dice_per_image
 from helpers.model import EfficientNetSegmentation
-from helpers.prepare import Cache
 from helpers.tiles import TileDataset, denormalize, normalize
 
 

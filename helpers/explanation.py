@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from helpers.cache import Cache
 from helpers.checkpoints import load_checkpoint
 from helpers.config import THRESHOLD, Recipe
 from helpers.doubt import measure_doubts
@@ -25,7 +26,7 @@ from helpers.faithfulness import cascade_correlations, measure_maps
 from helpers.files import read_json, write_json
 from helpers.metrics import count_pixels, dice_per_image
 from helpers.networks import OWN_NETWORKS, untrained_model
-from helpers.prepare import Cache, prepare
+from helpers.prepare import prepare
 from helpers.provenance import describe_environment
 from helpers.runs import BEST, RESULTS
 

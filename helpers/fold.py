@@ -139,7 +139,7 @@ def count_instances(instances: np.ndarray) -> int:
     if present.size == 0:
         return 0
     # Counting is 30 times faster than sorting, as long as the numbers are small.
-    if present.max() < 1_000_000:
+    if float(present.max()) < 1_000_000:  # a float16 knows no million
         return int((np.bincount(present.astype(np.int64)) > 0).sum())
     return np.unique(present).size
 

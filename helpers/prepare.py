@@ -7,72 +7,21 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from platformdirs import user_cache_path
 from tqdm import tqdm
 
-from helpers.arrays import DAMAGED
+from helpers.cache import DESCRIPTION, Cache, key_of, open_cache
 from helpers.config import TILE_SIZE
 from helpers.errors import InputError
-from helpers.files import read_json, write_json
+from helpers.files import write_json
 from helpers.fold import Fold, Tiles, find_folds, official_numbers
 from helpers.resampling import check_image_size, shrink_class_maps, shrink_images
 
 CHUNK = 16  # tiles read at once: 75 MB of float64
 STALE_SECONDS = 3600  # an unfinished cache that nobody has written to for an hour belongs to a process that died
-
-
-@dataclass(frozen=True)
-class Cache:
-    """A prepared data set. The large arrays are memory-mapped.
-
-    Attributes:
-        name: the data set's folder name.
-        digest: SHA-256 over all full-size images and class maps, the same whatever dtype stores them.
-        image_size: height and width of the prepared tiles in pixels.
-        labels: how labels were shrunk, "nearest" or "majority".
-        images: `(N, image_size, image_size, 3)` uint8, RGB.
-        class_maps: `(N, image_size, image_size)` uint8, 0 for background, `1 + channel` for a nucleus.
-        tissues: `(N,)` str.
-        groups: `(N,)` str, the source image of each tile, or None where it is not known.
-        positions: `(N, 2)` int64, row and column of the tile in its source image, or None.
-        nuclei: `(N, 5)` int64, nuclei of each class in the full-size tile.
-        void: `(N,)` bool, all six mask channels zero.
-        fold_numbers: `(N,)` int64, which fold of the data set a tile is from, counted from 0.
-        official: PanNuke's own number of each fold, or None where the data set is not its three folds.
-        tile_digests: `(N,)` str, one for each full-size image, to know a tile again in another data set.
-    """
-
-    name: str
-    digest: str
-    image_size: int
-    labels: str
-    images: np.ndarray
-    class_maps: np.ndarray
-    tissues: np.ndarray
-    groups: np.ndarray | None
-    positions: np.ndarray | None
-    nuclei: np.ndarray
-    void: np.ndarray
-    fold_numbers: np.ndarray
-    official: list[int] | None
-    tile_digests: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def find_seen(self, indices: np.ndarray, digests: Sequence[str]) -> np.ndarray:
-        """Tell `(n,)` bool which of these tiles are among those with the given digests.
-
-        A tile of one colour never is: glass looks alike in every data set, and to have seen it before means nothing.
-        """
-        seen = np.isin(self.tile_digests[indices], digests)
-        seen[seen] = [(self.images[index] != self.images[index][0, 0]).any() for index in indices[seen]]
-        return seen
 
 
 def prepare(dataset: Path, image_size: int = 128, labels: str = "nearest", progress: bool = True) -> Cache:
@@ -97,8 +46,8 @@ def prepare(dataset: Path, image_size: int = 128, labels: str = "nearest", progr
     name = f"{image_size}-{labels}"
     for root in _cache_roots(dataset):
         # os.path: unlike Path.exists, False where the folder is another user's and may not be searched.
-        if os.path.exists(root / name / "cache.json") and read_json(root / name / "cache.json")["key"] == key:
-            return _open(root / name, dataset)
+        if os.path.exists(root / name / DESCRIPTION) and key_of(root / name) == key:
+            return open_cache(root / name, dataset)
     root = next(filter(_writable, _cache_roots(dataset)), None)
     if root is None:
         raise InputError(f"{dataset}: neither it nor the user's cache folder can be written; make room for the cache")
@@ -115,7 +64,7 @@ def prepare(dataset: Path, image_size: int = 128, labels: str = "nearest", progr
         raise InputError(f"{root}: the cache cannot be written ({error.strerror or error}); make room for it") from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    return _open(root / name, dataset)
+    return open_cache(root / name, dataset)
 
 
 def _write(folder: Path, folds: list[Fold], key: dict, progress: bool) -> None:
@@ -150,7 +99,7 @@ def _write(folder: Path, folds: list[Fold], key: dict, progress: bool) -> None:
     known = all(fold.groups is not None for fold in folds)
     placed = known and all(fold.positions is not None for fold in folds)
     write_json(
-        folder / "cache.json",
+        folder / DESCRIPTION,
         {
             "key": key,
             "digest": digest.hexdigest(),
@@ -164,21 +113,6 @@ def _write(folder: Path, folds: list[Fold], key: dict, progress: bool) -> None:
             "tile_digests": tile_digests,
         },
     )
-
-
-def _open(folder: Path, dataset: Path) -> Cache:
-    described = read_json(folder / "cache.json")
-    key = described.pop("key")
-    arrays = ("tissues", "groups", "positions", "nuclei", "void", "fold_numbers", "tile_digests")
-    for name in arrays:
-        described[name] = None if described[name] is None else np.array(described[name])
-    try:
-        images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
-        class_maps = np.load(folder / "class_maps.npy", mmap_mode="r", allow_pickle=False)
-    except (OSError, *DAMAGED) as error:
-        raise InputError(f"{folder}: the cache is damaged ({error}); delete this folder and prepare again") from None
-    fixed = {"name": dataset.resolve().name, "image_size": key["image_size"], "labels": key["labels"]}
-    return Cache(images=images, class_maps=class_maps, **fixed, **described)
 
 
 def _digests(whole: "hashlib._Hash", tiles: Tiles) -> list[str]:

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from helpers.attention import METHODS
+from helpers.cache import Cache
 from helpers.checkpoints import load_checkpoint
 from helpers.config import Recipe
 from helpers.errors import InputError
@@ -25,7 +26,7 @@ from helpers.figures import plot_history, plot_predictor_scores, plot_scores_by_
 from helpers.fold import find_folds
 from helpers.networks import untrained_model
 from helpers.overlays import plot_attention, plot_examination, plot_predictions, plot_tiles, plot_views
-from helpers.prepare import Cache, prepare
+from helpers.prepare import prepare
 from helpers.runs import BEST, HISTORY
 from helpers.shipped import TrainedModel
 from helpers.tables import PREDICTOR_NAMES

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from torch import nn
 
+from helpers.cache import Cache
 from helpers.checkpoints import load_checkpoint
 from helpers.config import Recipe
 from helpers.encoder_weights import PRETRAINED_MOMENTUM, load_imagenet_weights
@@ -12,7 +13,6 @@ from helpers.errors import InputError
 from helpers.files import file_digest
 from helpers.model import set_batch_norm_momentum
 from helpers.networks import COMPARISONS, untrained_model
-from helpers.prepare import Cache
 from helpers.shipped import load_model
 from helpers.split import Split
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from helpers.cache import Cache
 from helpers.checkpoints import save_checkpoint
 from helpers.config import TILE_SIZE, TILE_UM_PER_PX, Recipe
 from helpers.distributed import main_first, process_group, rank, share_buffers, world_size, wrap
@@ -18,7 +19,7 @@ from helpers.files import locked, read_json, remove_unfinished, write_csv, write
 from helpers.guard import StepGuard
 from helpers.losses import BinarySegLoss, balanced_class_weights
 from helpers.model import count_parameters
-from helpers.prepare import Cache, prepare
+from helpers.prepare import prepare
 from helpers.provenance import describe_environment, device_name
 from helpers.run_start import BEST, HISTORY, LAST, RESULTS, take_up_or_start
 from helpers.schedule import best_epoch, early_stopping_epoch, make_scheduler

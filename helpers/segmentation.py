@@ -4,6 +4,7 @@ import functools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Real
 
 import cv2
 import numpy as np
@@ -125,10 +126,10 @@ def check_image(image: np.ndarray, um_per_px: float) -> None:
         )
     if image.size == 0:
         raise InputError(f"image: expected at least one pixel, found {image.shape}")
-    if not SCALES[0] <= um_per_px <= SCALES[1]:
+    if not isinstance(um_per_px, Real) or not SCALES[0] <= um_per_px <= SCALES[1]:
         raise InputError(
             f"um_per_px: expected {SCALES[0]} to {SCALES[1]} micrometres a pixel (0.25 at 40x, 0.5 at 20x), "
-            f"found {um_per_px}; resample the image, or look up its scale in the slide's properties"
+            f"found {um_per_px!r}; resample the image, or look up its scale in the slide's properties"
         )
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.model_selection import train_test_split
 
+from helpers.cache import Cache
 from helpers.config import OFFICIAL_SPLITS
 from helpers.errors import InputError
-from helpers.prepare import Cache
 
 VALIDATION_SHARE = 0.2
 

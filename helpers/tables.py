@@ -6,10 +6,10 @@ import pandas as pd
 
 from helpers import course_report
 from helpers.baselines import BASELINES
+from helpers.cache import Cache
 from helpers.config import CLASS_NAMES
 from helpers.files import read_json
 from helpers.known_systems import KNOWN_SYSTEMS
-from helpers.prepare import Cache
 
 MISSING = "\N{EN DASH}"
 PREDICTOR_NAMES = {

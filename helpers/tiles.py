@@ -8,9 +8,9 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from helpers.augmentation import build_augmentation
+from helpers.cache import Cache
 from helpers.config import IMAGENET_MEAN, IMAGENET_STD, Recipe
 from helpers.distributed import rank, world_size
-from helpers.prepare import Cache
 from helpers.split import Split
 
 NORMALIZE = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(IMAGENET_MEAN, IMAGENET_STD)])

@@ -220,3 +220,10 @@ def test_positions_that_do_not_fit(path, values):
     message = refusal(READERS["positions"], path)
     assert "whole numbers from 0 of shape (4, 2)" in message
     assert f"found shape {np.shape(values)}" in message
+
+
+@reader
+def test_header_with_an_empty_description_of_the_numbers(path, read):
+    text = b"{'descr': (), 'shape': (), 'fortran_order': False}"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text)
+    assert "damaged" in refusal(read, path)

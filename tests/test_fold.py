@@ -337,3 +337,7 @@ def test_the_real_data_set_fits(real_dataset):
     tiles = [fold.read(0, min(4, len(fold))) for fold in folds]
     assert all(isinstance(fold, Fold) and len(fold.tissues) == len(fold) for fold in folds)
     assert all((part.nuclei.sum(1) > 0).tolist() == part.class_maps.any((1, 2)).tolist() for part in tiles)
+
+
+def test_instances_in_half_precision_are_counted():
+    assert count_instances(np.array([0, 7, 7, 2048], np.float16)) == 2

@@ -11,7 +11,6 @@ from pathlib import Path
 from nightly import KILLS
 from test_runs import assert_same_run
 
-from helpers.runs import RESULTS
 from helpers.sample import write_sample_fold
 
 ROOT = Path(__file__).resolve().parents[1]

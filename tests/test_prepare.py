@@ -17,10 +17,11 @@ from folds import empty_masks, example_images, example_masks, write_example, wri
 from tiny_run import make_cache
 
 from helpers import prepare as prepare_module
+from helpers.cache import Cache
 from helpers.errors import InputError
 from helpers.files import read_json
 from helpers.fold import Fold, class_maps_from_masks
-from helpers.prepare import STALE_SECONDS, Cache, prepare
+from helpers.prepare import STALE_SECONDS, prepare
 from helpers.resampling import shrink_class_maps, shrink_images
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -5,9 +5,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from helpers.cache import Cache
 from helpers.errors import InputError
 from helpers.fold import find_folds
-from helpers.prepare import Cache
 from helpers.split import draw_groups, split_tiles
 
 

@@ -10,8 +10,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from helpers.augmentation import build_augmentation
+from helpers.cache import Cache
 from helpers.config import Recipe
-from helpers.prepare import Cache
 from helpers.split import Split
 from helpers.tiles import (
     TileDataset,

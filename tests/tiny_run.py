@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from helpers.cache import Cache
 from helpers.config import Recipe
 from helpers.model import EfficientNetSegmentation, set_batch_norm_momentum
-from helpers.prepare import Cache
 from helpers.runs import BEST, HISTORY, RESULTS, train_run
 from helpers.sample import write_sample_fold
 
