@@ -22,7 +22,7 @@ unexport MPLBACKEND
 
 RECENT_ENOUGH = -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 
-.PHONY: help report test notebook lint environment clean
+.PHONY: help report test notebook benchmark lint environment clean
 .DEFAULT_GOAL := help
 
 help:  ## list these commands
@@ -46,6 +46,10 @@ notebook: $(REPORT_ENVIRONMENT)  ## run the notebook in quick mode and store its
 	@mkdir -p build
 	$(EXECUTE) --to=notebook --output=notebook.partial
 	@mv -f build/notebook.partial.ipynb $(NOTEBOOK)
+
+benchmark: $(TEST_ENVIRONMENT)  ## measure preparation and training beside the alternative, into models/benchmarks.json
+	$(RUN) pytest tests/benchmark_speed.py
+	@cp build/benchmarks.json models/benchmarks.json
 
 lint: $(TEST_ENVIRONMENT)  ## check style and formatting
 	$(RUN) ruff check .

@@ -79,8 +79,9 @@ def _train(options: argparse.Namespace) -> None:
         RECIPES[options.recipe], **{key: value for key, value in given.items() if value is not None}
     )
     results = _load("runs").train_run(
-        options.dataset, options.out, recipe, options.split, init=options.init, workers=options.workers, progress=True
-    )
+        options.dataset, options.out, recipe, options.split, init=options.init, workers=options.workers, progress=True,
+        use_amp=not options.full_precision,
+    )  # fmt: skip
     training = results["training"]
     if os.environ.get("RANK", "0") == "0":  # of several processes the first alone speaks
         print(f"best epoch {training['best_epoch']}: validation Dice {_show(training['best']['val_dice'])}")

@@ -96,6 +96,9 @@ def build_parser(description: str, handlers: Mapping[str, Handler]) -> argparse.
         "--workers", type=_from(0), default=0, help="processes that load and augment tiles (default: %(default)s)"
     )
     train.add_argument(
+        "--full-precision", action="store_true", help="compute in float32 where fewer bits would be faster, too"
+    )
+    train.add_argument(
         "--no-early-stopping", action="store_true", help="run all epochs, and record where it would have ended"
     )
     train.add_argument(

@@ -38,6 +38,7 @@ def train_run(
     workers: int = 0,
     progress: bool = False,
     log: Callable[[str], None] = print,
+    use_amp: bool = True,
 ) -> dict:
     """Train by a recipe, or take up a run where it stopped.
 
@@ -53,6 +54,7 @@ def train_run(
         workers: processes that load and augment tiles.
         progress: show a bar for each epoch on standard error.
         log: takes one line for each epoch.
+        use_amp: mixed precision where the device gains by it, as `training.mixed_precision` decides; else float32.
 
     Returns:
         what `results.json` holds.
@@ -77,7 +79,7 @@ def train_run(
                 log(f"{run}: finished after {len(state['history'])} epochs")
             while not _finished(state, recipe):
                 try:
-                    _train(run, cache, split, recipe, data, state, device, workers, progress, log)
+                    _train(run, cache, split, recipe, data, state, device, workers, progress, log, use_amp)
                 except torch.OutOfMemoryError as error:
                     if state["halved"] or recipe.batch_size == 1 or world_size() > 1:
                         raise InputError(
@@ -104,6 +106,7 @@ def _train(
     workers: int,
     progress: bool,
     log: Callable[[str], None],
+    use_amp: bool,
 ) -> None:
     """Train from a state to the run's end, and leave the state and what is on disk as they are then."""
     model = state["model"].to(device, memory_format=torch.channels_last)
@@ -129,12 +132,12 @@ def _train(
         learning_rate = optimizer.param_groups[0]["lr"]
         start_epoch(train_loader, epoch)
         train_loss = train_epoch(
-            shared, train_loader, criterion, optimizer, device, scaler,
+            shared, train_loader, criterion, optimizer, device, scaler, use_amp,
             accumulation_steps=_accumulation_steps(recipe, state), max_grad_norm=recipe.max_grad_norm,
             progress=progress and rank() == 0, guard=guard,
         )  # fmt: skip
         share_buffers(judged)
-        validation = evaluate_model(judged, validation_loader, criterion, device)
+        validation = evaluate_model(judged, validation_loader, criterion, device, use_amp)
         scheduler.step(*([validation["loss"]] if recipe.schedule == "plateau" else []))
         row = {"epoch": epoch, "learning_rate": learning_rate, "train_loss": train_loss}
         row |= {f"val_{name}": value for name, value in validation.items()}

@@ -108,10 +108,9 @@ def make_loaders(
         else DistributedSampler(train, world_size(), rank(), seed=derive_seed(recipe.seed))
     )
     batch_size = batch_size or recipe.batch_size
-    # Validation needs no gradients, so twice the tiles fit.
     return (
         DataLoader(train, batch_size, sampler=sampler, **speed),
-        DataLoader(validation, 2 * batch_size, **speed),
+        DataLoader(validation, batch_size, **speed),
     )
 
 

@@ -148,13 +148,13 @@ def test_a_download_is_laid_out_and_prepared(slides, tmp_path, capsys):
 def test_options_of_the_run_are_recorded(slides, tmp_path, monkeypatch):
     asked = {}
 
-    def train_run(dataset, run, recipe, official, init, workers, progress):
-        asked.update(dataset=dataset, run=run, recipe=recipe, official=official, progress=progress)
+    def train_run(dataset, run, recipe, official, init, workers, progress, use_amp):
+        asked.update(dataset=dataset, run=run, recipe=recipe, official=official, progress=progress, use_amp=use_amp)
         return {"training": {"best_epoch": 2, "best": {"val_dice": 0.5}}}
 
     monkeypatch.setattr(runs, "train_run", train_run)
     options = ["--image-size", 96, "--epochs", 7, "--seed", 5, "--split-seed", 3, "--split", 2, "--no-early-stopping"]
-    options += ["--network", "unet-stem1", "--boundary-weight", 2, "--shuffled-masks"]
+    options += ["--network", "unet-stem1", "--boundary-weight", 2, "--shuffled-masks", "--full-precision"]
     assert call("train", slides, "--out", tmp_path, *options) == 0
     recipe = asked["recipe"]
     assert (recipe.name, recipe.image_size, recipe.epochs, recipe.seed, recipe.stop_early) == (
@@ -167,11 +167,12 @@ def test_options_of_the_run_are_recorded(slides, tmp_path, monkeypatch):
     assert recipe.split_seed == 3
     assert (recipe.network, recipe.boundary_weight, recipe.shuffled_masks) == ("unet-stem1", 2.0, True)
     assert (asked["dataset"], asked["run"], asked["official"], asked["progress"]) == (slides, tmp_path, 2, True)
+    assert not asked["use_amp"]
 
 
 def test_recipe_is_unchanged_if_nothing_is_asked(slides, tmp_path, monkeypatch, capsys):
-    def train_run(dataset, run, recipe, official, init, workers, progress):
-        assert (recipe, official) == (commands.RECIPES["report"], None)
+    def train_run(dataset, run, recipe, official, init, workers, progress, use_amp):
+        assert (recipe, official, use_amp) == (commands.RECIPES["report"], None, True)
         return {"training": {"best_epoch": 2, "best": {"val_dice": None}}}
 
     monkeypatch.setattr(runs, "train_run", train_run)
