@@ -14,7 +14,7 @@ from helpers.cache import Cache
 from helpers.checkpoints import load_checkpoint
 from helpers.config import LABEL_RULES, THRESHOLD, TILE_SIZE, Recipe
 from helpers.errors import InputError
-from helpers.files import read_json, write_json
+from helpers.files import MERGE_SECONDS, locked, read_json, write_json
 from helpers.fold import Fold, Tiles, find_folds
 from helpers.inference import predict_probabilities
 from helpers.metrics import COUNT_NAMES, FEWEST_FOR_INTERVAL, bootstrap_interval, count_pixels, scores
@@ -92,31 +92,32 @@ def evaluate_run(
             counts[name].append(count_pixels(guess[None], truth[None])[0])
         tile_counts.append(count_pixels(*(_cut(whole, image.positions) for whole in (guesses["model"], truth))))
         tile_nuclei.append(cache.nuclei[image.indices].sum(1))
-    results = read_json(run / RESULTS)
-    evaluations, key = results["evaluations"], f"{cache.name}:{cache.digest[:12]}"
-    # The same data under another name is the same test set: its scorings count on.
-    earlier = [other for other, entry in evaluations.items() if entry["digest"] == cache.digest]
-    times_before = sum(evaluations[other]["times_scored"] for other in earlier)
-    entry = {
-        "name": cache.name,
-        "digest": cache.digest,
-        "part": part,
-        "tiles": len(indices),
-        "void_tiles": int(cache.void[indices].sum()),
-        "threshold": THRESHOLD,
-        "times_scored": times_before + 1,
-        "date": datetime.now(UTC).date().isoformat(),
-        "environment": describe_environment(device),
-        "predictors": {name: summarize(np.array(counts[name]), images, cache) for name in predictors},
-        "by_nuclei": score_by_nuclei(np.concatenate(tile_counts), np.concatenate(tile_nuclei)),
-        "perfect_labels_dice": {rule: scores(np.array(counts[rule]))["dice"] for rule in LABEL_RULES},
-        "images": [_row(image, values) for image, values in zip(images, counts["model"], strict=True)],
-    }
-    results["evaluations"] = {
-        other: value for other, value in evaluations.items() if other not in earlier or other == key
-    }
-    results["evaluations"][key] = entry
-    write_json(run / RESULTS, results)
+    with locked(run, wait=MERGE_SECONDS):
+        results = read_json(run / RESULTS)
+        evaluations, key = results["evaluations"], f"{cache.name}:{cache.digest[:12]}"
+        # The same data under another name is the same test set: its scorings count on.
+        earlier = [other for other, entry in evaluations.items() if entry["digest"] == cache.digest]
+        times_before = sum(evaluations[other]["times_scored"] for other in earlier)
+        entry = {
+            "name": cache.name,
+            "digest": cache.digest,
+            "part": part,
+            "tiles": len(indices),
+            "void_tiles": int(cache.void[indices].sum()),
+            "threshold": THRESHOLD,
+            "times_scored": times_before + 1,
+            "date": datetime.now(UTC).date().isoformat(),
+            "environment": describe_environment(device),
+            "predictors": {name: summarize(np.array(counts[name]), images, cache) for name in predictors},
+            "by_nuclei": score_by_nuclei(np.concatenate(tile_counts), np.concatenate(tile_nuclei)),
+            "perfect_labels_dice": {rule: scores(np.array(counts[rule]))["dice"] for rule in LABEL_RULES},
+            "images": [_row(image, values) for image, values in zip(images, counts["model"], strict=True)],
+        }
+        results["evaluations"] = {
+            other: value for other, value in evaluations.items() if other not in earlier or other == key
+        }
+        results["evaluations"][key] = entry
+        write_json(run / RESULTS, results)
     return entry
 
 

@@ -23,7 +23,7 @@ from helpers.evidence import (
 )
 from helpers.failures import find_causes, source_of
 from helpers.faithfulness import cascade_correlations, measure_maps
-from helpers.files import read_json, write_json
+from helpers.files import MERGE_SECONDS, locked, read_json, write_json
 from helpers.metrics import count_pixels, dice_per_image
 from helpers.networks import OWN_NETWORKS, untrained_model
 from helpers.prepare import prepare
@@ -79,7 +79,8 @@ def explain_run(
         explanation["control"]["dice"] = training["best"]["val_dice"]
         explanation["control"]["train_loss"] = [training[epoch]["train_loss"] for epoch in ("best", "last")]
     explanation |= {"date": datetime.now(UTC).date().isoformat(), "environment": describe_environment(device)}
-    write_json(run / RESULTS, read_json(run / RESULTS) | {"explanation": explanation})
+    with locked(run, wait=MERGE_SECONDS):
+        write_json(run / RESULTS, read_json(run / RESULTS) | {"explanation": explanation})
     return read_json(run / RESULTS)["explanation"]
 
 

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from helpers.errors import InputError
 
 LOCK = ".lock"
+MERGE_SECONDS = 60  # to wait where something is only added to a file
 
 
 @contextmanager
@@ -39,11 +40,12 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, wait: float = 0) -> Iterator[None]:
     """Keep a folder to this process while the block runs; the system takes the lock back from one that is killed.
 
     Args:
         folder: made if it is missing, and removed again if nothing came to stand in it. The lock is a hidden file.
+        wait: seconds to wait for another process to end its work there.
 
     Raises:
         InputError: another process, or another part of this one, is at work there.
@@ -51,7 +53,7 @@ def locked(folder: Path) -> Iterator[None]:
     made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(folder / LOCK, timeout=0):
+        with FileLock(folder / LOCK, timeout=wait):
             yield
     except Timeout:
         raise InputError(f"{folder}: another process is at work in it; wait for it, or give another folder") from None
