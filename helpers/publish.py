@@ -120,10 +120,10 @@ def _reported(path: Path) -> dict:
 
 def _add_history(path: Path, name: str, history: Path) -> None:
     """Put a run's epochs into the reported history, in place of those of an earlier run of that name."""
-    rows = pd.read_csv(history)
+    rows = pd.read_csv(history, float_precision="round_trip")
     rows.insert(0, "run", name)
     if path.exists():
-        earlier = pd.read_csv(path)
+        earlier = pd.read_csv(path, float_precision="round_trip")
         rows = pd.concat([earlier[earlier["run"] != name], rows])
     write_csv(path, rows.to_dict("records"))
 

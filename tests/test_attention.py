@@ -132,7 +132,8 @@ def test_map_of_the_network_by_another_way(network, noise, name):
 def test_map_is_from_nought_to_one_at_the_size_of_the_image(network, noise, name):
     found = grad_cam(network, noise[..., :50], attention_layers(network)[name])
     assert (found.shape, found.dtype, found.requires_grad) == ((64, 50), torch.float32, False)
-    assert float(found.max()) == 1
+    # The weighted sum of the deepest layer may be negative everywhere, as chance has it.
+    assert float(found.max()) == 1 or (name == "encoder 5" and not found.any())
     assert float(found.min()) >= 0
 
 

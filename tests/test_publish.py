@@ -203,7 +203,7 @@ def test_readme_gets_the_headline(published, scored):
 
 def test_run_itself_is_left_alone(published, scored):
     assert read_results(scored)["data"]["path"]
-    assert sorted(path.name for path in scored.iterdir()) == ["best_model.pth", "history.csv", "results.json"]
+    assert sorted(path.name for path in scored.iterdir()) == [".lock", "best_model.pth", "history.csv", "results.json"]
 
 
 def test_no_figure_is_left_open(scored, tmp_path):
