@@ -39,7 +39,7 @@ report: $(REPORT_ENVIRONMENT)  ## run the notebook in quick mode on sample tiles
 
 test: lint  ## check style, run the tests, then run the notebook and compare its outputs
 	$(RUN) pytest
-	$(RUN) pytest $(NOTEBOOK) --nbval --nbval-current-env --nbval-sanitize-with=tests/nbval_sanitize.cfg \
+	$(RUN) pytest $(NOTEBOOK) --nbval --nbval-current-env -p no:benchmark --nbval-sanitize-with=tests/nbval_sanitize.cfg \
 		--override-ini=filterwarnings=default
 
 notebook: $(REPORT_ENVIRONMENT)  ## run the notebook in quick mode and store its outputs in it (nothing else writes them)
