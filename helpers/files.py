@@ -6,7 +6,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -63,11 +63,12 @@ def locked(folder: Path, wait: float = 0) -> Iterator[None]:
             folder.rmdir()
 
 
-def remove_unfinished(folder: Path) -> None:
-    """Remove what processes that were killed left half-written in a folder that is locked."""
-    for path in folder.glob(".*"):
-        if re.fullmatch(r"\..+\.\d+\.\w+", path.name):
-            path.unlink()
+def remove_unfinished(folder: Path, names: Iterable[str]) -> None:
+    """Remove what `written_whole` left of files of these names where its process was killed; the folder is locked."""
+    for name in map(Path, names):
+        for path in folder.glob(f".{name.stem}.*{name.suffix}"):
+            if re.fullmatch(r"\d+", path.name[len(name.stem) + 2 : -len(name.suffix)]):
+                path.unlink()
 
 
 def file_digest(path: Path) -> str:

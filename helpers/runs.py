@@ -73,7 +73,7 @@ def train_run(
         data = _describe_data(dataset, cache, split, recipe)
         with locked(run) if rank() == 0 else nullcontext():
             if rank() == 0:
-                remove_unfinished(run)
+                remove_unfinished(run, (BEST, LAST, HISTORY, RESULTS))
             state = take_up_or_start(run, recipe, cache, split, init)
             if _finished(state, recipe):
                 log(f"{run}: finished after {len(state['history'])} epochs")

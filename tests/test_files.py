@@ -2,13 +2,17 @@
 
 import json
 import math
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from helpers.errors import InputError
-from helpers.files import read_json, write_csv, write_json, written_whole
+from helpers.files import LOCK, locked, read_json, write_csv, write_json, written_whole
 
 
 @pytest.fixture
@@ -108,3 +112,52 @@ def test_csv_of_rows_that_differ_leaves_the_old_file(old):
         write_csv(old, [{"epoch": 1}, {"epoch": 2, "loss": 0.3}])
     assert old.read_text(encoding="utf-8") == '{"old": 1}'
     assert list(old.parent.iterdir()) == [old]
+
+
+# Locks.
+
+
+def test_a_folder_is_kept_to_one(tmp_path):
+    folder = tmp_path / "run"
+    with locked(folder):
+        (folder / "file").write_bytes(b"")
+        with pytest.raises(InputError, match="run: another process is at work in it"), locked(folder):
+            pytest.fail("two in one folder")
+    with locked(folder):
+        pass
+    assert sorted(path.name for path in folder.iterdir()) == [LOCK, "file"]
+
+
+def test_a_folder_in_which_nothing_came_to_stand_is_removed(tmp_path):
+    with pytest.raises(KeyError), locked(tmp_path / "deep" / "run"):
+        raise KeyError
+    assert not (tmp_path / "deep" / "run").exists()
+    (tmp_path / "own").mkdir()
+    with locked(tmp_path / "own"):
+        pass
+    assert (tmp_path / "own").is_dir()
+
+
+@contextmanager
+def holder(folder: Path, seconds: float) -> Iterator[subprocess.Popen]:
+    """Let another process hold the lock of a folder for some seconds."""
+    code = "import sys, time\nfrom pathlib import Path\nfrom helpers.files import locked\nwith locked(Path(sys.argv[1])):\n"
+    code += "    print('locked', flush=True)\n    time.sleep(float(sys.argv[2]))"
+    command = [sys.executable, "-c", code, folder, str(seconds)]
+    with subprocess.Popen(command, cwd=Path(__file__).resolve().parents[1], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout.readline() == "locked\n"
+        yield child
+
+
+def test_the_lock_of_a_killed_process_is_free(tmp_path):
+    with holder(tmp_path, 60) as child:
+        with pytest.raises(InputError, match="another process"), locked(tmp_path):
+            pytest.fail("it is held")
+        child.kill()
+    with locked(tmp_path):
+        pass
+
+
+def test_who_waits_gets_the_lock(tmp_path):
+    with holder(tmp_path, 0.5), locked(tmp_path, wait=30):
+        pass

@@ -693,6 +693,8 @@ def test_what_a_killed_process_left_half_written_is_removed(dataset, run):
     run.mkdir()
     for name in (".last.4711.pth", ".results.12.json"):
         (run / name).write_bytes(b"half")
-    (run / "notes.12.txt").write_bytes(b"a user's own")
+    own = (".notes.12.txt", ".last.old.pth")
+    for name in own:
+        (run / name).write_bytes(b"a user's own")
     train(dataset, run)
-    assert sorted(path.name for path in run.iterdir()) == sorted([LOCK, BEST, LAST, HISTORY, RESULTS, "notes.12.txt"])
+    assert sorted(path.name for path in run.iterdir()) == sorted([LOCK, BEST, LAST, HISTORY, RESULTS, *own])
