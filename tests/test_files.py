@@ -141,8 +141,8 @@ def test_a_folder_in_which_nothing_came_to_stand_is_removed(tmp_path):
 @contextmanager
 def holder(folder: Path, seconds: float) -> Iterator[subprocess.Popen]:
     """Let another process hold the lock of a folder for some seconds."""
-    code = "import sys, time\nfrom pathlib import Path\nfrom helpers.files import locked\nwith locked(Path(sys.argv[1])):\n"
-    code += "    print('locked', flush=True)\n    time.sleep(float(sys.argv[2]))"
+    code = "import sys, time\nfrom pathlib import Path\nfrom helpers.files import locked\n"
+    code += "with locked(Path(sys.argv[1])):\n    print('locked', flush=True)\n    time.sleep(float(sys.argv[2]))"
     command = [sys.executable, "-c", code, folder, str(seconds)]
     with subprocess.Popen(command, cwd=Path(__file__).resolve().parents[1], stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout.readline() == "locked\n"
