@@ -85,11 +85,17 @@ def build_parser(description: str, handlers: Mapping[str, Handler]) -> argparse.
     train.add_argument("--seed", type=_from(0), help="of start, order and augmentation (default: the recipe's)")
     train.add_argument("--split-seed", type=_from(0), help="of the split, 0 or more (default: the recipe's)")
     train.add_argument("--init", type=Path, metavar="WEIGHTS", help="start from these weights: fine-tune them")
-    train.add_argument("--random-start", action="store_true", help="do not fetch the ImageNet weights of the encoder")
+    train.add_argument(
+        "--random-start",
+        action="store_true",
+        help="do not fetch the ImageNet weights of the encoder; `--init` goes before",
+    )
     train.add_argument(
         "--network", metavar="NAME", help="a network of `networks.NETWORK_NAMES` (default: the recipe's)"
     )
-    train.add_argument("--boundary-weight", type=_positive, help="how much more outlines count (default: the recipe's)")
+    train.add_argument(
+        "--boundary-weight", type=_positive, help="W: outline pixels weigh 1 + W (default: the recipe's)"
+    )
     train.add_argument("--batch-size", type=_from(1), help="(default: the recipe's)")
     train.add_argument("--learning-rate", type=_positive, help="(default: the recipe's)")
     train.add_argument(
@@ -130,7 +136,12 @@ def build_parser(description: str, handlers: Mapping[str, Handler]) -> argparse.
         "on 100 tiles of 256 pixels one to two hours on two cores; adds to RUN/results.json",
     )  # fmt: skip
     explain.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run")
-    explain.add_argument("dataset", type=Path, metavar="DATASET", help="that of the run; its validation part is used")
+    explain.add_argument(
+        "dataset",
+        type=Path,
+        metavar="DATASET",
+        help="that of the run; its validation part, of two source images at least, is used",
+    )
     explain.add_argument(
         "--shuffled", type=Path, metavar="WEIGHTS", help="checkpoint of a run with `--shuffled-masks`, the control"
     )

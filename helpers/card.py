@@ -6,6 +6,10 @@ from helpers.narrative import INTERVALS, describe_stages, describe_training
 from helpers.tables import comparison_table, markdown_table
 
 CARD = "MODEL_CARD.md"
+REPORTED_DATA = "nuinsseg-monuseg-consep"  # what `Dataset/README.md` tells of
+REPORTED_SOURCES = """NuInsSeg (Mahbod et al. 2024, CC BY 4.0), the training images of MoNuSeg 2018 (Kumar et al. 2017,
+2020, CC BY-NC-SA 4.0) and of CoNSeP (Graham et al. 2019, Apache-2.0), human and mouse, most of them at 40x:"""
+REPORTED_LICENCE = "Weights trained on these sets carry CC BY-NC-SA 4.0 and name them."
 
 
 def model_card(reported: dict) -> str:
@@ -20,6 +24,11 @@ def model_card(reported: dict) -> str:
     shipped = reported["shipped"]
     run = reported["runs"][shipped["run"]]
     size = run["recipe"]["image_size"]
+    known = run["data"]["name"] == REPORTED_DATA
+    sources = (
+        REPORTED_SOURCES if known else f"The data set `{run['data']['name']}`, whatever whoever made it says of it:"
+    )
+    licence = REPORTED_LICENCE if known else "That of the data they were trained on, if it asks for one."
     return f"""# Model card: nuclei in H&E, U-Net over EfficientNet-B0
 
 `{shipped["file"]}`, digest of its weights `{shipped["digest"]}`. Written by `python -m helpers publish --ship`.
@@ -45,8 +54,7 @@ was never validated in a clinic.
 
 ## What it was trained on
 
-NuInsSeg (Mahbod et al. 2024, CC BY 4.0), the training images of MoNuSeg 2018 (Kumar et al. 2017, 2020, CC BY-NC-SA 4.0)
-and of CoNSeP (Graham et al. 2019, Apache-2.0), human and mouse, most of them at 40x:
+{sources}
 {run["data"]["train_tiles"]:,} tiles of 256 pixels of the data set with the digest `{run["data"]["digest"]}`.
 The file holds the digests of all of them, so that scoring it on them can be refused.
 
@@ -58,23 +66,24 @@ Dice, mean over images with nuclei, stitched and held against full-size masks, {
 
 {markdown_table(comparison_table(reported))}
 
-Not a like comparison: CellViT was trained on neither set, HoVer-Net on CoNSeP's training images, this model on the
-training images of both. Their numbers are those of their papers.
+Not a like comparison: CellViT was trained on PanNuke, HoVer-Net on CoNSeP's training images, this model on what is said
+above. Their numbers are those of their papers.
 
 Measured on the checkpoint, tile by tile as the sets were cut; `predict` reads the weights rounded to float16 and blends
 overlapping tiles, and was not scored on these sets.
 
 {_explained(run)}## Limits
 
-- Bright-field H&E alone. Trained and measured at 0.25 to about 0.3 um/px; `predict` accepts 0.1 to 1.0 and resamples,
-  but how well that works was not measured on real tissue. A wrong `um_per_px` costs many points, so always give it.
+- Bright-field H&E alone. Trained and measured on tiles of 0.25 to about 0.3 um/px; `predict` accepts 0.1 to 1.0 and
+  resamples, but how well that works was not measured on real tissue. A wrong `um_per_px` costs many points, so always
+  give it.
 - Few laboratories and scanners; expect worse on organs, stains and scanners that are not in the sets above. How much
   worse was not measured.
 - It learnt what annotators drew, and sets differ in how generous their outlines are.
 
 ## Licence
 
-Weights trained on these sets carry CC BY-NC-SA 4.0 and name them.
+{licence}
 """
 
 
@@ -93,7 +102,7 @@ uses it.
 
 {describe_maps(explanation)}
 
-By data set (mean over tiles at the network's size):
+By data set (mean over tiles at the network's size; `TCGA` is MoNuSeg):
 
 {markdown_table(source_table(explanation))}
 

@@ -173,6 +173,12 @@ def beats(summary: dict, control: str) -> bool | None:
     return None if interval is None else interval[0] > 0
 
 
+def loses(summary: dict, control: str) -> bool | None:
+    """Tell whether a map gains less than a control, by more than the choice of images explains; None of too few."""
+    interval = summary["over"][control]["interval"]
+    return None if interval is None else interval[1] < 0
+
+
 def prefer_map(faithfulness: dict[str, dict], sanity: dict[str, dict]) -> str | None:
     """Choose, among the maps that pass the sanity check and beat chance, that with the largest gain; None without one.
 

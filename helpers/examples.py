@@ -120,7 +120,7 @@ def show_worst(model: EfficientNetSegmentation, cache: Cache, worst: Sequence[di
     """
     indices = np.array([entry["tile"] for entry in worst])
     images, truth = np.array(cache.images[indices]), np.array(cache.class_maps[indices]) > 0
-    titles = [f"Dice {entry['dice']:.3f}\n{', '.join(entry['causes']) or 'no known cause'}" for entry in worst]
+    titles = [f"Dice {entry['dice']:.3f}\n{', '.join(entry['causes']) or 'none of these causes'}" for entry in worst]
     return [Example(*parts) for parts in zip(titles, images, truth, predict_probabilities(model, images), strict=True)]
 
 

@@ -64,24 +64,38 @@ def explain_run(
     recipe = Recipe(**results["recipe"])
     if recipe.network not in OWN_NETWORKS:
         raise InputError(f"{run}: expected one of the networks {', '.join(OWN_NETWORKS)}, found {recipe.network!r}")
+    control, trained = (None, None) if shuffled is None else _load_control(Path(shuffled), recipe.network)
     cache = prepare(dataset, recipe.image_size, recipe.labels, progress=False)
     if cache.digest != results["data"]["digest"]:
         raise InputError(f"{dataset}: expected the data set of the run, {results['data']['name']}, found another")
     model, _ = load_checkpoint(run / BEST)
-    control = None if shuffled is None else load_checkpoint(shuffled)[0]
-    if control is not None and control.name != model.name:
-        raise InputError(f"{shuffled}: expected weights of network {model.name!r}, found those of {control.name!r}")
     indices = np.array(results["data"]["validation_indices"])
     explanation = explain_tiles(model, untrained_model(recipe), cache, indices, control, tiles, sane, log=log)
-    if shuffled is not None and (Path(shuffled).parent / RESULTS).exists():
-        training = read_json(Path(shuffled).parent / RESULTS)["training"]
-        explanation["control"] = {"epochs": training["epochs"], "best_epoch": training["best_epoch"]}
-        explanation["control"]["dice"] = training["best"]["val_dice"]
-        explanation["control"]["train_loss"] = [training[epoch]["train_loss"] for epoch in ("best", "last")]
+    if trained:
+        explanation["control"] = {
+            "epochs": trained["epochs"],
+            "best_epoch": trained["best_epoch"],
+            "dice": trained["best"]["val_dice"],
+            "train_loss": [trained[epoch]["train_loss"] for epoch in ("best", "last")],
+        }
     explanation |= {"date": datetime.now(UTC).date().isoformat(), "environment": describe_environment(device)}
     with locked(run, wait=MERGE_SECONDS):
         write_json(run / RESULTS, read_json(run / RESULTS) | {"explanation": explanation})
     return read_json(run / RESULTS)["explanation"]
+
+
+def _load_control(weights: Path, network: str) -> tuple[torch.nn.Module, dict | None]:
+    """Load the control, and what its own results tell of its training, where they stand beside it."""
+    control, _ = load_checkpoint(weights)
+    if control.name != network:
+        raise InputError(f"{weights}: expected weights of network {network!r}, found those of {control.name!r}")
+    told = weights.parent / RESULTS
+    if not told.exists():
+        return control, None
+    results = read_json(told)
+    if not results["recipe"].get("shuffled_masks"):
+        raise InputError(f"{weights}: expected a control, trained with `--shuffled-masks`, found a run that was not")
+    return control, results["training"]
 
 
 def explain_tiles(

@@ -8,7 +8,7 @@ import math
 import pandas as pd
 
 from helpers.doubt import DOUBTS
-from helpers.evidence import ALIKE, beats, passes_sanity
+from helpers.evidence import ALIKE, beats, loses, passes_sanity
 from helpers.failures import OUTLINE
 from helpers.faithfulness import ALL_RANDOM, CONTROLS, SHUFFLED
 from helpers.tables import MISSING, format_interval, format_number
@@ -16,7 +16,9 @@ from helpers.tables import MISSING, format_interval, format_number
 VERDICTS = (
     "passes",
     "not shown to beat darkness",
+    "loses to darkness",
     "not shown to beat chance",
+    "loses to chance",
     "too few images to tell",
     "fails sanity",
 )
@@ -50,9 +52,10 @@ def judge_map(summary: dict, networks: dict[str, dict]) -> str:
         return "fails sanity"
     if beats(summary, "random") is None:
         return "too few images to tell"
-    if not beats(summary, "random"):
-        return "not shown to beat chance"
-    return "passes" if beats(summary, "darkness") else "not shown to beat darkness"
+    for control, name in (("random", "chance"), ("darkness", "darkness")):
+        if not beats(summary, control):
+            return f"loses to {name}" if loses(summary, control) else f"not shown to beat {name}"
+    return "passes"
 
 
 def cascade_table(explanation: dict) -> pd.DataFrame:
@@ -133,7 +136,8 @@ def describe_maps(explanation: dict) -> str:
     verdicts = {name: judge_map(maps[name], networks) for name, networks in sanity.items()}
     lines = [
         f"Faithfulness on {explanation['faithfulness']['tiles']} tiles, sanity on {explanation['sanity']['tiles']}; a "
-        f"map passes the sanity check where its mean rank correlation with the controls stays under {ALIKE}.",
+        f"map passes the sanity check where its mean rank correlation with both controls, all weights random and "
+        f"trained on shuffled masks, stays under {ALIKE}.",
         "",
     ]
     for verdict in VERDICTS:
@@ -162,16 +166,19 @@ def describe_doubt(explanation: dict) -> str:
     doubt, calibration = explanation["doubt"], explanation["calibration"]
     finder = max(DOUBTS, key=lambda name: _number(doubt[name]["auroc"]["mean"]))
     keeper = max(DOUBTS, key=lambda name: -_number(doubt[name]["risk_area"]))
-    auroc = format_number(doubt[finder]["auroc"]["mean"])
-    area, none, perfect = (format_number(doubt[name]["risk_area"]) for name in (keeper, "none", "perfect"))
+    auroc, *less = sorted((format_number(doubt[name]["auroc"]["mean"]) for name in DOUBTS), reverse=True)
+    area, *more = sorted(format_number(doubt[name]["risk_area"]) for name in DOUBTS)
+    none, perfect = (format_number(doubt[name]["risk_area"]) for name in ("none", "perfect"))
     errors = [calibration[name]["expected_calibration_error"] for name in ("before", "after")]
     before, after = (format_number(error, 4) for error in errors)
     lean = "too sure of itself" if calibration["temperature"] > 1 else "not sure enough"
     return "\n".join(
         [
-            f"- In the mean, wrong pixels are found best by the {DOUBTS[finder]} (AUROC {auroc}).",
-            f"- Bad tiles are found best by the {DOUBTS[keeper]}: area under risk {area}, against {none} for any order "
-            f"and {perfect} for the perfect one.",
+            f"- In the mean, wrong pixels are found best by the {DOUBTS[finder]} (AUROC {auroc}; the others "
+            f"{' and '.join(less)}).",
+            f"- Bad tiles are found best by the {DOUBTS[keeper]}: area under risk {area} (the others "
+            f"{' and '.join(more)}), against {none} for any order and {perfect} for the perfect one.",
+            *_misleading(doubt),
             f"- The temperature is {format_number(calibration['temperature'], 2)}: the network was {lean}. On the "
             f"groups that did not fit it, the expected calibration error goes from {before} to {after}"
             f"{', which mends nothing' if errors[1] >= errors[0] else ''}.",
@@ -179,11 +186,25 @@ def describe_doubt(explanation: dict) -> str:
     )
 
 
+def _misleading(doubt: dict) -> list[str]:
+    """Name the doubts whose surest tenth of the tiles is no better than all."""
+    lines = []
+    for name in DOUBTS:
+        risks = dict(zip((round(share, 2) for share in doubt[name]["coverage"]), doubt[name]["risk"], strict=True))
+        if 0.1 in risks and risks[0.1] >= risks[1.0]:
+            lines.append(
+                f"- By the {DOUBTS[name]} the surest tenth of the tiles loses {format_number(risks[0.1])} of Dice, "
+                f"no less than all of them ({format_number(risks[1.0])}): where it is surest, it misleads."
+            )
+    return lines
+
+
 def draw_conclusion(explanation: dict) -> str:
     """Say in Markdown what maps and doubts may be used for, as far as the numbers go."""
     maps, doubt = explanation["faithfulness"]["maps"], explanation["doubt"]
     verdicts = [judge_map(maps[name], networks) for name, networks in explanation["sanity"]["maps"].items()]
-    passing, chance = verdicts.count("passes"), verdicts.count("not shown to beat darkness")
+    passing = verdicts.count("passes")
+    chance = verdicts.count("not shown to beat darkness") + verdicts.count("loses to darkness")
     if passing:
         use = (
             f"{passing} of {len(verdicts)} tell more of the network than chance and plain darkness do: use those alone."

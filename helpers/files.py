@@ -51,6 +51,8 @@ def locked(folder: Path, wait: float = 0) -> Iterator[None]:
         InputError: another process, or another part of this one, is at work there.
     """
     made = not folder.exists()
+    if not made and not folder.is_dir():
+        raise InputError(f"{folder}: expected a folder, or a place for a new one, found a file; give another")
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / LOCK, timeout=wait):

@@ -80,7 +80,8 @@ def describe_training(results: dict) -> str:
     )
     return (
         f"Best epoch: {training['best_epoch']} of {training['epochs']}, validation Dice "
-        f"{format_number(training['best']['val_dice'])}; last epoch: {format_number(training['last']['val_dice'])}. "
+        f"{format_number(training['best']['val_dice'])} (tile by tile at the network's size); last epoch: "
+        f"{format_number(training['last']['val_dice'])}. "
         f"Early stopping with a patience of {patience} {early}. Start: {describe_start(results)}. "
         f"{results['data']['train_tiles']:,} training and {results['data']['validation_tiles']:,} validation tiles, "
         f"divided by {results['data']['split']}. {training['seconds'] / 60:.0f} minutes on "

@@ -49,6 +49,8 @@ def publish_run(run: Path, project: Path, ship: bool = False) -> list[Path]:
         raise InputError(f"{run}: its validation part was never scored; run `python -m helpers evaluate` on it first")
     if validation["predictors"]["model"]["scores"]["dice"] is None:
         raise InputError(f"{run}: expected nuclei in its validation part, found none, so there is nothing to show")
+    if ship and results["recipe"].get("shuffled_masks"):
+        raise InputError(f"{run}: expected a model to ship, found a control, trained on the masks of other images")
     reported = _reported(models / RESULTS)
     name = run.resolve().name
     if not ship and reported["shipped"] and reported["shipped"]["run"] == name:
@@ -120,10 +122,10 @@ def _reported(path: Path) -> dict:
 
 def _add_history(path: Path, name: str, history: Path) -> None:
     """Put a run's epochs into the reported history, in place of those of an earlier run of that name."""
-    rows = pd.read_csv(history, float_precision="round_trip")
+    rows = pd.read_csv(history, dtype=str, keep_default_na=False)
     rows.insert(0, "run", name)
     if path.exists():
-        earlier = pd.read_csv(path, float_precision="round_trip")
+        earlier = pd.read_csv(path, dtype=str, keep_default_na=False)
         rows = pd.concat([earlier[earlier["run"] != name], rows])
     write_csv(path, rows.to_dict("records"))
 

@@ -65,6 +65,8 @@ def predict(
     """
     check_image(image, um_per_px)
     model = shipped_model() if model is None else model
+    if not isinstance(model, TrainedModel):
+        raise InputError(f"model: expected what `helpers.load_model(PATH)` gives, found {type(model).__name__}")
     height, width = image.shape[:2]
     scale = um_per_px / model.um_per_px
     at_scale = resize(image, max(1, round(height * scale)), max(1, round(width * scale)))
@@ -122,7 +124,8 @@ def check_image(image: np.ndarray, um_per_px: float) -> None:
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         found = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
         raise InputError(
-            f"image: expected an RGB array (H, W, 3) uint8, found {found}; convert it, without an alpha channel"
+            f"image: expected an RGB array (H, W, 3) uint8, found {found}; convert it, without an alpha channel "
+            "(OpenCV gives None for a file that it does not find)"
         )
     if image.size == 0:
         raise InputError(f"image: expected at least one pixel, found {image.shape}")

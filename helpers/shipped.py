@@ -63,6 +63,7 @@ def export_weights(
     Raises:
         InputError: the checkpoint is not of an `EfficientNetSegmentation` (`networks.OWN_NETWORKS`).
     """
+    checkpoint, path = Path(checkpoint), Path(path)
     network, about = load_checkpoint(checkpoint)
     if network.name not in OWN_NETWORKS:
         raise InputError(

@@ -140,9 +140,9 @@ def comparison_table(reported: dict) -> pd.DataFrame:
         rows[f"`{name}`"] = _comparison_row(run, "model", sets)
         if any("averaged" in entry["predictors"] for entry in _entries(run)):
             rows[f"`{name}`, averaged over flips and turns"] = _comparison_row(run, "averaged", sets)
-    latest = list(reported["runs"].values())[-1]
+    shown = reported["runs"].get((reported.get("shipped") or {}).get("run")) or list(reported["runs"].values())[-1]
     for name in BASELINES:
-        rows[PREDICTOR_NAMES[name]] = _comparison_row(latest, name, sets) | {"parameters": "0", "trained on": "nothing"}
+        rows[PREDICTOR_NAMES[name]] = _comparison_row(shown, name, sets) | {"parameters": "0", "trained on": "nothing"}
     for system in KNOWN_SYSTEMS:
         millions = MISSING if system.parameters is None else f"{system.parameters:g} million"
         rows[f"{system.name} ({system.source})"] = {"parameters": millions, "trained on": system.training} | {
@@ -231,7 +231,7 @@ def _set_name(entry: dict) -> str:
 
 def _comparison_row(run: dict, predictor: str, sets: list[str]) -> dict[str, str]:
     pixels = run["recipe"]["image_size"]
-    training = f"these sets at {pixels} pixels; from {describe_start(run)}"
+    training = f"`{run['data']['name']}` at {pixels} pixels; from {describe_start(run)}"
     row = {"parameters": format_number(run["model"]["parameters"]), "trained on": training}
     entries = {_set_name(entry): entry["predictors"].get(predictor) for entry in _entries(run)}
     for name in sets:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import matplotlib
 import pytest
-from tiny_run import FinishedRun, make_finished_run
+from tiny_run import FinishedRun, change_results, make_finished_run
 
 from helpers.explanation import explain_run
 from helpers.runs import BEST
@@ -39,6 +39,8 @@ def explained_run(tmp_path_factory) -> Iterator[Path]:
     """The folder of a run of which two slides validate, with its explanation; the control is the network itself."""
     folder = tmp_path_factory.mktemp("explained")
     run = make_finished_run(folder, num_tiles=48, epochs=8)
-    explain_run(run.folder, run.dataset, run.folder / BEST, tiles=3, sane=2, log=lambda line: None)
+    control = run.copy(folder / "control")
+    change_results(control, recipe={"shuffled_masks": True})
+    explain_run(run.folder, run.dataset, control / BEST, tiles=3, sane=2, log=lambda line: None)
     yield run.folder
     shutil.rmtree(folder)

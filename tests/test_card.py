@@ -30,9 +30,17 @@ def test_numbers_follow_the_results(reported):
 
 
 def test_sets_licence_and_limits_are_named(reported):
+    reported["runs"]["run"]["data"]["name"] = "nuinsseg-monuseg-consep"
     card = model_card(reported)
     for text in ("NuInsSeg", "MoNuSeg", "CoNSeP", "CC BY-NC-SA 4.0", "Not for diagnosis", "## Limits"):
         assert text in card
+
+
+def test_of_other_data_no_source_and_no_licence_is_made_up(reported):
+    card = model_card(reported)
+    assert "The data set `slides`, whatever whoever made it says of it:" in card
+    assert "NuInsSeg" not in card
+    assert "CC BY-NC-SA" not in card
 
 
 def test_an_explanation_is_told(reported, explained_run):

@@ -183,7 +183,7 @@ def test_the_worst_tiles_come_with_their_causes(finished_run):
     cache = prepare(finished_run.dataset, 64, "majority", progress=False)
     worst = [{"tile": 3, "dice": 0.125, "causes": ["blur", "crowding"]}, {"tile": 1, "dice": 0.25, "causes": []}]
     first, second = show_worst(make_network(), cache, worst)
-    assert (first.title, second.title) == ("Dice 0.125\nblur, crowding", "Dice 0.250\nno known cause")
+    assert (first.title, second.title) == ("Dice 0.125\nblur, crowding", "Dice 0.250\nnone of these causes")
     np.testing.assert_array_equal(first.image, cache.images[3])
     np.testing.assert_array_equal(second.truth, cache.class_maps[1] > 0)
 

@@ -98,3 +98,8 @@ def test_a_control_of_another_network_is_refused(finished_run, tmp_path):
 def test_risk_at_full_coverage_is_the_mean_loss(explanation):
     ends = [summary["risk"][-1] for summary in explanation["doubt"].values()]
     np.testing.assert_allclose(ends, ends[0])
+
+
+def test_a_control_that_was_not_trained_as_one_is_refused(explained_run, finished_run):
+    with pytest.raises(InputError, match="expected a control, trained with `--shuffled-masks`"):
+        explain_run(explained_run, finished_run.dataset, finished_run.folder / BEST)

@@ -124,6 +124,25 @@ def test_measured_tables_have_a_row_for_each(explanation):
     assert source_table(explanation)["n"].sum() <= explanation["tiles"]
 
 
+def test_a_doubt_that_misleads_where_it_is_surest_is_named(explanation):
+    for name in ("confidence", "averaging", "dropout"):
+        coverage = explanation["doubt"][name]["coverage"]
+        explanation["doubt"][name]["risk"] = [0.2 if share < 0.15 else 0.1 for share in coverage]
+    explanation["doubt"]["dropout"]["risk"] = [0.1 for _ in coverage[:-1]] + [0.15]
+    text = describe_doubt(explanation)
+    assert text.count("the surest tenth of the tiles loses 0.200 of Dice, no less than all of them (0.100)") == 2
+    assert "- By the closeness of the probability to 0.5 the surest tenth" in text
+
+
+def test_what_gains_less_than_a_control_loses_to_it(made):
+    assert judge_map(summary(-0.4), sane()) == "loses to chance"
+    assert judge_map(summary(0.4, darkness=0.8), sane()) == "loses to darkness"
+    made["faithfulness"]["maps"]["dark"] = summary(0.4, darkness=0.8)
+    made["sanity"]["maps"].pop("clear")
+    assert "- Loses to darkness: dark." in describe_maps(made | {"preferred": "dark"})
+    assert "plain darkness, 1 tell more than chance" in draw_conclusion(made)
+
+
 def test_doubt_in_words(explanation):
     for name, auroc, area in (("confidence", 0.9, 0.2), ("averaging", 0.8, 0.1), ("dropout", 0.6, 0.3)):
         explanation["doubt"][name] |= {"auroc": interval(auroc), "risk_area": area}
@@ -131,8 +150,8 @@ def test_doubt_in_words(explanation):
     explanation["calibration"]["before"]["expected_calibration_error"] = 0.02
     explanation["calibration"]["after"]["expected_calibration_error"] = 0.01
     text = describe_doubt(explanation)
-    assert "wrong pixels are found best by the closeness of the probability to 0.5 (AUROC 0.900)" in text
-    assert "found best by the spread over flips and turns: area under risk 0.100" in text
+    assert "found best by the closeness of the probability to 0.5 (AUROC 0.900; the others 0.800 and 0.600)" in text
+    assert "found best by the spread over flips and turns: area under risk 0.100 (the others 0.200 and 0.300)" in text
     assert "too sure of itself" in text
     assert "goes from 0.0200 to 0.0100." in text
     explanation["calibration"]["after"]["expected_calibration_error"] = 0.03

@@ -138,6 +138,11 @@ def test_a_folder_in_which_nothing_came_to_stand_is_removed(tmp_path):
     assert (tmp_path / "own").is_dir()
 
 
+def test_a_file_is_no_folder(old):
+    with pytest.raises(InputError, match="expected a folder, or a place for a new one, found a file"), locked(old):
+        pytest.fail("there is no folder")
+
+
 @contextmanager
 def holder(folder: Path, seconds: float) -> Iterator[subprocess.Popen]:
     """Let another process hold the lock of a folder for some seconds."""

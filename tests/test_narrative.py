@@ -30,7 +30,7 @@ def results():
     return {
         "recipe": {"name": "report", "image_size": 128, "early_stopping_patience": 5},
         "model": {"parameters": 7_179_405, "encoder_start": "random"},
-        "data": {"train_tiles": 1264, "validation_tiles": 313, "split": "groups"},
+        "data": {"name": "some-set", "train_tiles": 1264, "validation_tiles": 313, "split": "groups"},
         "training": {
             "epochs": 20,
             "best_epoch": 17,
@@ -55,7 +55,7 @@ def test_headline_says_which_goals_are_met(results):
         for size in (256, 128)
     }
     text = headline({"shipped": None, "runs": {"report-128": results} | strong})
-    assert "| `report-128` | 7,179,405 | these sets at 128 pixels; from random weights | 0.650 (0.600 to" in text
+    assert "| `report-128` | 7,179,405 | `some-set` at 128 pixels; from random weights | 0.650 (0.600 to" in text
     assert "0.650 on `some-test` (n = 14 images in 7 groups) misses the report's goal of 0.80" in text
     report, strong_256, strong_128, _, times = text.splitlines()[-5:]
     assert report.endswith("(n = 14 images in 7 groups) meets the report's goal of 0.80.")
@@ -107,7 +107,7 @@ def test_an_undefined_dice_is_a_dash_and_not_an_error(results):
 
 def test_training_tells_both_endings(results):
     text = describe_training(results)
-    assert "Best epoch: 17 of 20, validation Dice 0.683; last epoch: 0.619" in text
+    assert "Best epoch: 17 of 20, validation Dice 0.683 (tile by tile at the network's size); last epoch: 0.619" in text
     assert "patience of 5 would have ended the run after epoch 9 and kept epoch 4" in text
     assert "45 minutes on CPU" in text
 

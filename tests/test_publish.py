@@ -125,7 +125,6 @@ def test_the_shipped_model_is_the_best_of_the_run(published, scored):
     assert model.digest in card
     assert "1.00 um/px in tiles of 64 pixels" in card
     assert "Not for diagnosis" in card
-    assert "CC BY-NC-SA 4.0" in card
 
 
 def test_a_second_run_stands_beside_the_first(published, scored, tmp_path):
@@ -199,6 +198,14 @@ def test_readme_gets_the_headline(published, scored):
     assert text == f"# Title\n\n{README_MARKS[0]}\n{headline(reported_of(scored))}\n{README_MARKS[1]}\n\nEnd.\n"
     (entry,) = read_results(scored)["evaluations"].values()
     assert f"| {format_number(entry['predictors']['model']['scores']['dice'])} (" in text
+
+
+def test_a_control_is_not_shipped(scored, tmp_path):
+    shutil.copytree(scored, tmp_path / "run")
+    change_results(tmp_path / "run", recipe={"shuffled_masks": True})
+    with pytest.raises(InputError, match="expected a model to ship, found a control"):
+        publish_run(tmp_path / "run", tmp_path / "project", ship=True)
+    assert not (tmp_path / "project").exists()
 
 
 def test_run_itself_is_left_alone(published, scored):

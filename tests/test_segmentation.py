@@ -133,6 +133,11 @@ def test_impossible_scales_are_refused(model, um_per_px):
         predict(np.zeros((8, 8, 3), np.uint8), um_per_px, model)
 
 
+def test_a_path_in_place_of_a_model_is_refused():
+    with pytest.raises(InputError, match=r"expected what `helpers.load_model\(PATH\)` gives, found str"):
+        predict(np.zeros((8, 8, 3), np.uint8), model="tuned.safetensors")
+
+
 def test_the_package_offers_it():
     assert helpers.predict is predict
     assert helpers.load_model is shipped.load_model

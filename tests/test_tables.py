@@ -224,7 +224,7 @@ def reported_run(name: str, dice: float, **more) -> dict:
     return {
         "recipe": {"name": name, "image_size": 128},
         "model": {"parameters": 7_000_000, "encoder_start": "random"},
-        "data": {"train_tiles": 1264},
+        "data": {"name": "some-set", "train_tiles": 1264},
         "evaluations": evaluations,
     }
 
@@ -235,7 +235,7 @@ def test_comparison():
     table = comparison_table({"runs": runs})
     assert table.columns.tolist() == ["parameters", "trained on", "validation", "monuseg-test"]
     rows = {name: list(row) for name, row in zip(table.index, table.to_numpy(), strict=True)}
-    how = "these sets at 128 pixels; from random weights"
+    how = "`some-set` at 128 pixels; from random weights"
     assert rows["`report-128`"] == ["7,000,000", how, "0.600 (0.500 to 0.700)", MISSING]
     assert rows["`strong-128`"] == ["7,000,000", how, "0.700 (0.600 to 0.800)", "0.750 (0.650 to 0.850)"]
     assert rows["`strong-128`, averaged over flips and turns"][2] == "0.750 (0.650 to 0.850)"
