@@ -134,15 +134,17 @@ def comparison_table(reported: dict) -> pd.DataFrame:
     Returns:
         a row for each system, a column for each set; what was not measured is an en dash.
     """
-    sets = list(dict.fromkeys(_set_name(entry) for run in reported["runs"].values() for entry in _entries(run)))
+    runs = reported["runs"]
+    sets = list(dict.fromkeys(_set_name(entry) for run in runs.values() for entry in run["evaluations"].values()))
+    shipped = runs.get((reported.get("shipped") or {}).get("run"), list(runs.values())[-1])
+    digest, nothing = shipped["data"]["digest"], {"parameters": "0", "trained on": "nothing"}
     rows = {}
-    for name, run in reported["runs"].items():
-        rows[f"`{name}`"] = _comparison_row(run, "model", sets)
-        if any("averaged" in entry["predictors"] for entry in _entries(run)):
-            rows[f"`{name}`, averaged over flips and turns"] = _comparison_row(run, "averaged", sets)
-    shown = reported["runs"].get((reported.get("shipped") or {}).get("run")) or list(reported["runs"].values())[-1]
+    for name, run in runs.items():
+        rows[f"`{name}`"] = _comparison_row(run, "model", sets, digest)
+        if any("averaged" in entry["predictors"] for entry in run["evaluations"].values()):
+            rows[f"`{name}`, averaged over flips and turns"] = _comparison_row(run, "averaged", sets, digest)
     for name in BASELINES:
-        rows[PREDICTOR_NAMES[name]] = _comparison_row(shown, name, sets) | {"parameters": "0", "trained on": "nothing"}
+        rows[PREDICTOR_NAMES[name]] = _comparison_row(shipped, name, sets, digest) | nothing
     for system in KNOWN_SYSTEMS:
         millions = MISSING if system.parameters is None else f"{system.parameters:g} million"
         rows[f"{system.name} ({system.source})"] = {"parameters": millions, "trained on": system.training} | {
@@ -221,19 +223,15 @@ def read_reported(models: Path) -> tuple[dict, pd.DataFrame]:
     )
 
 
-def _entries(run: dict) -> list[dict]:
-    return list(run["evaluations"].values())
-
-
 def _set_name(entry: dict) -> str:
     return "validation" if entry["part"] == "validation" else entry["name"]
 
 
-def _comparison_row(run: dict, predictor: str, sets: list[str]) -> dict[str, str]:
-    pixels = run["recipe"]["image_size"]
-    training = f"`{run['data']['name']}` at {pixels} pixels; from {describe_start(run)}"
+def _comparison_row(run: dict, predictor: str, sets: list[str], digest: str) -> dict[str, str]:
+    data = "these sets" if run["data"]["digest"] == digest else f"`{run['data']['name']}`"
+    training = f"{data} at {run['recipe']['image_size']} pixels; from {describe_start(run)}"
     row = {"parameters": format_number(run["model"]["parameters"]), "trained on": training}
-    entries = {_set_name(entry): entry["predictors"].get(predictor) for entry in _entries(run)}
+    entries = {_set_name(entry): entry["predictors"].get(predictor) for entry in run["evaluations"].values()}
     for name in sets:
         scored = entries.get(name)
         row[name] = (

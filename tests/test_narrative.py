@@ -30,7 +30,7 @@ def results():
     return {
         "recipe": {"name": "report", "image_size": 128, "early_stopping_patience": 5},
         "model": {"parameters": 7_179_405, "encoder_start": "random"},
-        "data": {"name": "some-set", "train_tiles": 1264, "validation_tiles": 313, "split": "groups"},
+        "data": {"name": "some-set", "digest": "d1", "train_tiles": 1264, "validation_tiles": 313, "split": "groups"},
         "training": {
             "epochs": 20,
             "best_epoch": 17,
@@ -55,7 +55,7 @@ def test_headline_says_which_goals_are_met(results):
         for size in (256, 128)
     }
     text = headline({"shipped": None, "runs": {"report-128": results} | strong})
-    assert "| `report-128` | 7,179,405 | `some-set` at 128 pixels; from random weights | 0.650 (0.600 to" in text
+    assert "| `report-128` | 7,179,405 | these sets at 128 pixels; from random weights | 0.650 (0.600 to" in text
     assert "0.650 on `some-test` (n = 14 images in 7 groups) misses the report's goal of 0.80" in text
     report, strong_256, strong_128, _, times = text.splitlines()[-5:]
     assert report.endswith("(n = 14 images in 7 groups) meets the report's goal of 0.80.")

@@ -224,7 +224,7 @@ def reported_run(name: str, dice: float, **more) -> dict:
     return {
         "recipe": {"name": name, "image_size": 128},
         "model": {"parameters": 7_000_000, "encoder_start": "random"},
-        "data": {"name": "some-set", "train_tiles": 1264},
+        "data": {"name": "some-set", "digest": "d1", "train_tiles": 1264},
         "evaluations": evaluations,
     }
 
@@ -235,7 +235,7 @@ def test_comparison():
     table = comparison_table({"runs": runs})
     assert table.columns.tolist() == ["parameters", "trained on", "validation", "monuseg-test"]
     rows = {name: list(row) for name, row in zip(table.index, table.to_numpy(), strict=True)}
-    how = "`some-set` at 128 pixels; from random weights"
+    how = "these sets at 128 pixels; from random weights"
     assert rows["`report-128`"] == ["7,000,000", how, "0.600 (0.500 to 0.700)", MISSING]
     assert rows["`strong-128`"] == ["7,000,000", how, "0.700 (0.600 to 0.800)", "0.750 (0.650 to 0.850)"]
     assert rows["`strong-128`, averaged over flips and turns"][2] == "0.750 (0.650 to 0.850)"
@@ -243,6 +243,16 @@ def test_comparison():
     known = [name for name in rows if name.startswith("CellViT")]
     assert known
     assert rows[known[0]][2:] == [MISSING, KNOWN_SYSTEMS[0].dice["monuseg-test"]]
+
+
+def test_a_run_on_other_data_says_so_and_lends_no_baseline():
+    runs = {"shipped": reported_run("strong", 0.7), "other": reported_run("quick", 0.9)}
+    runs["other"]["data"] |= {"name": "slides", "digest": "d2"}
+    runs["other"]["evaluations"]["a"]["predictors"]["otsu_haematoxylin"]["scores"]["dice"] = 0.9
+    table = comparison_table({"runs": runs, "shipped": {"run": "shipped"}})
+    assert table.loc["`other`", "trained on"] == "`slides` at 128 pixels; from random weights"
+    assert table.loc["`shipped`", "trained on"].startswith("these sets at")
+    assert table.loc["Otsu on haematoxylin", "validation"].startswith("0.500")
 
 
 def test_markdown():
