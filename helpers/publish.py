@@ -72,12 +72,13 @@ def publish_run(run: Path, project: Path, ship: bool = False) -> list[Path]:
             (made / CARD).write_text(model_card(reported), encoding="utf-8")
             targets[CARD] = models
         targets |= dict.fromkeys(figures, project / "figures")
+        for file, folder in targets.items():
+            with written_whole(folder / file) as part:  # the temporary folder may stand on another disk
+                shutil.copyfile(made / file, part)
         if ship:
             for stale in (project / "figures").glob("fig[0-9][0-9]_*.png"):
-                stale.unlink()
-        for file, folder in targets.items():
-            folder.mkdir(parents=True, exist_ok=True)
-            shutil.move(made / file, folder / file)
+                if stale.name not in figures:
+                    stale.unlink()
     write_json(models / RESULTS, reported)
     _add_history(models / HISTORY, name, run / HISTORY)
     return [

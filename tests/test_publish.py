@@ -200,6 +200,20 @@ def test_readme_gets_the_headline(published, scored):
     assert f"| {format_number(entry['predictors']['model']['scores']['dice'])} (" in text
 
 
+def test_a_disk_that_fills_up_loses_nothing(published, scored, tmp_path, monkeypatch):
+    project = shutil.copytree(published[0], tmp_path / "project")
+    before = contents(project)
+
+    def fill(source, target):
+        target.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(publish.shutil, "copyfile", fill)
+    with pytest.raises(OSError, match="No space left"):
+        publish_run(scored, project, ship=True)
+    assert contents(project) == before
+
+
 def test_a_control_is_not_shipped(scored, tmp_path):
     shutil.copytree(scored, tmp_path / "run")
     change_results(tmp_path / "run", recipe={"shuffled_masks": True})
