@@ -13,6 +13,7 @@ from torch.optim import SGD, AdamW
 from torch.utils.data import DataLoader, TensorDataset
 
 from helpers import training
+from helpers.guard import StepGuard
 from helpers.losses import BinarySegLoss
 from helpers.metrics import count_pixels, scores
 from helpers.model import EfficientNetSegmentation
@@ -370,3 +371,32 @@ def test_average_of_weights_by_hand():
         # Running statistics are those of the network.
         assert torch.equal(average.module[1].running_mean, model[1].running_mean)
     assert float(model[0].weight.detach()) == 6.0
+
+
+@pytest.mark.parametrize("enabled", [False, True])
+def test_steps_that_are_not_finite_are_skipped(small_network, enabled):
+    # What is left is the training on the good batch alone.
+    skipping, plain = copy.deepcopy(small_network), copy.deepcopy(small_network)
+    good, (images, masks) = next(iter(DataLoader(toy_tiles(2), 2))), next(iter(DataLoader(toy_tiles(2, seed=1), 2)))
+    bad = (images * torch.tensor([math.nan, 1.0]).view(2, 1, 1, 1), masks)
+    guard, losses = StepGuard(), []
+    for model, batches in ((skipping, [bad, good, bad]), (plain, [good])):
+        scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, enabled=enabled)
+        optimizer = SGD(model.parameters(), lr=0.1)
+        losses.append(
+            train_epoch(
+                model, batches, BinarySegLoss(), optimizer, CPU, scaler,
+                use_amp=False, accumulation_steps=1, guard=guard,
+            )
+        )  # fmt: skip
+    assert guard.skipped == 2
+    assert losses[0] == losses[1]
+    torch.testing.assert_close(parameters_of(skipping), parameters_of(plain), rtol=0, atol=1e-6)
+
+
+def test_an_epoch_without_a_good_step_has_no_loss(small_network):
+    images, masks = next(iter(DataLoader(toy_tiles(2), 2)))
+    optimizer = SGD(small_network.parameters(), lr=0.1)
+    before = parameters_of(small_network)
+    assert math.isnan(train_epoch(small_network, [(images * math.nan, masks)], BinarySegLoss(), optimizer, CPU))
+    assert torch.equal(parameters_of(small_network), before)
