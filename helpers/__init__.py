@@ -10,20 +10,15 @@ import importlib
 __version__ = "0.1.0"
 # Imported when first asked for: preparing data holds no PyTorch in memory.
 _EXPORTS = {
-    "examine": "helpers.examination",
-    "load_model": "helpers.shipped",
-    "predict": "helpers.segmentation",
+    "examine": "helpers.explanation.examine",
+    "load_model": "helpers.inference.trained_model",
+    "predict": "helpers.inference.predict",
 }
 __all__ = ["examine", "load_model", "predict"]  # noqa: F822, they come from __getattr__
 
 
 def __getattr__(name: str) -> object:
-    """Give one of the three calls, or a module of the package, such as `helpers.figures`."""
+    """Give one of the three calls."""
     if name in _EXPORTS:
         return getattr(importlib.import_module(_EXPORTS[name]), name)
-    try:
-        return importlib.import_module(f"{__name__}.{name}")
-    except ModuleNotFoundError as error:
-        if error.name != f"{__name__}.{name}":  # the module is there, and a package that it needs is not
-            raise
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

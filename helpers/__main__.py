@@ -45,11 +45,11 @@ def _load(module: str):
 
 
 def _sample(options: argparse.Namespace) -> None:
-    print(_load("sample").write_sample_fold(options.out, options.tiles, options.seed))
+    print(_load("sample_tissue.sample").write_sample_fold(options.out, options.tiles, options.seed))
 
 
 def _download(options: argparse.Namespace) -> None:
-    _load("pannuke").download_pannuke(
+    _load("datasets.pannuke").download_pannuke(
         options.out,
         options.fold or (1, 2, 3),
         options.source,
@@ -60,11 +60,11 @@ def _download(options: argparse.Namespace) -> None:
 
 
 def _convert(options: argparse.Namespace) -> None:
-    print(_load("convert").convert(options.source, options.out, options.kind))
+    print(_load("datasets.convert").convert(options.source, options.out, options.kind))
 
 
 def _prepare(options: argparse.Namespace) -> None:
-    cache = _load("prepare").prepare(options.dataset, options.image_size, options.labels)
+    cache = _load("data.prepare").prepare(options.dataset, options.image_size, options.labels)
     print(f"{cache.name}: {len(cache)} tiles at {cache.image_size} pixels, digest {cache.digest}")
 
 
@@ -78,7 +78,7 @@ def _train(options: argparse.Namespace) -> None:
     recipe = dataclasses.replace(
         RECIPES[options.recipe], **{key: value for key, value in given.items() if value is not None}
     )
-    results = _load("runs").train_run(
+    results = _load("training.run").train_run(
         options.dataset, options.out, recipe, options.split, init=options.init, workers=options.workers, progress=True,
         use_amp=not options.full_precision,
     )  # fmt: skip
@@ -88,7 +88,7 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    entry = _load("evaluation").evaluate_run(
+    entry = _load("evaluation.evaluation").evaluate_run(
         options.run, options.dataset, flips_and_turns=options.flips_and_turns, progress=True
     )
     for name, predictor in entry["predictors"].items():
@@ -97,13 +97,17 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _explain(options: argparse.Namespace) -> None:
-    explanation = _load("explanation").explain_run(options.run, options.dataset, options.shuffled, options.tiles)
+    explanation = _load("explanation.explanation").explain_run(
+        options.run, options.dataset, options.shuffled, options.tiles
+    )
     print(f"preferred map: {explanation['preferred'] or 'none passes'}")
 
 
 def _ablate(options: argparse.Namespace) -> None:
-    ablation = _load("ablation").run_ablation(options.dataset, options.out, options.row, workers=options.workers)
-    print(_load("ablation_table").ablation_table(ablation).to_string())
+    ablation = _load("evaluation.ablation").run_ablation(
+        options.dataset, options.out, options.row, workers=options.workers
+    )
+    print(_load("report.ablation_table").ablation_table(ablation).to_string())
 
 
 def _show(dice: float | None) -> str:
@@ -111,7 +115,7 @@ def _show(dice: float | None) -> str:
 
 
 def _publish(options: argparse.Namespace) -> None:
-    publish = _load("publish")
+    publish = _load("report.publish")
     if (options.run / publish.ABLATION).exists():
         written = publish.publish_ablation(options.run, options.project)
     else:

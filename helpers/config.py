@@ -17,7 +17,7 @@ OFFICIAL_SPLITS = {1: (1, 2, 3), 2: (2, 1, 3), 3: (3, 2, 1)}
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
-LABEL_RULES = ("nearest", "majority")  # how labels may be shrunk, see `resampling.shrink_class_maps`
+LABEL_RULES = ("nearest", "majority")  # how labels may be shrunk, see `preprocessing.shrink_class_maps`
 # What training tiles may go through, see `augmentation.build_augmentation`.
 AUGMENTATIONS = ("flips", "turns", "scale", "elastic", "stain", "colour", "blur", "noise")
 THRESHOLD = 0.5  # probability from which a pixel counts as nucleus

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import re
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,6 +72,16 @@ def remove_unfinished(folder: Path, names: Iterable[str]) -> None:
         for path in folder.glob(f".{name.stem}.*{name.suffix}"):
             if re.fullmatch(r"\d+", path.name[len(name.stem) + 2 : -len(name.suffix)]):
                 path.unlink()
+
+
+def check_free_disk(folder: Path, needed: float) -> None:
+    """Refuse to write `needed` bytes into a folder, made or not, whose disk has fewer left, with an InputError."""
+    free = shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.exists())).free
+    if free < needed:
+        raise InputError(
+            f"{folder}: expected {needed / 1e6:.0f} MB of free disk, found {free / 1e6:.0f} MB; free some, or choose "
+            "another folder"
+        )
 
 
 def file_digest(path: Path) -> str:

@@ -22,17 +22,17 @@ import segmentation_models_pytorch as smp
 import torch
 from benchmark_loops import prepare_as_the_report
 
-from helpers.cache import Cache
 from helpers.config import RECIPES
+from helpers.data.cache import Cache
+from helpers.data.prepare import prepare
+from helpers.data.split import Split
 from helpers.files import write_json
 from helpers.losses import BinarySegLoss
 from helpers.networks import untrained_model
-from helpers.prepare import prepare
 from helpers.provenance import describe_environment
-from helpers.sample import write_sample_fold
-from helpers.split import Split
-from helpers.tiles import make_loaders, start_epoch
-from helpers.training import average_weights, train_epoch
+from helpers.sample_tissue.sample import write_sample_fold
+from helpers.training.epochs import average_weights, train_epoch
+from helpers.training.loaders import make_loaders, start_epoch
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "build" / "benchmarks.json"
@@ -41,13 +41,13 @@ SAMPLE = 40  # tiles that are painted; folds repeat them
 EPOCH = 160  # tiles of a measured epoch
 STRONG = replace(RECIPES["strong"], pretrained=False)
 MEASURED = {
-    "ours": "from helpers.prepare import prepare\nprepare(Path(sys.argv[1]), 128, progress=False)\n",
+    "ours": "from helpers.data.prepare import prepare\nprepare(Path(sys.argv[1]), 128, progress=False)\n",
     "report": "from benchmark_loops import prepare_as_the_report\nprepare_as_the_report(Path(sys.argv[1]))\n",
     "training": """
 from dataclasses import replace
 import torch
 from helpers.config import RECIPES
-from helpers.runs import train_run
+from helpers.training.run import train_run
 recipe = replace(RECIPES["strong"], network=sys.argv[2], image_size=256, batch_size=4, epochs=1, pretrained=False)
 train_run(Path(sys.argv[1]), Path(sys.argv[1]) / "run", recipe, device=torch.device("cpu"))
 """,

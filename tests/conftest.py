@@ -9,8 +9,8 @@ import matplotlib
 import pytest
 from tiny_run import FinishedRun, change_results, make_finished_run
 
-from helpers.explanation import explain_run
-from helpers.runs import BEST
+from helpers.explanation.explanation import explain_run
+from helpers.training.run import BEST
 
 matplotlib.use("Agg")
 

@@ -9,11 +9,11 @@ from torch import nn
 from torch.optim import SGD
 from torch.utils.data import DataLoader, TensorDataset
 
-from helpers.distributed import process_group, rank, world_size, wrap
 from helpers.files import write_json
 from helpers.losses import BinarySegLoss
 from helpers.model import EfficientNetSegmentation
-from helpers.training import evaluate_model, train_epoch
+from helpers.training.distributed import process_group, rank, world_size, wrap
+from helpers.training.epochs import evaluate_model, train_epoch
 
 CPU = torch.device("cpu")
 

@@ -1,4 +1,4 @@
-"""Hand-made folds of a few tiles, in the layouts that `helpers.fold` reads. A tile takes 1 MB, as float64 4.7 MB."""
+"""Hand-made folds of a few tiles, in the layouts that `data.fold` reads. A tile takes 1 MB, as float64 4.7 MB."""
 
 from pathlib import Path
 

@@ -6,7 +6,7 @@ import pytest
 
 from helpers.__main__ import HANDLERS
 from helpers.arguments import DOWNLOADS, build_parser
-from helpers.convert import CONVERTERS
+from helpers.datasets.convert import CONVERTERS
 
 REQUIRED = {
     "sample": ["OUT"], "download": [], "convert": ["SOURCE", "OUT", "--kind=nuinsseg"], "prepare": ["DATASET"],

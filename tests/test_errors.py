@@ -8,7 +8,7 @@ import pytest
 
 from helpers.errors import InputError
 
-MODULES = sorted((Path(__file__).resolve().parents[1] / "helpers").glob("*.py"))
+MODULES = sorted((Path(__file__).resolve().parents[1] / "helpers").rglob("*.py"))
 
 
 def test_is_a_value_error_that_says_only_its_message():

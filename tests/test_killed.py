@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 from nightly import KILLS
-from test_runs import assert_same_run
+from training.test_run import assert_same_run
 
-from helpers.sample import write_sample_fold
+from helpers.sample_tissue.sample import write_sample_fold
 
 ROOT = Path(__file__).resolve().parents[1]
 EPOCHS = 6
@@ -23,7 +23,7 @@ from pathlib import Path
 
 import torch
 from helpers.config import RECIPES
-from helpers.runs import train_run
+from helpers.training.run import train_run
 
 torch.set_num_threads(1)
 recipe = replace(RECIPES["strong"], image_size=32, epochs=int(sys.argv[3]), batch_size=4, pretrained=False)

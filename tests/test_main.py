@@ -16,12 +16,14 @@ from folds import empty_masks, example_images, example_masks, write_fold
 from published import noise, write_nuinsseg
 
 from helpers import __main__ as commands
-from helpers import ablation, explanation, runs
 from helpers.__main__ import main
 from helpers.arguments import DOWNLOADS
 from helpers.config import Recipe
-from helpers.fold import find_folds
-from helpers.prepare import prepare
+from helpers.data.fold import find_folds
+from helpers.data.prepare import prepare
+from helpers.evaluation import ablation
+from helpers.explanation import explanation
+from helpers.training import run
 
 COMMANDS = ("sample", "download", "convert", "prepare", "train", "evaluate", "explain", "ablate", "publish")
 TINY = ("--recipe", "quick", "--image-size", "32", "--epochs", "1")
@@ -152,7 +154,7 @@ def test_options_of_the_run_are_recorded(slides, tmp_path, monkeypatch):
         asked.update(dataset=dataset, run=run, recipe=recipe, official=official, progress=progress, use_amp=use_amp)
         return {"training": {"best_epoch": 2, "best": {"val_dice": 0.5}}}
 
-    monkeypatch.setattr(runs, "train_run", train_run)
+    monkeypatch.setattr(run, "train_run", train_run)
     options = ["--image-size", 96, "--epochs", 7, "--seed", 5, "--split-seed", 3, "--split", 2, "--no-early-stopping"]
     options += ["--network", "unet-stem1", "--boundary-weight", 2, "--shuffled-masks", "--full-precision"]
     assert call("train", slides, "--out", tmp_path, *options) == 0
@@ -175,7 +177,7 @@ def test_recipe_is_unchanged_if_nothing_is_asked(slides, tmp_path, monkeypatch, 
         assert (recipe, official, use_amp) == (commands.RECIPES["report"], None, True)
         return {"training": {"best_epoch": 2, "best": {"val_dice": None}}}
 
-    monkeypatch.setattr(runs, "train_run", train_run)
+    monkeypatch.setattr(run, "train_run", train_run)
     assert call("train", slides, "--out", tmp_path) == 0
     assert capsys.readouterr().out == "best epoch 2: validation Dice undefined: no image has nuclei\n"
 
@@ -425,7 +427,7 @@ def test_preparing_does_not_load_torch(slides):
     assert said == f"slides: 8 tiles at 40 pixels, digest {prepare(slides, 40, progress=False).digest}"
     status, *loaded = modules.split()
     assert status == "0"
-    assert "helpers.prepare" in loaded
+    assert "helpers.data.prepare" in loaded
     assert {"torch", "torchvision", "matplotlib", "pandas", "seaborn"} & set(loaded) == set()
 
 

@@ -12,7 +12,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-MODULES = {path.stem: path for path in sorted((ROOT / "helpers").glob("*.py"))}
+PACKAGE = ROOT / "helpers"
+# Full name below `helpers` to file: "model", "data.fold", and a room by its own name for its `__init__`.
+MODULES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
 NOTEBOOK = "cancer_nuclei_analysis.ipynb"
 
 TOP_LEVEL = {
@@ -20,8 +25,23 @@ TOP_LEVEL = {
     *("helpers", "tests", "Dataset", "models", "figures", ".github", ".ci", ".gitignore", ".gitattributes"),
 }
 MAX_MODULE_LINES = 250
-GROUND_FLOOR = {"config", "errors", "files"}
-ENTRANCES = {"__main__", "publish"}  # they start computing and drawing, so they may import both
+MAX_MODULES_IN_A_ROOM = 18
+LONGEST_CHAIN = 9
+GROUND = "ground"  # the modules that stand in no room
+# What each room may import beside itself: arrows run from the ground up to the report, none back.
+MAY_IMPORT = {
+    GROUND: set(),
+    "data": {GROUND},
+    "inference": {GROUND},
+    "datasets": {GROUND, "data"},
+    "sample_tissue": {GROUND, "data"},
+    "training": {GROUND, "data", "inference"},
+    "evaluation": {GROUND, "data", "inference", "training"},
+    "explanation": {GROUND, "data", "inference", "training", "evaluation"},
+    "report": {GROUND, "data", "inference", "training", "evaluation", "explanation", "sample_tissue"},
+}
+DOORS = {"__init__", "__main__"}  # they lead into every room
+ENTRANCES = {*DOORS, "report.publish"}  # they start computing and drawing, so they may import both
 PLOTTING = {"matplotlib", "seaborn"}
 IMPORT_NAMES = {"opencv-python": "cv2", "scikit-learn": "sklearn", "pillow": "PIL"}  # the others only turn "-" into "_"
 
@@ -48,16 +68,21 @@ def imported(tree: ast.Module) -> set[str]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            # A relative import can only mean helpers: the package has no folders below it.
-            parts = [part for part in ("helpers" if node.level else "", node.module) if part]
-            names |= {".".join(parts), *(".".join([*parts, alias.name]) for alias in node.names)}
+            assert node.level == 0, "expected full names: they tell the room"
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     return names
 
 
 def imported_modules(path: Path) -> set[str]:
-    """List the modules of helpers that a file imports."""
-    names = {name.split(".")[1] for name in imported(syntax_tree(path)) if name.startswith("helpers.")}
-    return names & MODULES.keys()
+    """List the modules of helpers that a file imports; a room counts where its `__init__` is imported from."""
+    names = {name.removeprefix("helpers.") for name in imported(syntax_tree(path)) if name.startswith("helpers.")}
+    names &= MODULES.keys()
+    return {name for name in names if not any(other.startswith(f"{name}.") for other in names)}
+
+
+def room(name: str) -> str:
+    """Give the room of a module, `GROUND` for one that stands in none."""
+    return name.split(".")[0] if name.split(".")[0] in MAY_IMPORT else GROUND
 
 
 def draws(path: Path) -> bool:
@@ -146,7 +171,7 @@ def test_dependencies_stand_in_requirements_with_the_same_bounds():
 
 
 def test_every_dependency_is_imported_somewhere():
-    trees = [syntax_tree(path) for folder in ("helpers", "tests") for path in (ROOT / folder).glob("*.py")]
+    trees = [syntax_tree(path) for folder in ("helpers", "tests") for path in (ROOT / folder).rglob("*.py")]
     trees += [ast.parse(source) for source in notebook_sources("code") if not re.search(r"^\s*[%!]", source, re.M)]
     names = {name.split(".")[0] for tree in trees for name in imported(tree)}
     dependencies = {re.match(r"[\w.-]+", line).group() for line in PYPROJECT["dependencies"]}
@@ -165,29 +190,52 @@ def test_no_data_is_tracked(project_files):
     assert [name for name in project_files if name.startswith("Dataset/")] == ["Dataset/README.md"]
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name != "__init__"])
-def test_every_module_has_its_tests(name):
-    expected = ROOT / "tests" / f"test_{name.strip('_')}.py"
-    assert expected.is_file(), f"helpers/{name}.py has no {expected.name}"
+def test_tests_mirror_the_rooms():
+    parts = [path.relative_to(PACKAGE) for path in MODULES.values() if path.name != "__init__.py"]
+    assert len(parts) > 50, "the modules were not found"
+    expected = [ROOT / "tests" / path.parent / f"test_{path.stem.strip('_')}.py" for path in parts]
+    assert [str(path) for path in expected if not path.is_file()] == []
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_no_module_is_long(name):
     lines = len(MODULES[name].read_text(encoding="utf-8").splitlines())
-    assert lines <= MAX_MODULE_LINES, f"helpers/{name}.py has {lines} lines: it wants a second room"
+    assert lines <= MAX_MODULE_LINES, f"{MODULES[name]} has {lines} lines: it wants a second room"
 
 
 # Imports point one way.
 
 
-def test_imports_form_no_circle():
-    graph = {name: imported_modules(path) for name, path in MODULES.items()}
-    tuple(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError and names the circle
+def import_graph() -> dict[str, set[str]]:
+    return {name: imported_modules(path) for name, path in MODULES.items()}
 
 
-@pytest.mark.parametrize("name", sorted(GROUND_FLOOR & MODULES.keys()))
-def test_ground_floor_imports_nothing_above_it(name):
-    assert imported_modules(MODULES[name]) - GROUND_FLOOR == set()
+def test_imports_form_no_circle_and_no_long_chain():
+    graph, depth = import_graph(), {}
+    for name in graphlib.TopologicalSorter(graph).static_order():  # raises CycleError and names the circle
+        depth[name] = 1 + max((depth[other] for other in graph[name]), default=0)
+    assert depth["errors"] == 1
+    assert {name: links for name, links in depth.items() if links > LONGEST_CHAIN} == {}
+
+
+def test_imports_run_from_the_ground_up():
+    wrong = {
+        f"{name} -> {other}"
+        for name, others in import_graph().items()
+        for other in others
+        if name not in DOORS and room(other) not in MAY_IMPORT[room(name)] | {room(name)}
+    }
+    assert wrong == set()
+
+
+def test_a_module_of_the_graph_knows_its_imports():
+    assert {"config", "errors", "data.arrays"} <= import_graph()["data.fold"]
+
+
+@pytest.mark.parametrize("name", MAY_IMPORT)
+def test_no_room_is_crowded(name):
+    members = [other for other in MODULES if room(other) == name and other not in MAY_IMPORT]
+    assert 1 <= len(members) <= MAX_MODULES_IN_A_ROOM
 
 
 @pytest.mark.parametrize("name", [name for name, path in MODULES.items() if not draws(path) and name not in ENTRANCES])
@@ -199,7 +247,7 @@ def test_no_star_imports():
     stars = [
         path.name
         for folder in ("helpers", "tests")
-        for path in sorted((ROOT / folder).glob("*.py"))
+        for path in sorted((ROOT / folder).rglob("*.py"))
         for node in ast.walk(syntax_tree(path))
         if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names)
     ]

@@ -21,16 +21,16 @@ from hypothesis.extra.numpy import arrays
 from nightly import EXAMPLES
 from tiny_run import make_network
 
-from helpers.arrays import ArrayFile, load_labels, load_positions
-from helpers.cache import Cache
-from helpers.checkpoints import load_checkpoint, save_checkpoint
 from helpers.config import TILE_SIZE
+from helpers.data.arrays import ArrayFile, load_labels, load_positions
+from helpers.data.cache import Cache
+from helpers.data.prepare import prepare
+from helpers.data.stitching import source_images, stitch
 from helpers.errors import InputError
+from helpers.inference.predict import predict
+from helpers.inference.trained_model import TrainedModel
 from helpers.metrics import count_pixels, dice_per_image, scores
-from helpers.prepare import prepare
-from helpers.segmentation import predict
-from helpers.shipped import TrainedModel
-from helpers.stitching import source_images, stitch
+from helpers.training.checkpoints import load_checkpoint, save_checkpoint
 
 PROPERTY = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # Those of a few hundredths of a second each.

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from helpers.cache import Cache
 from helpers.config import Recipe
+from helpers.data.cache import Cache
 from helpers.model import EfficientNetSegmentation, set_batch_norm_momentum
-from helpers.runs import BEST, HISTORY, RESULTS, train_run
-from helpers.sample import write_sample_fold
+from helpers.sample_tissue.sample import write_sample_fold
+from helpers.training.run import BEST, HISTORY, RESULTS, train_run
 
 RECIPE = Recipe(
     "tiny", image_size=64, epochs=2, batch_size=8, accumulation_steps=1, learning_rate=2e-3, pretrained=False

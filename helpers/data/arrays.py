@@ -1,0 +1,135 @@
+"""Reading and writing `.npy` files piece by piece, so that memory does not grow with the file."""
+
+import tokenize
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from helpers.errors import InputError
+
+# All that numpy.load raises on a file that is no whole array: it reads the header as Python.
+DAMAGED = (
+    *(ValueError, EOFError, OverflowError, MemoryError, SyntaxError, TypeError, LookupError, AttributeError),
+    *(RecursionError, tokenize.TokenError),
+)
+
+
+@dataclass(frozen=True)
+class ArrayFile:
+    """A numeric `.npy` file of which only the header has been read.
+
+    Slices are read with plain reads rather than through a memory map: mapped pages would count as this process's
+    resident memory until the system takes them back.
+    """
+
+    path: Path
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    offset: int
+
+    @classmethod
+    def open(cls, path: Path) -> "ArrayFile":
+        """Read the header of `path`. Object arrays are refused, never unpickled.
+
+        Raises:
+            InputError: the file is missing, unreadable, truncated, no `.npy` file, or holds no plain numbers.
+        """
+        mapped = _load(path, mmap_mode="r")
+        if mapped.dtype.kind not in "iuf":
+            raise InputError(f"{path}: expected integer or floating numbers, found dtype {mapped.dtype}")
+        if mapped.ndim > 1 and mapped.flags.f_contiguous and not mapped.flags.c_contiguous:
+            raise InputError(f"{path}: stored in Fortran order; save it again with numpy.ascontiguousarray")
+        return cls(path, mapped.shape, mapped.dtype, mapped.offset)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Read rows `start` to `stop` into fresh memory, in the file's dtype.
+
+        Raises:
+            InputError: the file has become shorter or unreadable since it was opened.
+        """
+        row = int(np.prod(self.shape[1:], dtype=np.int64))
+        offset = self.offset + start * row * self.dtype.itemsize
+        try:
+            values = np.fromfile(self.path, self.dtype, count=(stop - start) * row, offset=offset)
+        except OSError as error:
+            raise _unreadable(self.path, error) from None
+        if values.size != (stop - start) * row:
+            raise InputError(f"{self.path}: has been cut short while it was read; restore it")
+        return values.reshape(stop - start, *self.shape[1:])
+
+
+def growing(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> BinaryIO:
+    """Open a new `.npy` file whose header is written and whose values are to be appended, in C order."""
+    file = open(path, "wb")  # noqa: SIM115 - the caller's `with` closes it
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    return file
+
+
+def load_labels(path: Path, length: int, kind: str) -> np.ndarray:
+    """Load a short array that describes the tiles one by one, as strings.
+
+    Args:
+        path: a `.npy` file of shape `(length,)`, strings or integers.
+        length: number of tiles.
+        kind: what the values are, for the message.
+
+    Returns:
+        `(length,)` array of str.
+
+    Raises:
+        InputError: missing, unreadable, of Python objects, or of another shape.
+    """
+    values = _load(path)
+    if values.shape != (length,) or values.dtype.kind not in "USiu":
+        raise InputError(
+            f"{path}: expected {length} {kind} (strings or integers), one for each tile, "
+            f"found shape {values.shape} of {values.dtype}"
+        )
+    return np.char.decode(values, "utf-8", "replace") if values.dtype.kind == "S" else values.astype(str)
+
+
+def load_positions(path: Path, length: int) -> np.ndarray:
+    """Load row and column of each tile in its source image, in pixels.
+
+    Returns:
+        `(length, 2)` int64, never negative.
+
+    Raises:
+        InputError: unreadable, of another shape, negative, or not whole numbers.
+    """
+    values = _load(path)
+    if values.shape != (length, 2) or values.dtype.kind not in "iu" or (values < 0).any():
+        raise InputError(
+            f"{path}: expected rows and columns, whole numbers from 0 of shape ({length}, 2), "
+            f"found shape {values.shape} of {values.dtype}"
+        )
+    return values.astype(np.int64)
+
+
+def _load(path: Path, mmap_mode: str | None = None) -> np.ndarray:
+    try:
+        with open(path, "rb") as file:
+            archive = file.read(2) == b"PK"  # numpy.load would take it for a .npz file, and leave it open
+        values = None if archive else np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file; Dataset/README.md shows the expected tree") from None
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    except DAMAGED as error:
+        raise InputError(
+            f"{path}: expected a whole .npy file, found one that is damaged, cut short or of Python objects "
+            f"({' '.join(str(error).split())}); download or write it again"
+        ) from None
+    if values is None:
+        raise InputError(f"{path}: expected a .npy file, found an archive; unpack it")
+    return values
+
+
+def _unreadable(path: Path, error: OSError) -> InputError:
+    return InputError(f"{path}: cannot be read ({error.strerror or error}); check its permissions")

@@ -1,0 +1,241 @@
+"""What is read: a fold of tiles, instance masks and tissue names in PanNuke's format, wherever its files stand.
+
+PanNuke (Gamper et al. 2020, arXiv:2003.10778) ships each fold as three arrays; `Dataset/README.md` shows the trees.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from helpers.config import BACKGROUND_CHANNEL, CLASS_NAMES, TILE_SIZE
+from helpers.data.arrays import ArrayFile, load_labels, load_positions
+from helpers.errors import InputError
+
+NUM_CLASSES = len(CLASS_NAMES)
+# Of the bits of a byte, the highest for channel 0, the class of the first that is set.
+CLASS_OF_BITS = np.array([9 - bits.bit_length() if bits else 0 for bits in range(256)], np.uint8)
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Some tiles at full size, checked.
+
+    Attributes:
+        images: `(n, 256, 256, 3)` uint8, RGB.
+        class_maps: `(n, 256, 256)` uint8; 0 is background, `1 + channel` a nucleus of that class.
+        nuclei: `(n, 5)` int64, number of nuclei of each class.
+        void: `(n,)` bool, tiles whose six mask channels are all zero: perhaps never annotated.
+    """
+
+    images: np.ndarray
+    class_maps: np.ndarray
+    nuclei: np.ndarray
+    void: np.ndarray
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One fold: where its arrays are and what stands beside them."""
+
+    name: str
+    images: ArrayFile
+    masks: ArrayFile
+    tissues: np.ndarray  # (N,) str
+    groups: np.ndarray | None  # (N,) str, the source image of each tile, where it is known
+    positions: np.ndarray | None  # (N, 2) int64, row and column of each tile in its source image
+
+    @classmethod
+    def open(cls, images_path: Path, masks_path: Path, name: str) -> "Fold":
+        """Check shapes and lengths of a fold's files without reading their values.
+
+        Raises:
+            InputError: naming the file, what was found and what was expected.
+        """
+        images, masks = ArrayFile.open(images_path), ArrayFile.open(masks_path)
+        _check_shape(images, 3)
+        _check_shape(masks, NUM_CLASSES + 1)
+        if len(images) != len(masks):
+            raise InputError(
+                f"{images_path} holds {len(images)} tiles and {masks_path} holds {len(masks)}: expected as many masks "
+                "as images, of one fold"
+            )
+        if len(images) == 0:
+            raise InputError(f"{images_path}: expected tiles, found none")
+        beside = images_path.parent
+        groups, positions = beside / "groups.npy", beside / "positions.npy"
+        return cls(
+            name,
+            images,
+            masks,
+            load_labels(beside / "types.npy", len(images), "tissue names"),
+            load_labels(groups, len(images), "source images") if groups.exists() else None,
+            load_positions(positions, len(images)) if positions.exists() else None,
+        )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def files(self) -> list[Path]:
+        """Every file that the fold is read from."""
+        beside = [self.images.path.with_name(f"{name}.npy") for name in ("types", "groups", "positions")]
+        return [self.images.path, self.masks.path, *(path for path in beside if path.exists())]
+
+    def read(self, start: int, stop: int) -> Tiles:
+        """Read and check tiles `start` to `stop`.
+
+        Raises:
+            InputError: values that no fold can hold, with the number of the first such tile.
+        """
+        images, masks = self.images.read(start, stop), self.masks.read(start, stop)
+        if not 0 <= images.min() <= images.max() <= 255:  # not so either where one of them is no number
+            _check_values(self.images.path, start, images, images > 255, "values from 0 to 255")
+        with np.errstate(invalid="ignore"):
+            instances = masks.astype(np.int32)  # from here on half the bytes, and no floats
+        if not (instances.min() >= 0 and instances[..., BACKGROUND_CHANNEL].max() <= 1 and (instances == masks).all()):
+            self._check_masks(start, masks)
+            instances = masks
+        class_maps, void = class_maps_from_masks(instances), ~instances.any((1, 2, 3))
+        return Tiles(np.rint(images).astype(np.uint8), class_maps, np.stack(list(map(count_by_class, instances))), void)
+
+    def _check_masks(self, start: int, masks: np.ndarray) -> None:
+        path = self.masks.path
+        _check_values(path, start, masks, masks != np.floor(masks), "whole instance numbers")
+        background = masks[..., BACKGROUND_CHANNEL]
+        expected = f"0 or 1 in channel {BACKGROUND_CHANNEL}, the background, after the {NUM_CLASSES} classes"
+        _check_values(path, start, background, background > 1, expected)
+
+
+def class_maps_from_masks(masks: np.ndarray) -> np.ndarray:
+    """Turn instance masks into class maps.
+
+    Foreground is where a class channel holds an instance, never where the background channel is 0: in PanNuke's void
+    tiles all six channels are 0. A pixel that carries two classes gets the first in PanNuke's order.
+
+    Args:
+        masks: `(n, H, W, 6)`, instance numbers in channels 0-4.
+
+    Returns:
+        `(n, H, W)` uint8, 0 for background and `1 + channel` elsewhere.
+
+    >>> mask = np.zeros((1, 1, 3, 6)); mask[0, 0, 1, 4] = 7; mask[0, 0, 2, [1, 3]] = 9
+    >>> class_maps_from_masks(mask)
+    array([[[0, 5, 2]]], dtype=uint8)
+    """
+    # A bit for each channel, the first the highest; a table knows the class of every byte. Ten times argmax's speed.
+    return CLASS_OF_BITS[np.packbits(masks[..., :NUM_CLASSES] > 0, axis=-1)[..., 0]]
+
+
+def count_by_class(masks: np.ndarray) -> np.ndarray:
+    """Count the instances of each class in one tile's `(H, W, 6)` masks: `(5,)` int64."""
+    return np.array([count_instances(masks[..., channel]) for channel in range(NUM_CLASSES)])
+
+
+def count_instances(instances: np.ndarray) -> int:
+    """Count the different instance numbers above 0, which need not be consecutive.
+
+    >>> count_instances(np.array([[0.0, 7.0], [3500.0, 7.0]]))
+    2
+    """
+    present = instances[instances > 0]
+    if present.size == 0:
+        return 0
+    # Counting is 30 times faster than sorting, as long as the numbers are small.
+    if float(present.max()) < 1_000_000:  # a float16 knows no million
+        return int((np.bincount(present.astype(np.int64)) > 0).sum())
+    return np.unique(present).size
+
+
+def find_folds(dataset: Path) -> list[Fold]:
+    """Find the folds of a data set, in the report's layout or in PanNuke's own, ordered by name.
+
+    Args:
+        dataset: `Dataset` with `Images/images.npy` and `Masks/masks.npy`; or a folder with `Fold 1/images/fold1/...`
+            in it, or one such fold.
+
+    Raises:
+        InputError: nothing is found, a part is missing, or a file does not fit.
+    """
+    dataset = Path(dataset)
+    if not os.path.isdir(dataset):  # unlike Path.is_dir, False where a folder above it may not be searched
+        found = "a file" if os.path.exists(dataset) else "nothing"
+        raise InputError(
+            f"{dataset}: expected a folder with a data set, found {found}; Dataset/README.md shows the expected tree"
+        )
+    images_paths = sorted(_images_files(dataset))
+    if not images_paths:
+        raise InputError(f"{dataset}: no images.npy was found; Dataset/README.md shows the expected tree")
+    return [Fold.open(path, _masks_beside(path), _fold_name(dataset, path)) for path in images_paths]
+
+
+def official_number(fold: Fold) -> int | None:
+    """Give the number 1-3 of an official PanNuke fold from its folder's name, or None.
+
+    Copies named fold0, fold1, fold2 count from zero; `official_numbers` tells them apart.
+    """
+    match = re.search(r"fold[ _-]?(\d)", fold.name, re.IGNORECASE)
+    return int(match.group(1)) if match else None
+
+
+def official_numbers(folds: list[Fold]) -> list[int] | None:
+    """Give the official numbers of three folds, or None where they are not PanNuke's three."""
+    numbers = [official_number(fold) for fold in folds]
+    if sorted(number for number in numbers if number is not None) == [0, 1, 2]:
+        return [number + 1 for number in numbers]
+    return numbers if None not in numbers and sorted(numbers) == [1, 2, 3] else None
+
+
+def _images_files(dataset: Path) -> Iterator[Path]:
+    """Find every images.npy: Images/images.npy is one level down, Fold 1/images/fold1/images.npy three."""
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"{error.filename}: cannot be read ({error.strerror}); check its permissions")
+
+    for folder, subfolders, files in os.walk(dataset, onerror=refuse, followlinks=True):
+        deepest = len(Path(folder).relative_to(dataset).parts) == 3
+        # The cache stands in a hidden folder of the data set and has an images.npy of its own.
+        subfolders[:] = [] if deepest else [name for name in subfolders if not name.startswith(".")]
+        if "images.npy" in files:
+            yield Path(folder) / "images.npy"
+
+
+def _fold_name(dataset: Path, images_path: Path) -> str:
+    """Give the folder that names the fold: the one above `images/` or below it, else the data set's own name."""
+    parts = [dataset.resolve().name, *images_path.relative_to(dataset).parts[:-1]]
+    return next((part for part in reversed(parts) if re.search(r"fold[ _-]?\d", part, re.IGNORECASE)), parts[0])
+
+
+def _masks_beside(images_path: Path) -> Path:
+    """Give the path of the masks of an images.npy: beside it, or the same path with `images` replaced by `masks`."""
+    beside = images_path.with_name("masks.npy")
+    if os.path.exists(beside):
+        return beside
+    parts = list(images_path.parts)
+    for position in range(len(parts) - 2, -1, -1):
+        if parts[position].lower() == "images":
+            parts[position] = "Masks" if parts[position][0] == "I" else "masks"
+            return Path(*parts[:-1], "masks.npy")
+    return beside
+
+
+def _check_shape(array: ArrayFile, channels: int) -> None:
+    expected = (TILE_SIZE, TILE_SIZE, channels)
+    if len(array.shape) != 4 or array.shape[1:] != expected:
+        hint = ""
+        if array.shape[1:] == (channels, TILE_SIZE, TILE_SIZE):
+            hint = "; the channels stand first: move them last with numpy.moveaxis(array, 1, -1)"
+        raise InputError(
+            f"{array.path}: expected shape (N, {TILE_SIZE}, {TILE_SIZE}, {channels}), found {array.shape}{hint}"
+        )
+
+
+def _check_values(path: Path, start: int, values: np.ndarray, wrong: np.ndarray, expected: str) -> None:
+    """Refuse not-a-number, infinite and negative values, and those marked `wrong`."""
+    wrong = wrong | ~(values >= 0) | np.isinf(values)  # written so that NaN, which compares as false, is caught
+    if wrong.any():
+        tile = np.flatnonzero(wrong.reshape(len(wrong), -1).any(1))[0]
+        raise InputError(f"{path}: expected {expected}, found {values[wrong][0]} in tile {start + tile}")

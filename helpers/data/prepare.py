@@ -1,0 +1,201 @@
+"""From a fold of 12 GB to a cache of a few hundred megabytes at the size the network sees, once."""
+
+import contextlib
+import hashlib
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from platformdirs import user_cache_path
+from tqdm import tqdm
+
+from helpers.config import TILE_SIZE
+from helpers.data.arrays import growing
+from helpers.data.cache import DESCRIPTION, Cache, key_of, open_cache
+from helpers.data.fold import Fold, Tiles, find_folds, official_numbers
+from helpers.errors import InputError
+from helpers.files import write_json
+from helpers.preprocessing import check_image_size, shrink_class_maps, shrink_images
+
+# Tiles read at once. 9 MB of float64: little enough that memory is used again, and not fetched anew from the system.
+CHUNK = 2
+THREADS = min(4, os.cpu_count() or 1)  # NumPy, OpenCV and hashlib leave Python's lock to each other
+STALE_SECONDS = 3600  # an unfinished cache that nobody has written to for an hour belongs to a process that died
+
+
+def prepare(dataset: Path, image_size: int = 128, labels: str = "nearest", progress: bool = True) -> Cache:
+    """Prepare a data set, or take up the cache of an earlier preparation that still fits.
+
+    The arrays are streamed: memory does not grow with the fold. The cache stands in the data set's own folder, or in
+    the user's cache folder where that cannot be written. It appears when it is whole and not before.
+
+    Args:
+        dataset: a folder that `find_folds` understands.
+        image_size: height and width to shrink the tiles to, 32 to 256 pixels.
+        labels: "nearest", as the report does, or "majority"; see `preprocessing.shrink_class_maps`.
+        progress: show a bar on standard error.
+
+    Raises:
+        InputError: the data set does not fit, or there is no room for the cache.
+    """
+    check_image_size(image_size)
+    dataset = Path(dataset)
+    folds = find_folds(dataset)
+    key = {"format": 2, "image_size": image_size, "labels": labels, "source": _fingerprint(dataset, folds)}
+    name = f"{image_size}-{labels}"
+    for root in _cache_roots(dataset):
+        # os.path: unlike Path.exists, False where the folder is another user's and may not be searched.
+        if os.path.exists(root / name / DESCRIPTION) and key_of(root / name) == key:
+            return open_cache(root / name, dataset)
+    root = next(filter(_writable, _cache_roots(dataset)), None)
+    if root is None:
+        raise InputError(f"{dataset}: neither it nor the user's cache folder can be written; make room for the cache")
+    _check_free_space(root, sum(map(len, folds)), image_size)
+    _remove_stale(root)
+    unfinished = root / f"unfinished-{secrets.token_hex(8)}"
+    unfinished.mkdir()  # tempfile.mkdtemp would lock out everybody else whom the data set is shared with
+    try:
+        _write(unfinished, folds, key, progress)
+        if (root / name).exists():
+            shutil.rmtree(root / name)
+        unfinished.rename(root / name)
+    except OSError as error:
+        raise InputError(f"{root}: the cache cannot be written ({error.strerror or error}); make room for it") from None
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return open_cache(root / name, dataset)
+
+
+def _write(folder: Path, folds: list[Fold], key: dict, progress: bool) -> None:
+    """Stream every tile of `folds`, shrunk, into `folder`; what describes the cache comes last."""
+    total, size = sum(map(len, folds)), key["image_size"]
+    tile_digests, nuclei, void = [], [], []
+    digest = hashlib.sha256()
+    with (
+        growing(folder / "images.npy", (total, size, size, 3), np.dtype(np.uint8)) as images_file,
+        growing(folder / "class_maps.npy", (total, size, size), np.dtype(np.uint8)) as labels_file,
+        tqdm(total=total, unit="tile", desc="preparing", disable=not progress) as bar,
+    ):
+        for fold in folds:
+            _check_range(fold)
+            brightest = 0
+            for tiles, images, class_maps in _read_ahead(fold, size, key["labels"]):
+                images_file.write(images.tobytes())
+                labels_file.write(class_maps.tobytes())
+                tile_digests += _digests(digest, tiles)
+                nuclei += tiles.nuclei.tolist()
+                void += tiles.void.tolist()
+                brightest = max(brightest, int(tiles.images.max()))
+                bar.update(len(tiles.images))
+            if brightest <= 1:
+                raise InputError(_range_message(fold))
+            if all(void[-len(fold) :]):
+                raise InputError(
+                    f"{fold.masks.path}: expected nuclei, found all six mask channels zero in every tile; "
+                    "the masks are those of another data set, or were never written"
+                )
+    known = all(fold.groups is not None for fold in folds)
+    placed = known and all(fold.positions is not None for fold in folds)
+    write_json(
+        folder / DESCRIPTION,
+        {
+            "key": key,
+            "digest": digest.hexdigest(),
+            "tissues": [str(tissue) for fold in folds for tissue in fold.tissues],
+            "groups": [str(group) for fold in folds for group in fold.groups] if known else None,
+            "positions": [position.tolist() for fold in folds for position in fold.positions] if placed else None,
+            "nuclei": nuclei,
+            "void": void,
+            "fold_numbers": [number for number, fold in enumerate(folds) for _ in range(len(fold))],
+            "official": official_numbers(folds),
+            "tile_digests": tile_digests,
+        },
+    )
+
+
+def _read_ahead(fold: Fold, size: int, labels: str) -> Iterator[tuple[Tiles, np.ndarray, np.ndarray]]:
+    """Give a fold chunk by chunk, in order, with its shrunk images and class maps; threads read a few chunks ahead."""
+
+    def read(start: int) -> tuple[Tiles, np.ndarray, np.ndarray]:
+        tiles = fold.read(start, min(start + CHUNK, len(fold)))
+        return tiles, shrink_images(tiles.images, size), shrink_class_maps(tiles.class_maps, size, labels)
+
+    starts, ahead = iter(range(0, len(fold), CHUNK)), deque()
+    with ThreadPoolExecutor(THREADS) as pool:
+        try:
+            for start in islice(starts, THREADS + 1):
+                ahead.append(pool.submit(read, start))
+            while ahead:
+                yield ahead.popleft().result()
+                ahead.extend(pool.submit(read, start) for start in islice(starts, 1))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _digests(whole: "hashlib._Hash", tiles: Tiles) -> list[str]:
+    """Add tiles to the digest of the data set; return one short digest for each image."""
+    for image, class_map in zip(tiles.images, tiles.class_maps, strict=True):
+        whole.update(image.tobytes())
+        whole.update(class_map.tobytes())
+    return [hashlib.sha256(image.tobytes()).hexdigest()[:16] for image in tiles.images]
+
+
+def _check_range(fold: Fold) -> None:
+    """Refuse images scaled to 0-1 before a long preparation, from a few tiles spread over the fold."""
+    sample = [fold.images.read(tile, tile + 1) for tile in np.linspace(0, len(fold) - 1, 8).astype(int)]
+    if 0 < max(tile.max() for tile in sample) <= 1:
+        raise InputError(_range_message(fold))
+
+
+def _range_message(fold: Fold) -> str:
+    return f"{fold.images.path}: expected values from 0 to 255, found none above 1; multiply the images by 255"
+
+
+def _fingerprint(dataset: Path, folds: list[Fold]) -> list:
+    """Describe the source files so that a change of any of them is noticed: name, size, time of change."""
+    files = [path for fold in folds for path in fold.files]
+    # os.path: where a folder of images alone is given, the masks stand outside of it.
+    return [
+        [Path(os.path.relpath(path, dataset)).as_posix(), path.stat().st_size, path.stat().st_mtime_ns]
+        for path in files
+    ]
+
+
+def _cache_roots(dataset: Path) -> list[Path]:
+    """Give the folders a cache may stand in, the best first."""
+    known_by = hashlib.sha256(str(dataset.resolve()).encode()).hexdigest()[:16]
+    return [dataset / ".nuclei_cache", user_cache_path("nuclei-helpers") / known_by]
+
+
+def _writable(root: Path) -> bool:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=root):
+            return True
+    except OSError:
+        return False
+
+
+def _check_free_space(root: Path, tiles: int, image_size: int) -> None:
+    needed, free = tiles * image_size**2 * 4, shutil.disk_usage(root).free
+    if free < needed:
+        raise InputError(
+            f"{root}: the cache needs {needed / 1e6:.0f} MB, found {free / 1e6:.0f} MB free; make room "
+            f"or choose an image size under {image_size} (of {TILE_SIZE}) pixels"
+        )
+
+
+def _remove_stale(root: Path) -> None:
+    for unfinished in root.glob("unfinished-*"):
+        with contextlib.suppress(FileNotFoundError):  # another process has just finished it
+            latest = max(path.stat().st_mtime for path in [unfinished, *unfinished.iterdir()])
+            if time.time() - latest > STALE_SECONDS:
+                shutil.rmtree(unfinished, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""How does a published set become a fold? PanNuke, MoNuSeg, CoNSeP and NuInsSeg, fetched and converted."""

@@ -1,0 +1,103 @@
+"""Writes the public download of another set as a fold in PanNuke's layout: what the reported runs were trained on.
+
+The images of MoNuSeg and CoNSeP are cut into 4 x 4 tiles that overlap and leave nothing out; `positions.npy` puts them
+together again. An image of NuInsSeg, halved, is one tile. Reading is `helpers.datasets.published`.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from helpers.config import BACKGROUND_CHANNEL, CLASS_NAMES, TILE_SIZE
+from helpers.data.fold_writer import Tile, write_fold
+from helpers.datasets import published
+from helpers.errors import InputError
+
+# MoNuSeg: evenly, each tile overlaps the next by 8 pixels.
+MONUSEG_POSITIONS = tuple((row, col) for row in (0, 248, 496, 744) for col in (0, 248, 496, 744))
+# CoNSeP: nine tiles edge to edge, then the bottom row, the right column and the corner, shifted back into the image by
+# 24 pixels. The order is that of the tiles that the reported runs were trained on: a digest depends on it.
+CONSEP_POSITIONS = (
+    *((row, col) for row in (0, 256, 512) for col in (0, 256, 512)),
+    *((744, col) for col in (0, 256, 512)),
+    *((row, 744) for row in (0, 256, 512)),
+    (744, 744),
+)
+
+
+@dataclass(frozen=True)
+class Converter:
+    """How one set is read and cut.
+
+    Attributes:
+        find: lists the images of a folder.
+        read: reads one: the image, its instances, and the channel that each pixel's instance belongs to.
+        positions: row and column of its tiles.
+    """
+
+    find: Callable[[Path], list[published.Pair]]
+    read: Callable[[published.Pair], published.Annotated]
+    positions: tuple[tuple[int, int], ...]
+
+
+CONVERTERS = {
+    "monuseg": Converter(published.find_monuseg, published.read_monuseg, MONUSEG_POSITIONS),
+    "consep": Converter(published.find_consep, published.read_consep, CONSEP_POSITIONS),
+    "nuinsseg": Converter(published.find_nuinsseg, published.read_nuinsseg, ((0, 0),)),
+}
+
+
+def convert(source: Path, out: Path, kind: str) -> Path:
+    """Write a download as a fold, as `fold_writer.write_fold` lays it out, whole or not at all: uint8 and uint16.
+
+    Sets without classes have all their nuclei in channel 0.
+
+    Args:
+        source: folder that the download was unpacked to; `Dataset/README.md` shows which one for each set.
+        out: where to; it may exist, but must not hold a fold already.
+        kind: "monuseg", "consep" or "nuinsseg".
+
+    Returns:
+        `out`.
+
+    Raises:
+        InputError: `kind` is unknown; something of the download is missing, unreadable or of another size than was
+            published; `out` holds Images or Masks, cannot be written to, or the disk is too small.
+    """
+    source = Path(source)
+    if kind not in CONVERTERS:
+        raise InputError(f"{source}: found kind {kind!r}, expected one of {', '.join(CONVERTERS)}; choose one")
+    converter = CONVERTERS[kind]
+    pairs = converter.find(source)
+    return write_fold(out, len(pairs) * len(converter.positions), _cut(pairs, converter))
+
+
+def tile_masks(instances: np.ndarray, channels: np.ndarray) -> np.ndarray:
+    """Lay instance ids into the channels of their classes.
+
+    Args:
+        instances: `(H, W)` uint16, 0 where no nucleus is.
+        channels: `(H, W)` uint8, PanNuke's channel of each pixel, 0-4.
+
+    Returns:
+        `(H, W, 6)` uint16; channel 5 is 1 where no nucleus is.
+
+    >>> tile_masks(np.array([[0, 7]], np.uint16), np.array([[2, 4]], np.uint8)).tolist()
+    [[[0, 0, 0, 0, 0, 1], [0, 0, 0, 0, 7, 0]]]
+    """
+    masks = np.zeros((*instances.shape, len(CLASS_NAMES) + 1), np.uint16)
+    np.put_along_axis(masks, channels[..., None].astype(np.intp), instances[..., None], axis=-1)
+    masks[..., BACKGROUND_CHANNEL] = instances == 0
+    return masks
+
+
+def _cut(pairs: list[published.Pair], converter: Converter) -> Iterator[Tile]:
+    """Read the images one by one and cut them."""
+    for pair in pairs:
+        image, instances, channels = converter.read(pair)
+        for row, col in converter.positions:
+            window = np.s_[row : row + TILE_SIZE, col : col + TILE_SIZE]
+            masks = tile_masks(instances[window], channels[window])
+            yield Tile(image[window], masks, pair.tissue, pair.group, (row, col))

@@ -1,0 +1,1 @@
+"""How good is it? Scores on whole images, classical baselines, calibration, uncertainty and failures."""

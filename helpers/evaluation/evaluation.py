@@ -1,0 +1,228 @@
+"""Scoring a finished run on whole images at full size, beside what needs no learning."""
+
+import dataclasses
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from helpers.config import LABEL_RULES, THRESHOLD, TILE_SIZE, Recipe
+from helpers.data.cache import Cache
+from helpers.data.fold import Fold, Tiles, find_folds
+from helpers.data.prepare import prepare
+from helpers.data.stitching import SourceImage, source_images, stitch
+from helpers.errors import InputError
+from helpers.evaluation.baselines import BASELINES
+from helpers.files import MERGE_SECONDS, locked, read_json, write_json
+from helpers.inference.batches import predict_probabilities
+from helpers.metrics import COUNT_NAMES, FEWEST_FOR_INTERVAL, bootstrap_interval, count_pixels, scores
+from helpers.model import EfficientNetSegmentation
+from helpers.networks import untrained_model
+from helpers.preprocessing import enlarge_probabilities, shrink_class_maps
+from helpers.provenance import describe_environment
+from helpers.training.checkpoints import load_checkpoint
+from helpers.training.epochs import pick_device
+from helpers.training.run import BEST, RESULTS
+
+INTERVAL_KEYS = ("dice", "dice_empty_zero", "dice_empty_one", "dice_pooled", "iou", "precision", "recall")
+NUCLEI_STEPS = (0, 1, 4, 11, 31)  # where ranges of nuclei in a tile begin
+
+
+def evaluate_run(
+    run: Path,
+    dataset: Path,
+    device: torch.device | None = None,
+    flips_and_turns: bool = False,
+    progress: bool = False,
+) -> dict:
+    """Score a run on a data set and add the result to the run's `results.json`.
+
+    The data set the run was trained on gives its validation part, any other the whole. Tiles go to the network at its
+    size; probabilities are enlarged to full size, stitched where positions are known, and held against full-size masks.
+
+    Args:
+        run: the folder of a finished run.
+        dataset: a folder that `fold.find_folds` understands.
+        device: where to compute; None for the GPU where there is one.
+        flips_and_turns: score the network a second time, averaged over the eight symmetries of the square.
+        progress: show a bar on standard error.
+
+    Returns:
+        the new entry: `name`, `digest`, `part`, `tiles`, `times_scored`; for each predictor its scores, intervals and
+        scores by tissue; the network's scores by number of nuclei in a tile; the Dice of perfect labels at the
+        network's size; and the network's counts on every image, from which its scores can be computed again.
+
+    Raises:
+        InputError: no finished run, a data set that does not fit, or one that holds tiles the run was trained on.
+    """
+    run, dataset, device = Path(run), Path(dataset), device or pick_device()
+    results = read_json(run / RESULTS)
+    if results["training"]["status"] != "finished":
+        raise InputError(f"{run}: expected a finished run, found one after {results['training']['epochs']} epochs")
+    model, checkpoint = load_checkpoint(run / BEST)
+    recipe = Recipe(**results["recipe"])
+    cache = prepare(dataset, recipe.image_size, recipe.labels, progress)
+    if cache.digest == results["data"]["digest"]:
+        part, indices = "validation", np.array(results["data"]["validation_indices"])
+    else:
+        part, indices = "all", np.arange(len(cache))
+    seen = cache.find_seen(indices, checkpoint["training_tiles"])
+    if part == "all" and seen.any():
+        raise InputError(
+            f"{dataset}: the run was trained on {seen.sum()} of these {len(indices)} tiles; score it on others, or on "
+            "the very data set it was trained on, which gives its validation part"
+        )
+    images = source_images(indices, cache.tissues, cache.groups, cache.positions)
+    predictors = {"model": _network(model, device), "untrained": _network(untrained_model(recipe), device)}
+    if flips_and_turns:
+        predictors["averaged"] = _network(model, device, flips_and_turns=True)
+    predictors |= {name: _classical(baseline) for name, baseline in BASELINES.items()}
+    counts = {name: [] for name in (*predictors, *LABEL_RULES)}
+    tile_counts, tile_nuclei = [], []
+    folds = find_folds(dataset)
+    for image in tqdm(images, unit="image", desc=f"scoring {cache.name}", disable=not progress):
+        tiles = read_tiles(folds, image.indices)
+        truth = stitch(tiles.class_maps > 0, image.positions) >= THRESHOLD
+        guesses = {name: predict(tiles.images, image.positions) for name, predict in predictors.items()}
+        guesses |= {rule: through_network_size(tiles, image.positions, recipe.image_size, rule) for rule in LABEL_RULES}
+        for name, guess in guesses.items():
+            counts[name].append(count_pixels(guess[None], truth[None])[0])
+        tile_counts.append(count_pixels(*(_cut(whole, image.positions) for whole in (guesses["model"], truth))))
+        tile_nuclei.append(cache.nuclei[image.indices].sum(1))
+    entry = {
+        "name": cache.name,
+        "digest": cache.digest,
+        "part": part,
+        "tiles": len(indices),
+        "void_tiles": int(cache.void[indices].sum()),
+        "threshold": THRESHOLD,
+        "times_scored": 1,
+        "date": datetime.now(UTC).date().isoformat(),
+        "environment": describe_environment(device),
+        "predictors": {name: summarize(np.array(counts[name]), images, cache) for name in predictors},
+        "by_nuclei": score_by_nuclei(np.concatenate(tile_counts), np.concatenate(tile_nuclei)),
+        "perfect_labels_dice": {rule: scores(np.array(counts[rule]))["dice"] for rule in LABEL_RULES},
+        "images": [_row(image, values) for image, values in zip(images, counts["model"], strict=True)],
+    }
+    with locked(run, wait=MERGE_SECONDS):
+        results = read_json(run / RESULTS)
+        evaluations, key = results["evaluations"], f"{cache.name}:{cache.digest[:12]}"
+        # The same data under another name is the same test set: its scorings count on.
+        earlier = [other for other, scored in evaluations.items() if scored["digest"] == cache.digest]
+        entry["times_scored"] += sum(evaluations[other]["times_scored"] for other in earlier)
+        results["evaluations"] = {
+            other: value for other, value in evaluations.items() if other not in earlier or other == key
+        }
+        results["evaluations"][key] = entry
+        write_json(run / RESULTS, results)
+    return entry
+
+
+def summarize(counts: np.ndarray, images: list[SourceImage], cache: Cache) -> dict:
+    """Score images together and by tissue.
+
+    Args:
+        counts: `(N, 4)`, as from `metrics.count_pixels`.
+        images: the N images.
+        cache: the data set they are of.
+
+    Returns:
+        `scores`, `scores_without_void` (None without void tiles), `intervals` (95 %, by source image), `by_tissue`.
+    """
+    units = np.array([image.name if cache.groups is None else cache.groups[image.indices[0]] for image in images])
+    tissues = np.array([image.tissue for image in images])
+    void = np.array([cache.void[image.indices].all() for image in images])
+    by_tissue = {}
+    for tissue in np.unique(tissues).tolist():
+        chosen = tissues == tissue
+        by_tissue[tissue] = scores(counts[chosen]) | {"interval": _interval(counts[chosen], units[chosen], "dice")}
+    return {
+        "scores": scores(counts),
+        "scores_without_void": scores(counts[~void]) if void.any() else None,
+        "intervals": {key: _interval(counts, units, key) for key in INTERVAL_KEYS},
+        "units": len(np.unique(units)),
+        "by_tissue": by_tissue,
+    }
+
+
+def score_by_nuclei(counts: np.ndarray, nuclei: np.ndarray) -> dict[str, dict]:
+    """Score tiles by how many nuclei they hold; what few there are in a tile weighs more there.
+
+    Args:
+        counts: `(N, 4)` of the tiles, as from `metrics.count_pixels`.
+        nuclei: `(N,)`, nuclei in each tile.
+
+    Returns:
+        range of numbers, such as "1-3", to scores; ranges without a tile are left out.
+    """
+    rows = {}
+    for low, high in zip(NUCLEI_STEPS, (*NUCLEI_STEPS[1:], np.inf), strict=True):
+        chosen = (nuclei >= low) & (nuclei < high)
+        name = f"{low}-{high - 1}" if low + 1 < high < np.inf else f"{low}" if high < np.inf else f"{low} or more"
+        if chosen.any():
+            rows[name] = scores(counts[chosen])
+    return rows
+
+
+def through_network_size(tiles: Tiles, positions: np.ndarray, image_size: int, labels: str) -> np.ndarray:
+    """Shrink the true labels to the network's size and enlarge them again: what repeating them exactly scores.
+
+    Args:
+        tiles: of one image, at full size.
+        positions: `(n, 2)`, their places in it.
+        image_size: the network's, in pixels.
+        labels: how they are shrunk, "nearest" or "majority".
+
+    Returns:
+        `(H, W)` bool, the stitched image's foreground.
+    """
+    small = shrink_class_maps(tiles.class_maps, image_size, labels) > 0
+    enlarged = enlarge_probabilities(small.astype(np.float32), tiles.class_maps.shape[1])
+    return stitch(enlarged, positions) >= THRESHOLD
+
+
+def read_tiles(folds: list[Fold], indices: np.ndarray) -> Tiles:
+    """Read tiles at full size by their numbers in the data set, all folds counted through."""
+    starts = np.cumsum([0, *map(len, folds)])
+    parts = []
+    for index in indices.tolist():
+        number = int(np.searchsorted(starts, index, side="right")) - 1
+        parts.append(folds[number].read(index - starts[number], index - starts[number] + 1))
+    return Tiles(
+        *(np.concatenate([getattr(part, field.name) for part in parts]) for field in dataclasses.fields(Tiles))
+    )
+
+
+def _network(
+    model: EfficientNetSegmentation, device: torch.device, flips_and_turns: bool = False
+) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    def predict(tiles: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        probabilities = predict_probabilities(model, tiles, device, flips_and_turns=flips_and_turns)
+        return stitch(probabilities, positions) >= THRESHOLD
+
+    return predict
+
+
+def _classical(
+    baseline: Callable[[np.ndarray], np.ndarray],
+) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    def predict(tiles: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        return baseline(np.rint(stitch(tiles, positions)).astype(np.uint8))
+
+    return predict
+
+
+def _cut(whole: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Cut `(H, W)` into tiles `(n, TILE_SIZE, TILE_SIZE)` again."""
+    return np.stack([whole[row : row + TILE_SIZE, column : column + TILE_SIZE] for row, column in positions])
+
+
+def _interval(counts: np.ndarray, units: np.ndarray, key: str) -> tuple[float, float] | None:
+    return bootstrap_interval(counts, units, key) if len(np.unique(units)) >= FEWEST_FOR_INTERVAL else None
+
+
+def _row(image: SourceImage, counts: np.ndarray) -> dict:
+    return {"name": image.name, "tissue": image.tissue} | dict(zip(COUNT_NAMES, counts.tolist(), strict=True))

@@ -1,0 +1,135 @@
+"""Where the network is unsure, and whether that tells where it is wrong.
+
+Reference:
+    Wang et al. 2019, Aleatoric uncertainty estimation with test-time augmentation, doi:10.1016/j.neucom.2019.01.103.
+    Gal, Ghahramani 2016, Dropout as a Bayesian approximation, arXiv:1506.02142.
+    Geifman, El-Yaniv 2017, Selective classification for deep neural networks (risk and coverage), arXiv:1705.08500.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from sklearn.metrics import roc_auc_score
+
+from helpers.inference.batches import predict_probabilities, predict_symmetries
+from helpers.model import EfficientNetSegmentation
+
+# What a doubt can be read off: the probability itself, which costs nothing, and two spreads that must beat it.
+DOUBTS = {
+    "confidence": "closeness of the probability to 0.5",
+    "averaging": "spread over flips and turns",
+    "dropout": "spread under Monte Carlo dropout",
+}
+
+
+def measure_doubts(
+    model: EfficientNetSegmentation, images: np.ndarray, device: torch.device | str = "cpu", passes: int = 8
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Predict tiles, and give every doubt about every pixel.
+
+    Args:
+        model: the network.
+        images: `(N, S, S, 3)` uint8.
+        device: where to compute.
+        passes: of Monte Carlo dropout; averaging always takes eight.
+
+    Returns:
+        probabilities `(N, S, S)` float32; and `DOUBTS` to `(N, S, S)` float32, larger where less sure. The spreads are
+        standard deviations of the probability.
+    """
+    probabilities = predict_probabilities(model, images, device)
+    return probabilities, {
+        "confidence": 0.5 - np.abs(probabilities - 0.5),
+        "averaging": spread(predict_symmetries(model, images, device)),
+        "dropout": spread(predict_with_dropout(model, images, device, passes)),
+    }
+
+
+def predict_with_dropout(
+    model: EfficientNetSegmentation,
+    images: np.ndarray,
+    device: torch.device | str = "cpu",
+    passes: int = 8,
+    seed: int = 0,
+) -> Iterable[np.ndarray]:
+    """Predict tiles again and again with the dropout of training switched on, and nothing else of training.
+
+    Args:
+        model: the network; its `dropout` drops channels of the deepest features.
+        images: `(N, S, S, 3)` uint8.
+        device: where to compute.
+        passes: how often.
+        seed: of what is dropped.
+
+    Yields:
+        `(N, S, S)` float32 probabilities, one pass after the other.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        for _ in range(passes):
+            yield predict_probabilities(model, images, device, dropout=True)
+
+
+def spread(predictions: Iterable[np.ndarray]) -> np.ndarray:
+    """Give the standard deviation over predictions of one shape, read one at a time (Welford 1962).
+
+    >>> spread([np.array([0.0, 0.5]), np.array([1.0, 0.5])]).tolist()
+    [0.5, 0.0]
+    """
+    count, mean, squares = 0, 0.0, 0.0
+    for count, values in enumerate(predictions, 1):
+        step = values - mean
+        mean = mean + step / count
+        squares = squares + step * (values - mean)
+    return np.sqrt(squares / count)
+
+
+def error_auroc(doubt: np.ndarray, wrong: np.ndarray) -> np.ndarray:
+    """Tell, tile by tile, how well a doubt ranks wrong pixels above right ones.
+
+    Args:
+        doubt: `(N, H, W)`, larger where less sure.
+        wrong: `(N, H, W)` bool.
+
+    Returns:
+        `(N,)` float64, area under the receiver operating characteristic: 1/2 is chance, 1 perfect; NaN where all pixels
+        are right or all are wrong.
+    """
+    return np.array(
+        [
+            roc_auc_score(is_wrong.ravel(), of_tile.ravel()) if 0 < is_wrong.mean() < 1 else np.nan
+            for of_tile, is_wrong in zip(doubt, wrong, strict=True)
+        ]
+    )
+
+
+def tile_doubt(doubt: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Sum up a doubt for each tile, in units of the nuclei found there, as Dice counts errors.
+
+    Args:
+        doubt: `(N, H, W)`.
+        predicted: `(N, H, W)` bool, the nuclei found.
+
+    Returns:
+        `(N,)` float64.
+    """
+    return doubt.sum((1, 2), dtype=np.float64) / np.maximum(1, predicted.sum((1, 2)))
+
+
+def risk_coverage(doubt: np.ndarray, dice: np.ndarray) -> np.ndarray:
+    """Give the mean loss of Dice over the surest tiles, for one tile, two, up to all of them.
+
+    Args:
+        doubt: `(N,)`, as from `tile_doubt`.
+        dice: `(N,)`; NaN, a tile without nuclei, is left out.
+
+    Returns:
+        `(n,)` float64, risk (1 - mean Dice) at a coverage of 1/n, 2/n, ... 1.
+
+    >>> risk_coverage(np.array([2, 1, 3]), np.array([0.5, 1.0, 0.0])).tolist()
+    [0.0, 0.25, 0.5]
+    """
+    known = ~np.isnan(dice)
+    ordered = np.argsort(doubt[known], kind="stable")
+    return np.cumsum(1 - dice[known][ordered]) / np.arange(1, known.sum() + 1)

@@ -1,0 +1,169 @@
+"""What a network's maps, doubts and probabilities are worth, measured together on tiles that it was not trained on."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from helpers.config import THRESHOLD, Recipe
+from helpers.data.cache import Cache
+from helpers.data.prepare import prepare
+from helpers.errors import InputError
+from helpers.evaluation.failures import find_causes, source_of
+from helpers.evaluation.uncertainty import measure_doubts
+from helpers.explanation.faithfulness import cascade_correlations, measure_maps
+from helpers.explanation.verdicts import (
+    prefer_map,
+    summarize_calibration,
+    summarize_doubts,
+    summarize_failures,
+    summarize_faithfulness,
+    summarize_sanity,
+    summarize_sources,
+)
+from helpers.files import MERGE_SECONDS, locked, read_json, write_json
+from helpers.metrics import count_pixels, dice_per_image
+from helpers.networks import OWN_NETWORKS, untrained_model
+from helpers.provenance import describe_environment
+from helpers.training.checkpoints import load_checkpoint
+from helpers.training.run import BEST, RESULTS
+
+
+def explain_run(
+    run: Path,
+    dataset: Path,
+    shuffled: Path | None = None,
+    tiles: int = 100,
+    sane: int = 20,
+    log: Callable[[str], None] = print,
+) -> dict:
+    """Measure a finished run's explanations and doubt on its validation tiles; add them to the run's `results.json`.
+
+    Args:
+        run: the folder of a finished run.
+        dataset: the data set that it was trained on.
+        shuffled: checkpoint of the same network, trained on images with the masks of others.
+        tiles: on how many the faithfulness of maps is measured, drawn by lot.
+        sane: on how many of those the sanity checks are made.
+        log: takes one line for each step.
+
+    Returns:
+        as from `explain_tiles`, with `date`, `environment`, and of the `control` `epochs`, `best_epoch` and validation
+        `dice`, where its run is known.
+
+    Raises:
+        InputError: no finished run of our own networks, another data set, a control of another network, or too few
+            tiles.
+    """
+    run, device = Path(run), torch.device("cpu")
+    results = read_json(run / RESULTS)
+    if results["training"]["status"] != "finished":
+        raise InputError(f"{run}: expected a finished run, found one after {results['training']['epochs']} epochs")
+    recipe = Recipe(**results["recipe"])
+    if recipe.network not in OWN_NETWORKS:
+        raise InputError(f"{run}: expected one of the networks {', '.join(OWN_NETWORKS)}, found {recipe.network!r}")
+    control, trained = (None, None) if shuffled is None else _load_control(Path(shuffled), recipe.network)
+    cache = prepare(dataset, recipe.image_size, recipe.labels, progress=False)
+    if cache.digest != results["data"]["digest"]:
+        raise InputError(f"{dataset}: expected the data set of the run, {results['data']['name']}, found another")
+    model, _ = load_checkpoint(run / BEST)
+    indices = np.array(results["data"]["validation_indices"])
+    explanation = explain_tiles(model, untrained_model(recipe), cache, indices, control, tiles, sane, log=log)
+    if trained:
+        explanation["control"] = {
+            "epochs": trained["epochs"],
+            "best_epoch": trained["best_epoch"],
+            "dice": trained["best"]["val_dice"],
+            "train_loss": [trained[epoch]["train_loss"] for epoch in ("best", "last")],
+        }
+    explanation |= {"date": datetime.now(UTC).date().isoformat(), "environment": describe_environment(device)}
+    with locked(run, wait=MERGE_SECONDS):
+        write_json(run / RESULTS, read_json(run / RESULTS) | {"explanation": explanation})
+    return read_json(run / RESULTS)["explanation"]
+
+
+def _load_control(weights: Path, network: str) -> tuple[torch.nn.Module, dict | None]:
+    """Load the control, and what its own results tell of its training, where they stand beside it."""
+    control, _ = load_checkpoint(weights)
+    if control.name != network:
+        raise InputError(f"{weights}: expected weights of network {network!r}, found those of {control.name!r}")
+    told = weights.parent / RESULTS
+    if not told.exists():
+        return control, None
+    results = read_json(told)
+    if not results["recipe"].get("shuffled_masks"):
+        raise InputError(f"{weights}: expected a control, trained with `--shuffled-masks`, found a run that was not")
+    return control, results["training"]
+
+
+def explain_tiles(
+    model: torch.nn.Module,
+    untrained: torch.nn.Module,
+    cache: Cache,
+    indices: np.ndarray,
+    shuffled: torch.nn.Module | None = None,
+    tiles: int = 100,
+    sane: int = 20,
+    seed: int = 0,
+    log: Callable[[str], None] = print,
+) -> dict:
+    """Measure calibration, doubt, failures, and what the maps are worth.
+
+    Args:
+        model: the trained network, on the CPU.
+        untrained: one of the same architecture at random start; the very start of the trained one is the strictest
+            control.
+        cache: the data set at the network's size.
+        indices: `(n,)` tiles that the network was not trained on.
+        shuffled: as in `faithfulness.cascade_correlations`.
+        tiles: of them, on which faithfulness is measured.
+        sane: of those, on which sanity checks are made.
+        seed: of every lot.
+        log: takes one line for each step.
+
+    Returns:
+        `calibration`, `doubt`, `failures`, `sources`, `faithfulness`, `sanity`, and the `preferred` map, all in plain
+        numbers.
+
+    Raises:
+        InputError: tiles of a single source image, which cannot both fit a temperature and judge it, or nothing that
+            is a nucleus or taken for one.
+    """
+    groups = indices.astype(str) if cache.groups is None else cache.groups[indices]
+    if len(np.unique(groups)) < 2:
+        raise InputError(
+            f"{cache.name}: expected validation tiles of at least 2 source images, found 1: one half of them fits the "
+            "temperature that the other judges; take a larger data set"
+        )
+    images, truth = np.array(cache.images[indices]), np.array(cache.class_maps[indices]) > 0
+    probabilities, doubts = measure_doubts(model, images)
+    predicted = probabilities >= THRESHOLD
+    # A tile without nuclei has none to lose: what is invented there is no failure to find them.
+    dice = np.where(truth.any((1, 2)), dice_per_image(count_pixels(predicted, truth)), np.nan)
+    log(f"predicted {len(indices)} tiles, under flips and turns and under dropout")
+    random = np.random.default_rng(seed)
+    promising = np.flatnonzero(predicted.any((1, 2)))
+    if not len(promising) or np.isnan(dice).all():
+        raise InputError(f"{cache.name}: expected nuclei in the validation tiles, and found by the network; found none")
+    chosen = np.sort(random.choice(promising, min(tiles, len(promising)), replace=False))
+    curves = measure_maps(model, images[chosen], seed)
+    log(f"deleted and inserted by {len(curves)} maps on {len(chosen)} tiles")
+    checked = np.sort(random.choice(chosen, min(sane, len(chosen)), replace=False))
+    correlations = [cascade_correlations(model, untrained, images[tile], shuffled) for tile in checked]
+    log(f"compared maps with those of networks that know nothing on {len(checked)} tiles")
+    sources = np.array([cache.name if cache.groups is None else source_of(group) for group in groups])
+    faithfulness = summarize_faithfulness(curves, groups[chosen])
+    sanity = summarize_sanity(correlations)
+    return {
+        "tiles": len(indices),
+        "groups": len(np.unique(groups)),
+        "calibration": summarize_calibration(probabilities, truth, groups, seed),
+        "doubt": summarize_doubts(doubts, predicted, truth, dice, groups),
+        "failures": summarize_failures(dice, find_causes(images, truth, cache.nuclei[indices].sum(1)), indices),
+        "sources": summarize_sources(predicted, truth, dice, groups, sources),
+        "faithfulness": {"tiles": len(chosen), "maps": faithfulness},
+        "sanity": {"tiles": len(checked), "maps": sanity},
+        "preferred": prefer_map(faithfulness, sanity),
+    }

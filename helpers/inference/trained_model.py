@@ -1,0 +1,154 @@
+"""The shipped model: weights that go from hand to hand, with all that is needed to use them rightly inside the file."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from helpers.errors import InputError
+from helpers.files import written_whole
+from helpers.model import EfficientNetSegmentation
+from helpers.networks import OWN_NETWORKS, build_network
+from helpers.training.checkpoints import load_checkpoint
+from helpers.training.epochs import LOGIT_THRESHOLD
+
+WEIGHTS = Path(__file__).parents[2] / "models" / "nuclei_unet_b0.safetensors"
+KEY, FORMAT = "nuclei", 2
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A network and what must be known to use it.
+
+    Attributes:
+        network: in evaluation mode, float32, on the CPU.
+        um_per_px: the scale it was trained at, in micrometres a pixel of its input.
+        threshold_logit: logit from which a pixel counts as nucleus; as a logit it does not move with the temperature.
+        temperature: what its logits are divided by to make probabilities that hold, as `calibration` fitted it.
+        attention: the map to look at, named as in `faithfulness.all_maps`.
+        training_tiles: digests of the tiles it was trained on, as in `prepare.Cache.tile_digests`.
+        digest: SHA-256 over the names and values of its weights.
+    """
+
+    network: EfficientNetSegmentation
+    um_per_px: float
+    threshold_logit: float
+    temperature: float
+    attention: str
+    training_tiles: tuple[str, ...]
+    digest: str
+
+
+def export_weights(
+    checkpoint: Path, path: Path, temperature: float = 1.0, attention: str = "Grad-CAM, decoder 1"
+) -> str:
+    """Write the weights of a checkpoint as safetensors, in float16 where they are learnt.
+
+    Batch norm's statistics stay float32: they span more than float16 does.
+
+    Args:
+        checkpoint: as `run.train_run` writes them.
+        path: the file to write.
+        temperature: as from `calibration.fit_temperature`; 1 leaves the probabilities as the network gives them.
+        attention: the map that stood its tests best, as `verdicts.prefer_map` names it.
+
+    Returns:
+        the digest that `load_model` checks.
+
+    Raises:
+        InputError: the checkpoint is not of an `EfficientNetSegmentation` (`networks.OWN_NETWORKS`).
+    """
+    checkpoint, path = Path(checkpoint), Path(path)
+    network, about = load_checkpoint(checkpoint)
+    if network.name not in OWN_NETWORKS:
+        raise InputError(
+            f"{checkpoint}: expected one of the networks {', '.join(OWN_NETWORKS)}, found {network.name!r}, which is "
+            "here to compare with and cannot be exported"
+        )
+    learnt = {name for name, _ in network.named_parameters()}
+    tensors = {
+        name: (value.half() if name in learnt else value).contiguous() for name, value in network.state_dict().items()
+    }
+    digest = digest_tensors(tensors)
+    description = {
+        "format": FORMAT,
+        "architecture": {key: getattr(network, key) for key in ("name", "img_size", "in_channels", "num_classes")},
+        "um_per_px": about["um_per_px"],
+        "threshold_logit": LOGIT_THRESHOLD,
+        "temperature": temperature,
+        "attention": attention,
+        "training_tiles": about["training_tiles"],
+        "sha256": digest,
+        "licence": "CC BY-NC-SA 4.0",
+    }
+    with written_whole(path) as temporary:
+        # Under one key: the format does not keep the order of several, and the same weights shall be the same bytes.
+        save_file(tensors, temporary, {KEY: json.dumps(description)})
+    return digest
+
+
+def load_model(path: Path | str = WEIGHTS) -> TrainedModel:
+    """Load shipped weights, checked: that they are whole, of this network, and of a known scale.
+
+    Args:
+        path: a file that `export_weights` wrote; the project's own by default.
+
+    Returns:
+        the network, ready for use, with its scale, threshold, temperature and map.
+
+    Raises:
+        InputError: there is no such file, it is another kind of file, damaged, or the weights of another network.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: there are no such weights; give the path of a .safetensors file of this project")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dictionary
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path}: expected whole weights in safetensors format, it cannot be read: {error}") from None
+    try:
+        about = json.loads(metadata.get(KEY, "{}"))
+        found = about.get("format")
+    except (AttributeError, ValueError) as error:
+        raise InputError(f"{path}: the description inside the file is damaged ({error!r}); fetch it again") from None
+    if found != FORMAT:
+        raise InputError(f"{path}: expected weights that this package exported (format {FORMAT}), found format {found}")
+    try:
+        um_per_px, *decision = (float(about[key]) for key in ("um_per_px", "threshold_logit", "temperature"))
+        architecture, digest, training_tiles = about["architecture"], about["sha256"], tuple(about["training_tiles"])
+        attention = str(about["attention"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: the description inside the file is damaged ({error!r}); fetch it again") from None
+    if not (0.05 <= um_per_px <= 4 and abs(decision[0]) < 20 and 0.05 <= decision[1] <= 20):
+        raise InputError(
+            f"{path}: expected a scale in um/px, a threshold as logit and a temperature, found {um_per_px}, "
+            f"{decision[0]} and {decision[1]}; fetch it again"
+        )
+    if (found := digest_tensors(tensors)) != digest:
+        raise InputError(
+            f"{path}: the weights have changed: digest {found[:12]}, expected {digest[:12]}; fetch it again"
+        )
+    try:
+        network = build_network(**architecture)
+        network.load_state_dict(tensors)  # copies into float32
+    except (InputError, TypeError, RuntimeError) as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise InputError(f"{path}: the weights are those of another network: {reason}") from None
+    return TrainedModel(network.eval(), um_per_px, *decision, attention, training_tiles, digest)
+
+
+def digest_tensors(tensors: dict[str, Tensor]) -> str:
+    """Give the SHA-256 over names, types, shapes and values, in the order of the names."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        value = tensors[name]
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,70 @@
+"""The ablation for a reader: its rows as a table, and what they say together."""
+
+import pandas as pd
+
+from helpers.evaluation.ablation import ROWS
+from helpers.report.tables import MISSING, format_interval, format_number
+
+VERDICTS = {
+    "gain": "Better, by more than the choice of slides explains",
+    "loss": "Worse, by more than the choice of slides explains",
+    "noise": "Noise",
+}
+
+
+def ablation_table(ablation: dict) -> pd.DataFrame:
+    """Show an ablation, a row for each recipe: its Dice, what its change is worth, and whether that is noise.
+
+    Args:
+        ablation: as from `ablation.run_ablation`.
+    """
+    rows = {}
+    for name, row in ablation["rows"].items():
+        difference = row["difference"]
+        rows[name] = {
+            "changed": row["changed"],
+            "compared with": row["compared_with"] or MISSING,
+            "n": row["n"],
+            "seeds": len(row["seeds"]),
+            "Dice": format_number(row["mean"]),
+            "spread": format_number(row["spread"]),
+            "difference": MISSING if difference is None else f"{difference:+.3f}",
+            "95 % interval": format_interval(row["interval"]),
+            "verdict": _verdict(row),
+            "parameters": format_number(row["parameters"]),
+            "minutes": format_number(row["seconds"] / 60, 1),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def describe_ablation(ablation: dict) -> str:
+    """Say in Markdown which changes help, which hurt, which cannot be told apart, and what was not trained.
+
+    Args:
+        ablation: as from `ablation.run_ablation`.
+    """
+    rows = ablation["rows"]
+    lines = []
+    for verdict, title in VERDICTS.items():
+        named = [
+            f"`{name}` ({row['difference']:+.3f} against `{row['compared_with']}`)"
+            for name, row in rows.items()
+            if _verdict(row) == verdict
+        ]
+        if named:
+            lines.append(f"- {title}: {', '.join(named)}.")
+    spreads = [row["spread"] for row in rows.values() if row["spread"] is not None]
+    if spreads:
+        lines.append(
+            f"- Runs that differ in nothing but the seed lie up to {format_number(max(spreads))} apart. The intervals "
+            "know nothing of that: a smaller difference between single runs may be chance."
+        )
+    if missing := [f"`{name}`" for name in ROWS if name not in rows]:
+        lines.append(f"- Not trained: {', '.join(missing)}.")
+    return "\n".join(lines)
+
+
+def _verdict(row: dict) -> str:
+    if row["noise"] is None:
+        return MISSING
+    return "noise" if row["noise"] else "gain" if row["difference"] > 0 else "loss"

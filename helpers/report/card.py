@@ -1,0 +1,109 @@
+"""The model card that travels with the shipped weights, after Mitchell et al. 2019, doi:10.1145/3287560.3287596."""
+
+from helpers.config import THRESHOLD, TILE_SIZE, TILE_UM_PER_PX
+from helpers.report.explanation_tables import calibration_table, describe_doubt, describe_maps, source_table
+from helpers.report.tables import comparison_table, markdown_table
+from helpers.report.words import INTERVALS, describe_stages, describe_training
+
+CARD = "MODEL_CARD.md"
+REPORTED_DATA = "nuinsseg-monuseg-consep"  # what `Dataset/README.md` tells of
+REPORTED_SOURCES = """NuInsSeg (Mahbod et al. 2024, CC BY 4.0), the training images of MoNuSeg 2018 (Kumar et al. 2017,
+2020, CC BY-NC-SA 4.0) and of CoNSeP (Graham et al. 2019, Apache-2.0), human and mouse, most of them at 40x:"""
+REPORTED_LICENCE = "Weights trained on these sets carry CC BY-NC-SA 4.0 and name them."
+
+
+def model_card(reported: dict) -> str:
+    """Write the card of the shipped model as Markdown.
+
+    Args:
+        reported: as `models/results.json` is to hold it, a run shipped.
+
+    Returns:
+        the whole text of the card.
+    """
+    shipped = reported["shipped"]
+    run = reported["runs"][shipped["run"]]
+    size = run["recipe"]["image_size"]
+    known = run["data"]["name"] == REPORTED_DATA
+    sources = (
+        REPORTED_SOURCES if known else f"The data set `{run['data']['name']}`, whatever whoever made it says of it:"
+    )
+    licence = REPORTED_LICENCE if known else "That of the data they were trained on, if it asks for one."
+    return f"""# Model card: nuclei in H&E, U-Net over EfficientNet-B0
+
+`{shipped["file"]}`, digest of its weights `{shipped["digest"]}`. Written by `python -m helpers publish --ship`.
+
+## Use
+
+```python
+import helpers
+
+nuclei = helpers.predict(image, um_per_px=0.25)  # (H, W, 3) uint8 RGB of any size
+nuclei.probability, nuclei.mask  # (H, W) float32 and bool
+```
+
+For teaching and research: it marks nuclei for a person who decides. **Not for diagnosis**; it is no medical device and
+was never validated in a clinic.
+
+## What it is
+
+- {run["model"]["parameters"]:,} parameters; float16 in the file, float32 at work. Input: RGB at
+  {TILE_UM_PER_PX * TILE_SIZE / size:.2f} um/px in tiles of {size} pixels; `predict` resamples.
+- Network `{run["recipe"]["network"]}`. Output: the probability of nucleus for each pixel, no classes, touching nuclei
+  not separated. Threshold {THRESHOLD}.
+
+## What it was trained on
+
+{sources}
+{run["data"]["train_tiles"]:,} tiles of 256 pixels of the data set with the digest `{run["data"]["digest"]}`.
+The file holds the digests of all of them, so that scoring it on them can be refused.
+
+{" ".join(filter(None, (describe_training(run), describe_stages(reported, shipped["run"]))))}
+
+## What it reaches
+
+Dice, mean over images with nuclei, stitched and held against full-size masks, {INTERVALS}:
+
+{markdown_table(comparison_table(reported))}
+
+Not a like comparison: CellViT was trained on PanNuke, HoVer-Net on CoNSeP's training images, this model on what is said
+above. Their numbers are those of their papers.
+
+Measured on the checkpoint, tile by tile as the sets were cut; `predict` reads the weights rounded to float16 and blends
+overlapping tiles, and was not scored on these sets.
+
+{_explained(run)}## Limits
+
+- Bright-field H&E alone. Trained and measured on tiles of 0.25 to about 0.3 um/px; `predict` accepts 0.1 to 1.0 and
+  resamples, but how well that works was not measured on real tissue. A wrong `um_per_px` costs many points, so always
+  give it.
+- Few laboratories and scanners; expect worse on organs, stains and scanners that are not in the sets above. How much
+  worse was not measured.
+- It learnt what annotators drew, and sets differ in how generous their outlines are.
+
+## Licence
+
+{licence}
+"""
+
+
+def _explained(run: dict) -> str:
+    """Write what its explanation measured, if it has one."""
+    if (explanation := run.get("explanation")) is None:
+        return ""
+    return f"""## What its doubts and its maps are worth
+
+On {explanation["tiles"]} validation tiles of {explanation["groups"]} groups. The temperature is in the file; `predict`
+uses it.
+
+{markdown_table(calibration_table(explanation))}
+
+{describe_doubt(explanation)}
+
+{describe_maps(explanation)}
+
+By data set (mean over tiles at the network's size; `TCGA` is MoNuSeg):
+
+{markdown_table(source_table(explanation))}
+
+"""

@@ -1,0 +1,72 @@
+"""Quick or full: what the notebook runs on, decided by two environment variables."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from helpers.config import RECIPES, Recipe
+from helpers.errors import InputError
+from helpers.sample_tissue.sample import write_sample_fold
+
+QUICK_FOLDER = Path("build") / "quick"
+CONTROL_EPOCHS = 3
+FULL_RUN = Path("runs") / "report"
+# All of its epochs: where early stopping would have ended is recorded beside.
+FULL_RECIPE = replace(RECIPES["report"], stop_early=False)
+
+
+@dataclass(frozen=True)
+class Mode:
+    """What one reading of the notebook uses.
+
+    Attributes:
+        name: "quick" or "full".
+        label: what its results are to be called, so that no reader takes them for the reported ones.
+        dataset: folder of the data set.
+        run: folder of the training run.
+        recipe: how the network is trained.
+        control_recipe: how the control of its explanations is, on images with the masks of others.
+        explained_tiles: on how many the faithfulness of its maps is measured.
+        sanity_tiles: on how many of those the sanity checks are made.
+    """
+
+    name: str
+    label: str
+    dataset: Path
+    run: Path
+    recipe: Recipe
+    control_recipe: Recipe
+    explained_tiles: int
+    sanity_tiles: int
+
+
+def choose_mode(environment: Mapping[str, str] = os.environ) -> Mode:
+    """Choose what the notebook runs on; in quick mode write the sample tiles afresh.
+
+    Args:
+        environment: `NUCLEI_MODE` is "quick" (default) or "full"; `NUCLEI_DATASET` is the data set of full mode
+            (default `Dataset`).
+
+    Raises:
+        InputError: another mode, or a folder that cannot be written.
+    """
+    name = environment.get("NUCLEI_MODE", "quick")
+    if name == "full":
+        dataset = Path(environment.get("NUCLEI_DATASET", "Dataset"))
+        label, control = f"this run, {dataset.resolve().name}", _control(FULL_RECIPE)
+        return Mode(name, label, dataset, FULL_RUN, FULL_RECIPE, control, explained_tiles=100, sanity_tiles=20)
+    if name != "quick":
+        raise InputError(f"NUCLEI_MODE: expected 'quick' or 'full', found {name!r}")
+    shutil.rmtree(QUICK_FOLDER, ignore_errors=True)
+    dataset = write_sample_fold(QUICK_FOLDER / "sample")
+    recipe, run = RECIPES["quick"], QUICK_FOLDER / "run"
+    return Mode(
+        name, "this run, sample tiles", dataset, run, recipe, _control(recipe), explained_tiles=6, sanity_tiles=3
+    )
+
+
+def _control(recipe: Recipe) -> Recipe:
+    """Change a recipe to the control's: a few epochs, for there is nothing to generalise."""
+    return replace(recipe, shuffled_masks=True, epochs=CONTROL_EPOCHS)

@@ -1,0 +1,1 @@
+"""What is there without data? Tissue that the package paints itself, with its truth."""

@@ -1,0 +1,132 @@
+"""From the cache to the batches the network sees."""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, RandomSampler
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+from helpers.config import IMAGENET_MEAN, IMAGENET_STD, Recipe
+from helpers.data.augmentation import build_augmentation
+from helpers.data.cache import Cache
+from helpers.data.split import Split
+from helpers.training.distributed import rank, world_size
+
+NORMALIZE = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(IMAGENET_MEAN, IMAGENET_STD)])
+
+
+def normalize(images: np.ndarray) -> Tensor:
+    """Turn RGB images into what the network expects: [0, 1], then ImageNet's mean and standard deviation.
+
+    Args:
+        images: `(N, H, W, 3)` uint8.
+
+    Returns:
+        `(N, 3, H, W)` float32.
+    """
+    # A copy: torch warns of arrays that may only be read, such as a slice of the cache.
+    return NORMALIZE(torch.from_numpy(np.array(images, order="C")).permute(0, 3, 1, 2))
+
+
+def denormalize(images: Tensor) -> np.ndarray:
+    """Undo `normalize`, for drawing: `(N, 3, H, W)` float to `(N, H, W, 3)` uint8."""
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    return ((images.cpu() * std + mean).clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+
+
+def derive_seed(*numbers: int) -> int:
+    """Mix numbers into one seed, so that epoch and tile decide the randomness and not what ran before."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+class TileDataset(Dataset):
+    """Pairs of a normalised image and its binary mask.
+
+    Args:
+        cache: the prepared data set.
+        indices: `(n,)`, the tiles to serve.
+        transform: joint transform of image and mask, or None. For validation and test: None.
+        seed: with the epoch and the tile's number, decides what `transform` does.
+        masks_of: `(N,)`, for every tile of the cache the one whose mask it gets; None for its own.
+
+    Shape:
+        image `(3, h, w)` float32, mask `(1, h, w)` float32 with 1 for nuclei of any class.
+    """
+
+    def __init__(
+        self,
+        cache: Cache,
+        indices: np.ndarray,
+        transform: v2.Transform | None = None,
+        seed: int = 0,
+        masks_of: np.ndarray | None = None,
+    ) -> None:
+        self.cache, self.indices, self.transform, self.seed = cache, indices, transform, seed
+        self.masks_of = np.arange(len(cache)) if masks_of is None else masks_of
+        self.epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # workers that live on see it change
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, item: int) -> tuple[Tensor, Tensor]:
+        index = int(self.indices[item])
+        image = torch.from_numpy(np.array(self.cache.images[index])).permute(2, 0, 1)
+        mask = torch.from_numpy(self.cache.class_maps[self.masks_of[index]] > 0)[None].float()
+        if self.transform is not None:
+            with torch.random.fork_rng(devices=[]):
+                # `torch.manual_seed` would set the GPU's generator too, and dropout would follow the last tile loaded.
+                torch.default_generator.manual_seed(derive_seed(self.seed, int(self.epoch), index))
+                image, mask = self.transform(tv_tensors.Image(image), tv_tensors.Mask(mask))
+        return NORMALIZE(image.as_subclass(Tensor)), mask.as_subclass(Tensor)
+
+
+def make_loaders(
+    cache: Cache, split: Split, recipe: Recipe, workers: int = 0, batch_size: int | None = None
+) -> tuple[DataLoader, DataLoader]:
+    """Make the loaders of training and validation tiles; `start_epoch` sets the order and the augmentation.
+
+    In a group of processes each loader gives the tiles of its process: of an epoch's training tiles a share of equal
+    size, for which a few may be drawn twice; of the validation tiles those that `gather_in_order` expects of it.
+
+    Args:
+        cache: the prepared data set.
+        split: which tiles train and which validate.
+        recipe: gives batch size, augmentation and seed.
+        workers: processes that load and augment tiles, as many again for validation; they change nothing but the speed.
+        batch_size: in place of the recipe's.
+    """
+    masks_of = np.random.default_rng(recipe.seed).permutation(len(cache)) if recipe.shuffled_masks else None
+    augmentation = build_augmentation(recipe.augmentation, recipe.image_size)
+    train = TileDataset(cache, split.train, augmentation, recipe.seed, masks_of)
+    validation = TileDataset(cache, split.validation[rank() :: world_size()], masks_of=masks_of)
+    # Workers that live on, and memory that a GPU can fetch from: with short epochs their start would take as long.
+    speed = {"num_workers": workers, "persistent_workers": workers > 0, "pin_memory": torch.cuda.is_available()}
+    sampler = (
+        RandomSampler(train, generator=torch.Generator())
+        if world_size() == 1
+        else DistributedSampler(train, world_size(), rank(), seed=derive_seed(recipe.seed))
+    )
+    batch_size = batch_size or recipe.batch_size
+    return (
+        DataLoader(train, batch_size, sampler=sampler, **speed),
+        DataLoader(validation, batch_size, **speed),
+    )
+
+
+def start_epoch(train_loader: DataLoader, epoch: int) -> None:
+    """Set everything random in this epoch from the seed and the epoch's number, so that a run can be taken up again."""
+    dataset, sampler = train_loader.dataset, train_loader.sampler
+    dataset.epoch.fill_(epoch)
+    if isinstance(sampler, DistributedSampler):
+        sampler.set_epoch(epoch)
+    else:
+        sampler.generator.manual_seed(derive_seed(dataset.seed, epoch))
+    torch.manual_seed(derive_seed(dataset.seed, epoch, 1 + rank()))  # dropout and stochastic depth
+
+
+def nuclei_share(cache: Cache, indices: np.ndarray) -> float:
+    """Give the share of nuclei pixels in some prepared tiles, 0 to 1."""
+    return float(
+        np.mean([np.count_nonzero(cache.class_maps[index]) / cache.class_maps[index].size for index in indices])
+    )

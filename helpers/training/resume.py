@@ -1,0 +1,104 @@
+"""Where a run starts: afresh, from given weights, or where it was stopped."""
+
+import dataclasses
+from pathlib import Path
+
+from torch import nn
+
+from helpers.config import Recipe
+from helpers.data.cache import Cache
+from helpers.data.split import Split
+from helpers.errors import InputError
+from helpers.files import file_digest
+from helpers.inference.trained_model import load_model
+from helpers.model import set_batch_norm_momentum
+from helpers.networks import COMPARISONS, untrained_model
+from helpers.training.checkpoints import load_checkpoint
+from helpers.training.encoder_weights import PRETRAINED_MOMENTUM, load_imagenet_weights
+
+BEST, LAST, HISTORY, RESULTS = "best_model.pth", "last.pth", "history.csv", "results.json"
+
+
+def take_up_or_start(run: Path, recipe: Recipe, cache: Cache, split: Split, init: Path | None) -> dict:
+    """Give the state of a run: what its last checkpoint holds, or that of a new one.
+
+    Args:
+        run: the folder of the run.
+        recipe: what it is to do.
+        cache: the prepared data set.
+        split: which tiles train and which validate.
+        init: weights to start from, or None for the start that the recipe names.
+
+    Returns:
+        `model`; `history`, a row an epoch; `identity`, which tells one run from another; `encoder_start`;
+        `earlier_tiles`, the digests of tiles that the weights to start from have seen; `halved`, whether batches were
+        halved for want of memory; of a run that is taken up, the states of all that moves as well.
+
+    Raises:
+        InputError: the folder holds another run, or the start that is asked for does not fit.
+    """
+    identity = {"recipe": dataclasses.asdict(recipe), "data": cache.digest, "split": split.method}
+    identity["init"] = None if init is None else file_digest(init)
+    state = _take_up(run, identity) or _start(recipe, identity, init)
+    _check_unseen(state, cache, split)
+    return state
+
+
+def _start(recipe: Recipe, identity: dict, init: Path | None) -> dict:
+    state = {"history": [], "identity": identity, "earlier_tiles": [], "halved": False}
+    if init is None:
+        if recipe.pretrained and recipe.network in COMPARISONS:
+            raise InputError(f"network {recipe.network!r}: it can only start at random; set `pretrained` to False")
+        model = untrained_model(recipe)
+        encoder_start = load_imagenet_weights(model) if recipe.pretrained else "random"
+        return state | {"model": model, "encoder_start": encoder_start}
+    model, earlier_tiles = _load_weights(init)
+    if model.name != recipe.network:
+        raise InputError(f"{init}: expected weights of network {recipe.network!r}, found those of {model.name!r}")
+    model.img_size, model.dropout.p = recipe.image_size, recipe.dropout
+    return state | {"model": model, "encoder_start": f"{init.parent.name}/{init.name}", "earlier_tiles": earlier_tiles}
+
+
+def _load_weights(init: Path) -> tuple[nn.Module, list[str]]:
+    """Load weights to start from, shipped or of a checkpoint, and the digests of the tiles they have seen."""
+    if init.suffix == ".safetensors":
+        shipped = load_model(init)
+        return shipped.network, list(shipped.training_tiles)
+    model, about = load_checkpoint(init)
+    if "training_tiles" not in about:
+        raise InputError(f"{init}: does not say which tiles it was trained on, so they might validate it")
+    return model, about["training_tiles"]
+
+
+def _check_unseen(state: dict, cache: Cache, split: Split) -> None:
+    """Refuse weights to start from that were trained on tiles which would now judge them."""
+    if seen := int(cache.find_seen(split.validation, state["earlier_tiles"]).sum()):
+        raise InputError(
+            f"{cache.name}: the weights to start from were trained on {seen} of the {len(split.validation)} validation "
+            "tiles, which would flatter them; take another split seed, or other weights"
+        )
+
+
+def _take_up(run: Path, identity: dict) -> dict | None:
+    """Load the last checkpoint of a run, if there is one, and check that it is a run of the same thing."""
+    if not (run / LAST).exists():
+        if (run / BEST).exists() or (run / RESULTS).exists():
+            raise InputError(f"{run}: holds results but no {LAST}, so it cannot be taken up; give a new folder")
+        return None
+    model, state = load_checkpoint(run / LAST)
+    if "identity" not in state:
+        raise InputError(f"{run / LAST}: expected the last state of a run, found weights alone; give a new folder")
+    recipe = state["identity"]["recipe"]
+    # What an older run does not name had today's default, except that its seed drew the split as well.
+    recipe = dataclasses.asdict(Recipe(recipe["name"])) | {"split_seed": recipe["seed"]} | recipe
+    before = {**state["identity"], **recipe}
+    now = {**identity, **identity["recipe"]}
+    if other := [
+        f"{key} {before.get(key)!r}, now {now[key]!r}" for key in now if key != "recipe" and before.get(key) != now[key]
+    ]:
+        raise InputError(f"{run}: holds a run with {'; '.join(other)}; give a new folder or the same arguments")
+    if state["encoder_start"] == "imagenet":
+        set_batch_norm_momentum(model.encoder, PRETRAINED_MOMENTUM)  # which is not saved with the weights
+    for row in state["history"]:
+        row.setdefault("skipped_steps", 0)  # an older run did not count them,
+    return {"earlier_tiles": [], "halved": False} | state | {"model": model}  # and had neither of these

@@ -1,0 +1,331 @@
+"""Augmentation: image and mask move together, nothing comes in from outside, and colour steps do what stains do."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torchvision import tv_tensors
+
+from helpers.config import AUGMENTATIONS
+from helpers.data.augmentation import GridElastic, StainJitter, build_augmentation
+from helpers.data.stain import STAIN_VECTORS, WHITE, separate_stains
+from helpers.errors import InputError
+from helpers.sample_tissue.sample import sample_tiles
+
+GEOMETRY = ("flips", "turns", "scale", "elastic")
+COLOUR = ("stain", "colour", "blur", "noise")
+SIZE = 64
+ROUNDING = 1e-5  # of interpolation in float32, which adds up weights that are 1 in sum
+
+
+def augment(names: Sequence[str], seed: int, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Draw one augmented pair."""
+    torch.manual_seed(seed)
+    transform = build_augmentation(names, image.shape[-1])
+    image, mask = transform(tv_tensors.Image(image), tv_tensors.Mask(mask))
+    assert isinstance(image, tv_tensors.Image)
+    assert isinstance(mask, tv_tensors.Mask)
+    return image.as_subclass(Tensor), mask.as_subclass(Tensor)
+
+
+@pytest.fixture(scope="module")
+def tile() -> tuple[Tensor, Tensor]:
+    """A sample tile of 256 pixels: image `(3, 256, 256)` uint8, mask `(1, 256, 256)` float."""
+    (tile,) = sample_tiles(1)
+    mask = torch.from_numpy(tile.masks[..., :-1].any(-1))[None].float()
+    return torch.from_numpy(tile.image).permute(2, 0, 1).contiguous(), mask
+
+
+@pytest.fixture(scope="module")
+def blobs() -> tuple[Tensor, Tensor]:
+    """Blobs without thin parts, which a warp may lose: an image whose three channels are the mask, and the mask."""
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.rand(1, 1, 5, 5, generator=generator)
+    mask = (F.interpolate(noise, size=SIZE, mode="bicubic", align_corners=False)[0] > 0.55).float()
+    assert 0.2 < mask.mean() < 0.5
+    return mask.expand(3, -1, -1).clone(), mask
+
+
+# Image and mask.
+
+
+def draws_that_change(names: Sequence[str], pair: tuple[Tensor, Tensor], count: int = 30) -> list:
+    """Draw some pairs and leave out those that chance left as they were."""
+    drawn = [augment(names, seed, *pair) for seed in range(count)]
+    changed = [(image, mask) for image, mask in drawn if not torch.equal(mask, pair[1])]
+    assert len(changed) >= count // 4
+    return changed
+
+
+@pytest.mark.parametrize("names", [("flips",), ("turns",), ("flips", "turns")])
+def test_whole_turns_take_the_mask_along_exactly(names, blobs):
+    for image, mask in draws_that_change(names, blobs):
+        assert torch.equal(image, mask.expand(3, -1, -1))
+
+
+@pytest.mark.parametrize("names", [("scale",), ("elastic",), GEOMETRY])
+def test_warps_take_the_mask_along(names, blobs):
+    for image, mask in draws_that_change(names, blobs):
+        # The image is interpolated and the mask read at the nearest pixel, so they may differ on the outlines alone,
+        # three pixels far after two warps.
+        widened, narrowed = F.max_pool2d(mask, 7, 1, 3), -F.max_pool2d(-mask, 7, 1, 3)
+        inside = widened == narrowed
+        assert inside.float().mean() > 0.2
+        difference = (image - mask).abs()
+        assert difference[:, inside[0]].max() < ROUNDING
+        assert ((image[:1] > 0.5) != mask.bool()).float().mean() < 0.03  # where bilinear and nearest round apart
+
+
+@pytest.mark.parametrize("names", [*((name,) for name in AUGMENTATIONS), AUGMENTATIONS])
+def test_masks_stay_masks(names, blobs):
+    for seed in range(10):
+        _, mask = augment(names, seed, *blobs)
+        assert set(mask.unique().tolist()) == {0.0, 1.0}
+        assert mask.dtype == blobs[1].dtype
+
+
+@pytest.mark.parametrize("name", COLOUR)
+def test_colour_steps_leave_masks_alone_and_change_images(name, tile):
+    changed = 0
+    for seed in range(20):
+        image, mask = augment((name,), seed, *tile)
+        assert torch.equal(mask, tile[1])
+        changed += not torch.allclose(image, tile[0] / 255, atol=1e-3)
+    assert changed > 0
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_every_name_does_something(name, tile):
+    small = tile[0][:, :SIZE, :SIZE], tile[1][:, :SIZE, :SIZE]
+    plain, _ = augment((), 0, *small)
+    assert any(not torch.equal(augment((name,), seed, *small)[0], plain) for seed in range(20))
+
+
+def test_share_of_nuclei_is_kept(tile):
+    image, mask = (part[..., ::2, ::2] for part in tile)
+    shares = [augment(AUGMENTATIONS, seed, image, mask)[1].mean().item() for seed in range(100)]
+    assert np.median(shares) == pytest.approx(mask.mean().item(), rel=0.2)
+    assert min(shares) > 0
+
+
+# Turns and flips.
+
+
+def symmetries(image: Tensor) -> list[Tensor]:
+    """Give the four turns of an image, then those of its mirror image."""
+    return [torch.rot90(start, turns, (-2, -1)) for start in (image, image.flip(-1)) for turns in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("names", "reached"),
+    [(("turns",), {0, 1, 2, 3}), (("flips",), {0, 2, 4, 6}), (("flips", "turns"), set(range(8)))],
+)
+@pytest.mark.parametrize("size", [32, 33])
+def test_turns_and_flips_reach_their_symmetries_without_loss(names, reached, size):
+    image = torch.rand(3, size, size, generator=torch.Generator().manual_seed(0))
+    expected = symmetries(image)
+    found = set()
+    for seed in range(80):
+        drawn, _ = augment(names, seed, image, torch.zeros(1, size, size))
+        (number,) = (number for number, symmetry in enumerate(expected) if torch.equal(drawn, symmetry))
+        found.add(number)
+    assert found == reached
+
+
+# Warps.
+
+
+@pytest.mark.parametrize("names", [("scale",), ("elastic",), ("scale", "elastic")])
+def test_no_empty_corner_comes_into_view(names):
+    image, mask = torch.full((3, 32, 32), 0.7), torch.ones(1, 32, 32)
+    for seed in range(1000):
+        drawn, drawn_mask = augment(names, seed, image, mask)
+        assert (drawn - 0.7).abs().max() < ROUNDING
+        assert drawn_mask.min() == 1
+
+
+def test_corners_stay_filled_at_the_limits_of_the_draw(monkeypatch):
+    monkeypatch.setattr(torch.Tensor, "uniform_", lambda self, low, high: self.fill_(low))  # scale 0.8, -10 degrees, -5
+    monkeypatch.setattr(torch, "randn", lambda *shape: torch.full(shape, 4.0))  # four standard deviations
+    transform = build_augmentation(("scale", "elastic"), 128)
+    torch.manual_seed(2)
+    assert torch.rand(1) > 0.5  # the first draw leaves the elastic warp out
+    for seed in (2, 3):
+        torch.manual_seed(seed)
+        image, mask = transform(tv_tensors.Image(torch.ones(3, 128, 128)), tv_tensors.Mask(torch.ones(1, 128, 128)))
+        assert image.min() > 1 - ROUNDING
+        assert mask.min() == 1
+
+
+def test_scale_is_drawn_from_its_range():
+    # A disc in the middle: turning and shearing keep its area, so the area tells the scale.
+    rows, columns = np.mgrid[:128, :128] - 63.5
+    disc = torch.from_numpy(rows**2 + columns**2 < 20**2)[None].float()
+    image = disc.expand(3, -1, -1)
+    scales = [(augment(("scale",), seed, image, disc)[0][0].sum() / disc.sum()).sqrt().item() for seed in range(200)]
+    assert 0.79 < min(scales) < 0.83
+    assert 1.21 < max(scales) < 1.26
+    assert np.mean(scales) == pytest.approx((0.8 + 1.25) / 2, abs=0.03)
+
+
+def test_displacements_have_the_promised_spread():
+    elastic, size = GridElastic(nodes=5, sigma=0.02), 65
+    torch.manual_seed(0)
+    drawn = [elastic.make_params([torch.zeros(3, size, size)])["displacement"] for _ in range(400)]
+    # (400, size, size, 2) in pixels: `grid_sample` calls the whole side 2.
+    pixels = torch.cat(drawn) * size / 2
+    nodes = pixels[:, :: (size - 1) // 4, :: (size - 1) // 4]
+    assert nodes.shape == (400, 5, 5, 2)
+    assert nodes.std().item() == pytest.approx(0.02 * size, rel=0.03)  # 20,000 draws: six standard errors
+    assert abs(nodes.mean().item()) < 0.05 * 0.02 * size
+    assert 0.75 * 0.02 * size < pixels.std().item() < 0.02 * size  # in between two draws are averaged
+    # The two directions and the nodes are drawn apart.
+    correlations = torch.corrcoef(nodes.reshape(400, 50).T) - torch.eye(50)
+    assert correlations.abs().max() < 0.25
+
+
+def test_elastic_moves_pixels_by_its_displacement():
+    # A ramp shows where each pixel was read: in columns along x, in rows along y.
+    size = 65
+    ramp = torch.linspace(0, 1, size).expand(size, size)
+    image = tv_tensors.Image(torch.stack([ramp, ramp.T, ramp]))
+    elastic = GridElastic()
+    torch.manual_seed(1)
+    params = elastic.make_params([image])
+    moved = elastic.transform(image, params).as_subclass(Tensor)
+    inner = slice(8, -8)
+    for channel in (0, 1):
+        expected = image[channel] + params["displacement"][0, ..., channel] * size / 2 / (size - 1)
+        torch.testing.assert_close(moved[channel, inner, inner], expected[inner, inner], atol=1e-5, rtol=0)
+
+
+# Stains.
+
+
+def jitter(pixel: Sequence[float], factors: Sequence[float], shifts: Sequence[float] = (0, 0, 0)) -> Tensor:
+    """Change the stains of one pixel, RGB in [0, 1]."""
+    image = tv_tensors.Image(torch.tensor(pixel, dtype=torch.float32).view(3, 1, 1))
+    params = {"factors": torch.tensor(factors), "shifts": torch.tensor(shifts, dtype=torch.float32)}
+    return StainJitter().transform(image, params).as_subclass(Tensor).flatten()
+
+
+def brightness(density: np.ndarray) -> np.ndarray:
+    """Give the RGB in [0, 1] of an optical density, by Beer-Lambert: I + 1 = 256 * 10^-density."""
+    return (WHITE * 10.0**-density - 1) / 255
+
+
+def test_no_strength_and_no_shift_is_the_identity(tile):
+    image = tv_tensors.Image(tile[0] / 255)
+    torch.testing.assert_close(StainJitter(0.0, 0.0)(image).as_subclass(Tensor), tile[0] / 255, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("stain", [0, 1])
+def test_factor_on_a_pure_stain_by_hand(stain):
+    density = 0.6 * STAIN_VECTORS[stain]
+    factors = [1.0, 1.0, 1.0]
+    factors[stain] = 1.25
+    np.testing.assert_allclose(jitter(brightness(density), factors), brightness(1.25 * density), atol=1e-5)
+    # A factor on the other stain and on what is left over changes nothing: there is none of it.
+    others = [1.25, 0.8, 1.4]
+    others[stain] = 1.0
+    np.testing.assert_allclose(jitter(brightness(density), others), brightness(density), atol=1e-5)
+
+
+def test_stains_of_a_mixture_change_apart():
+    concentrations = np.array([0.7, 0.3])
+    changed = jitter(brightness(concentrations @ STAIN_VECTORS), [0.8, 1.2, 1.0], [0.02, -0.01, 0.0])
+    expected = (concentrations * (0.8, 1.2) + (0.02, -0.01)) @ STAIN_VECTORS
+    np.testing.assert_allclose(changed, brightness(expected), atol=1e-5)
+    # And so a program that separates the stains finds them, to half a grey level.
+    found = separate_stains((changed * 255).round().byte().numpy()[None, None])[0, 0]
+    np.testing.assert_allclose(found, [0.7 * 0.8 + 0.02, 0.3 * 1.2 - 0.01], atol=0.02)
+
+
+def test_glass_stays_glass_under_factors():
+    np.testing.assert_allclose(jitter([1.0, 1.0, 1.0], [0.75, 1.25, 1.25]), 1.0, atol=1e-6)
+
+
+def test_factors_and_shifts_are_drawn_from_their_ranges():
+    torch.manual_seed(0)
+    drawn = [StainJitter(0.25, 0.03).make_params([]) for _ in range(1000)]
+    factors, shifts = (torch.stack([params[name] for params in drawn]) for name in ("factors", "shifts"))
+    assert factors.shape == shifts.shape == (1000, 3)
+    # (lowest, highest) of 1000 draws stand within 1 % of the range from its ends, but for 1 in 10,000.
+    for values, low, high in ((factors, 0.75, 1.25), (shifts, -0.03, 0.03)):
+        assert bool(((values >= low) & (values <= high)).all())
+        assert bool((values.amin(0) < low + 0.01 * (high - low)).all())
+        assert bool((values.amax(0) > high - 0.01 * (high - low)).all())
+    assert torch.corrcoef(torch.cat([factors, shifts], dim=1).T).fill_diagonal_(0).abs().max() < 0.15
+
+
+# What comes out.
+
+
+@pytest.mark.parametrize("level", [0, 255])
+@pytest.mark.parametrize("names", [*((name,) for name in AUGMENTATIONS), AUGMENTATIONS])
+def test_blank_tiles_survive(level, names):
+    image, mask = torch.full((3, 32, 32), level, dtype=torch.uint8), torch.zeros(1, 32, 32)
+    for seed in range(25):
+        drawn, drawn_mask = augment(names, seed, image, mask)
+        assert bool(torch.isfinite(drawn).all())
+        assert drawn.min() >= -ROUNDING
+        assert drawn.max() <= 1 + ROUNDING
+        assert not drawn_mask.any()
+        if set(names) <= set(GEOMETRY):
+            assert (drawn - level / 255).abs().max() < ROUNDING
+
+
+@pytest.mark.parametrize("size", [32, 128, 256])
+@pytest.mark.parametrize("names", [(), ("flips",), ("scale",), AUGMENTATIONS])
+def test_sizes_and_types(size, names, tile):
+    image, mask = (part[..., :size, :size] for part in tile)
+    drawn, drawn_mask = augment(names, 0, image, mask)
+    assert (drawn.shape, drawn.dtype) == ((3, size, size), torch.float32)
+    assert (drawn_mask.shape, drawn_mask.dtype) == ((1, size, size), torch.float32)
+    assert 0 <= drawn.min() < drawn.max() <= 1 + ROUNDING
+
+
+def test_whole_numbers_and_fractions_give_the_same(tile):
+    image, mask = (part[..., :SIZE, :SIZE] for part in tile)
+    first, second = (augment(AUGMENTATIONS, 5, start, mask) for start in (image, image / 255))
+    torch.testing.assert_close(first, second, atol=ROUNDING, rtol=0)
+
+
+def test_nothing_named_changes_nothing(tile):
+    image, mask = augment((), 0, *tile)
+    torch.testing.assert_close(image, tile[0] / 255, atol=1e-7, rtol=0)
+    assert torch.equal(mask, tile[1])
+
+
+def test_seed_decides_all(tile):
+    image, mask = (part[..., :SIZE, :SIZE] for part in tile)
+    first, again, other = (augment(AUGMENTATIONS, seed, image, mask) for seed in (3, 3, 4))
+    assert all(map(torch.equal, first, again))
+    assert not torch.equal(first[0], other[0])
+
+
+def test_order_of_the_names_changes_nothing(tile):
+    image, mask = (part[..., :SIZE, :SIZE] for part in tile)
+    for seed in range(5):
+        drawn = [augment(names, seed, image, mask) for names in (AUGMENTATIONS, AUGMENTATIONS[::-1])]
+        assert all(map(torch.equal, *drawn))
+
+
+def test_what_is_given_is_not_changed(tile):
+    image, mask = (part[..., :SIZE, :SIZE].clone() for part in tile)
+    before = image.clone(), mask.clone()
+    for seed in range(5):
+        augment(AUGMENTATIONS, seed, image, mask)
+    assert torch.equal(image, before[0])
+    assert torch.equal(mask, before[1])
+
+
+@pytest.mark.parametrize("names", [("flip",), ("flips", "rain", "fog")])
+def test_unknown_names_are_refused(names):
+    with pytest.raises(InputError) as caught:
+        build_augmentation(names, SIZE)
+    unknown = sorted(set(names) - {"flips"})
+    assert str(caught.value) == f"augmentation {unknown}: expected names among {', '.join(AUGMENTATIONS)}"

@@ -1,0 +1,643 @@
+"""Preparation: the values of a cache, when it is taken up again, what interrupts it, what it refuses, what it costs."""
+
+import dataclasses
+import errno
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from folds import empty_masks, example_images, example_masks, write_example, write_fold, write_object_array
+from tiny_run import make_cache
+
+from helpers.data import prepare as prepare_module
+from helpers.data.cache import Cache
+from helpers.data.fold import Fold, class_maps_from_masks
+from helpers.data.prepare import STALE_SECONDS, prepare
+from helpers.errors import InputError
+from helpers.files import read_json
+from helpers.preprocessing import shrink_class_maps, shrink_images
+
+ROOT = Path(__file__).resolve().parents[2]
+GROUPS, POSITIONS = ["a", "a", "b"], [[0, 0], [0, 256], [0, 0]]
+
+
+@pytest.fixture(autouse=True)
+def user_cache(tmp_path, monkeypatch) -> Path:
+    """A user's cache folder of each test's own, so that none writes into the real one."""
+    folder = tmp_path / "user"
+    monkeypatch.setattr(prepare_module, "user_cache_path", lambda name: folder / name)
+    return folder
+
+
+@pytest.fixture
+def dataset(tmp_path) -> Path:
+    """Three tiles in the report's layout."""
+    return write_example(tmp_path / "Dataset", 3)
+
+
+def prepared(folder: Path, size: int = 64, labels: str = "nearest") -> Cache:
+    return prepare(folder, size, labels, progress=False)
+
+
+def caches(folder: Path) -> list[str]:
+    """List the caches of a data set, finished or not."""
+    return sorted(path.name for path in (folder / ".nuclei_cache").glob("*"))
+
+
+def sources(folder: Path) -> dict[str, tuple[str, int]]:
+    """Give digest and time of change of everything but the cache."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and ".nuclei_cache" not in path.parts)
+    return {str(path): (hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mtime_ns) for path in files}
+
+
+def assert_equal(one: Cache, other: Cache) -> None:
+    """Compare all that two caches hold."""
+    for field in vars(one):
+        np.testing.assert_array_equal(getattr(one, field), getattr(other, field), err_msg=field)
+
+
+def forbid_reading(monkeypatch) -> None:
+    def read(*_):
+        raise AssertionError("the source was read again")
+
+    monkeypatch.setattr(Fold, "read", read)
+
+
+def later(path: Path, seconds: int = 10) -> None:
+    """Let a file look changed some time after it was."""
+    changed = path.stat().st_mtime_ns + seconds * 10**9
+    os.utime(path, ns=(changed, changed))
+
+
+# What a cache holds.
+
+
+@pytest.mark.parametrize("labels", ["nearest", "majority"])
+@pytest.mark.parametrize("size", [64, 100, 256])
+def test_cache_holds_the_shrunk_tiles(dataset, size, labels):
+    cache = prepared(dataset, size, labels)
+    class_maps = class_maps_from_masks(example_masks(3))
+    assert (cache.image_size, cache.labels, len(cache)) == (size, labels, 3)
+    assert cache.images.dtype == cache.class_maps.dtype == np.uint8
+    np.testing.assert_array_equal(cache.images, shrink_images(example_images(3), size))
+    np.testing.assert_array_equal(cache.class_maps, shrink_class_maps(class_maps, size, labels))
+
+
+def test_cache_holds_what_is_known_of_each_tile(tmp_path):
+    masks = example_masks(3)
+    masks[1] = 0
+    details = {"tissues": ["Breast", "Bile-duct", "Colon"], "groups": GROUPS, "positions": POSITIONS}
+    cache = prepared(write_fold(tmp_path / "mine", example_images(3), masks, **details))
+    assert cache.name == "mine"
+    assert cache.tissues.tolist() == ["Breast", "Bile-duct", "Colon"]
+    assert cache.groups.tolist() == GROUPS
+    assert cache.positions.tolist() == POSITIONS
+    assert cache.nuclei.tolist() == [[1, 1, 0, 0, 0], [0] * 5, [0, 0, 1, 1, 0]]
+    assert cache.void.tolist() == [False, True, False]
+    assert cache.fold_numbers.tolist() == [0, 0, 0]
+    assert cache.official is None
+
+
+def test_three_folds_become_one_cache(tmp_path):
+    for number in (1, 2, 3):
+        write_example(tmp_path, number, seed=number, layout="pannuke", number=number)
+    cache = prepared(tmp_path)
+    assert cache.fold_numbers.tolist() == [0, 1, 1, 2, 2, 2]
+    assert cache.official == [1, 2, 3]
+    whole = np.concatenate([example_images(number, seed=number) for number in (1, 2, 3)])
+    np.testing.assert_array_equal(cache.images, shrink_images(whole, 64))
+
+
+def test_groups_are_known_only_if_every_fold_has_them(tmp_path):
+    write_example(tmp_path, 3, layout="pannuke", number=1, groups=GROUPS, positions=POSITIONS)
+    write_example(tmp_path, 3, layout="pannuke", number=2)
+    cache = prepared(tmp_path)
+    assert cache.groups is None
+    assert cache.positions is None
+
+
+def test_arrays_are_mapped_and_cannot_be_written(dataset):
+    cache = prepared(dataset)
+    assert isinstance(cache.images, np.memmap)
+    assert isinstance(cache.class_maps, np.memmap)
+    with pytest.raises(ValueError, match="read-only"):
+        cache.images[0] = 0
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_tiles_read_two_at_a_time_are_those_read_at_once(tmp_path, monkeypatch, count):
+    whole = prepared(write_example(tmp_path / "Dataset", count))
+    shutil.rmtree(tmp_path / "Dataset" / ".nuclei_cache")
+    monkeypatch.setattr(prepare_module, "CHUNK", 2)
+    assert_equal(prepared(tmp_path / "Dataset"), whole)
+
+
+def test_more_tiles_than_are_read_at_once(tmp_path):
+    count = prepare_module.CHUNK + 1
+    masks = np.minimum(example_masks(count), 255).astype(np.uint8)
+    cache = prepared(write_fold(tmp_path / "Dataset", example_images(count), masks))
+    np.testing.assert_array_equal(cache.images, shrink_images(example_images(count), 64))
+    np.testing.assert_array_equal(
+        cache.class_maps, shrink_class_maps(class_maps_from_masks(example_masks(count)), 64, "nearest")
+    )
+    assert cache.nuclei.sum() == 2 * count
+
+
+def test_digests_by_hand(dataset):
+    cache = prepared(dataset)
+    digest = hashlib.sha256()
+    for image, class_map in zip(example_images(3), class_maps_from_masks(example_masks(3)), strict=True):
+        digest.update(image.tobytes() + class_map.tobytes())
+    assert cache.digest == digest.hexdigest()
+    assert cache.tile_digests.tolist() == [
+        hashlib.sha256(image.tobytes()).hexdigest()[:16] for image in example_images(3)
+    ]
+
+
+@pytest.mark.parametrize(("images", "masks"), [("float64", "float64"), ("float32", "uint16"), (">i2", "int64")])
+def test_dtype_changes_nothing(dataset, tmp_path, images, masks):
+    folder = tmp_path / "other" / "Dataset"
+    other = write_fold(folder, example_images(3).astype(images), example_masks(3).astype(masks))
+    assert_equal(prepared(other), prepared(dataset))
+
+
+def test_tiles_seen_before_are_found_and_glass_is_not():
+    images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), np.uint8)
+    images[1] = (240, 230, 250)
+    made = make_cache([[0]] * 3, ["Breast"] * 3)
+    cache = dataclasses.replace(made, images=images, tile_digests=np.array(["a", "b", "c"]))
+    assert cache.find_seen(np.array([2, 1, 0]), ["c", "b"]).tolist() == [True, False, False]
+    assert cache.find_seen(np.array([], dtype=int), ["c"]).tolist() == []
+
+
+def test_size_and_labels_leave_the_digest(dataset):
+    assert len({prepared(dataset, size, labels).digest for size, labels in [(64, "nearest"), (96, "majority")]}) == 1
+
+
+def test_bar_counts_tiles(dataset, capsys):
+    prepare(dataset, 64, progress=True)
+    bar = capsys.readouterr().err
+    assert "preparing: 100%" in bar
+    assert "3/3" in bar
+    prepare(dataset, 96, progress=False)
+    assert capsys.readouterr().err == ""
+
+
+def test_the_cache_says_what_it_was_made_from(dataset):
+    prepared(dataset)
+    key = read_json(dataset / ".nuclei_cache/64-nearest/cache.json")["key"]
+    assert [name for name, _, _ in key["source"]] == ["Images/images.npy", "Masks/masks.npy", "Images/types.npy"]
+
+
+# When a cache is taken up again.
+
+
+def test_second_preparation_reads_nothing(dataset, monkeypatch):
+    first = prepared(dataset)
+    forbid_reading(monkeypatch)
+    assert_equal(prepared(dataset), first)
+
+
+def test_source_is_left_alone(dataset):
+    before = sources(dataset)
+    prepared(dataset)
+    assert sources(dataset) == before
+
+
+def test_each_size_and_rule_has_its_own_cache(dataset, monkeypatch):
+    for size, labels in [(64, "nearest"), (64, "majority"), (96, "nearest")]:
+        prepared(dataset, size, labels)
+    assert caches(dataset) == ["64-majority", "64-nearest", "96-nearest"]
+    forbid_reading(monkeypatch)
+    assert prepared(dataset, 96).images.shape == (3, 96, 96, 3)
+    assert prepared(dataset, 64, "majority").labels == "majority"
+
+
+def test_changed_values_are_noticed(dataset):
+    old = prepared(dataset)
+    images = example_images(3, seed=1)
+    np.save(dataset / "Images/images.npy", images)  # of the same size
+    later(dataset / "Images/images.npy")
+    new = prepared(dataset)
+    np.testing.assert_array_equal(new.images, shrink_images(images, 64))
+    assert new.digest != old.digest
+    assert caches(dataset) == ["64-nearest"]
+
+
+@pytest.mark.parametrize("name", ["Images/images.npy", "Masks/masks.npy", "Images/types.npy", "Images/groups.npy"])
+def test_a_change_of_any_file_is_noticed(tmp_path, monkeypatch, name):
+    folder = write_example(tmp_path / "Dataset", 3, groups=GROUPS)
+    prepared(folder)
+    later(folder / name)
+    forbid_reading(monkeypatch)
+    with pytest.raises(AssertionError, match="read again"):
+        prepared(folder)
+
+
+def test_groups_that_come_later_are_noticed(dataset):
+    assert prepared(dataset).groups is None
+    np.save(dataset / "Images/groups.npy", GROUPS)
+    assert prepared(dataset).groups.tolist() == GROUPS
+    (dataset / "Images/groups.npy").unlink()
+    assert prepared(dataset).groups is None
+
+
+def test_a_moved_data_set_keeps_its_cache_under_its_new_name(dataset, tmp_path, monkeypatch):
+    first = prepared(dataset)
+    dataset.rename(tmp_path / "moved")
+    forbid_reading(monkeypatch)
+    moved = prepared(tmp_path / "moved")
+    assert (first.name, moved.name) == ("Dataset", "moved")
+    np.testing.assert_array_equal(moved.images, first.images)
+
+
+def test_the_folder_of_images_alone(dataset):
+    whole, part = prepared(dataset), prepared(dataset / "Images")
+    np.testing.assert_array_equal(part.class_maps, whole.class_maps)
+    assert part.digest == whole.digest
+    later(dataset / "Masks/masks.npy")
+    assert prepared(dataset / "Images").digest == whole.digest
+
+
+@pytest.mark.parametrize("name", ["images.npy", "class_maps.npy", "cache.json"])
+@pytest.mark.parametrize("length", [0, 50, -2])
+def test_a_damaged_cache_is_reported(dataset, name, length):
+    prepared(dataset)
+    damaged = dataset / ".nuclei_cache" / "64-nearest" / name
+    damaged.write_bytes(damaged.read_bytes()[:length])
+    with pytest.raises(InputError, match="delete") as caught:
+        prepared(dataset)
+    assert str(damaged.parent) in str(caught.value)
+
+
+# What interrupts it.
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_interrupted_preparation_leaves_nothing(dataset, monkeypatch, error):
+    read = Fold.read
+
+    def interrupt(fold, start, stop):
+        if start == 2:
+            raise error
+        return read(fold, start, stop)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(prepare_module, "CHUNK", 1)
+        patched.setattr(Fold, "read", interrupt)
+        with pytest.raises(error):
+            prepared(dataset)
+    assert caches(dataset) == []
+    np.testing.assert_array_equal(prepared(dataset).images, shrink_images(example_images(3), 64))
+
+
+def test_interrupted_preparation_leaves_the_older_cache(dataset, monkeypatch):
+    first = prepared(dataset)
+    later(dataset / "Images/images.npy")
+    with monkeypatch.context() as patched:
+        forbid_reading(patched)
+        with pytest.raises(AssertionError):
+            prepared(dataset)
+    assert caches(dataset) == ["64-nearest"]
+    later(dataset / "Images/images.npy", -10)
+    forbid_reading(monkeypatch)
+    assert_equal(prepared(dataset), first)
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from helpers.data import prepare
+from helpers.data.fold import Fold
+
+read = Fold.read
+
+def wait_before_the_last(fold, start, stop):
+    if start == 2:
+        print("two tiles done", flush=True)
+        time.sleep(60)
+    return read(fold, start, stop)
+
+prepare.CHUNK, Fold.read = 1, wait_before_the_last
+prepare.prepare(Path(sys.argv[1]), 64, progress=False)
+"""
+
+
+def test_killed_preparation_leaves_no_cache(dataset):
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, dataset], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout.readline() == "two tiles done\n"
+        child.kill()
+    (left,) = caches(dataset)
+    assert left.startswith("unfinished-")
+    np.testing.assert_array_equal(prepared(dataset).images, shrink_images(example_images(3), 64))
+    assert caches(dataset) == ["64-nearest", left]  # it may belong to a process that is at work
+
+
+@pytest.mark.parametrize(("age", "kept"), [(STALE_SECONDS + 60, False), (STALE_SECONDS - 60, True)])
+def test_unfinished_caches_are_removed_when_they_are_old(dataset, age, kept):
+    unfinished = dataset / ".nuclei_cache" / "unfinished-1234"
+    unfinished.mkdir(parents=True)
+    (unfinished / "images.npy").write_bytes(b"half")
+    for path in (unfinished / "images.npy", unfinished):
+        os.utime(path, (time.time() - age,) * 2)
+    prepared(dataset)
+    assert unfinished.exists() is kept
+
+
+def test_unfinished_cache_in_an_old_folder_but_written_to_just_now(dataset):
+    unfinished = dataset / ".nuclei_cache" / "unfinished-1234"
+    unfinished.mkdir(parents=True)
+    (unfinished / "images.npy").write_bytes(b"half")
+    os.utime(unfinished, (time.time() - 2 * STALE_SECONDS,) * 2)
+    prepared(dataset)
+    assert unfinished.exists()
+
+
+def test_no_free_space(dataset, monkeypatch):
+    needed = 3 * 64 * 64 * 4
+    monkeypatch.setattr(prepare_module.shutil, "disk_usage", lambda _: SimpleNamespace(free=needed - 1))
+    with pytest.raises(InputError, match="the cache needs 0 MB, found 0 MB free; make room or choose an image size"):
+        prepared(dataset)
+    assert caches(dataset) == []
+    monkeypatch.setattr(prepare_module.shutil, "disk_usage", lambda _: SimpleNamespace(free=needed))
+    assert len(prepared(dataset)) == 3
+
+
+def test_a_disk_that_fills_up(dataset, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(prepare_module, "write_json", fail)
+    with pytest.raises(InputError, match=r"\.nuclei_cache: the cache cannot be written \(No space left on device\)"):
+        prepared(dataset)
+    assert caches(dataset) == []
+
+
+# Where it stands.
+
+
+def test_a_read_only_data_set_is_served_from_the_users_cache(dataset, user_cache, monkeypatch):
+    writable = prepare_module._writable
+    monkeypatch.setattr(prepare_module, "_writable", lambda root: dataset not in root.parents and writable(root))
+    first = prepared(dataset)
+    np.testing.assert_array_equal(first.images, shrink_images(example_images(3), 64))
+    assert not (dataset / ".nuclei_cache").exists()
+    (folder,) = (user_cache / "nuclei-helpers").iterdir()
+    assert Path(first.images.filename).parent == folder / "64-nearest"
+    forbid_reading(monkeypatch)
+    assert_equal(prepared(dataset), first)
+
+
+def test_read_only_data_sets_of_one_name_have_caches_of_their_own(tmp_path, monkeypatch):
+    writable = prepare_module._writable
+    monkeypatch.setattr(prepare_module, "_writable", lambda root: root.name != ".nuclei_cache" and writable(root))
+    folders = [write_example(tmp_path / name / "Dataset", 2, seed) for seed, name in enumerate("ab")]
+    one, other = map(prepared, folders)
+    assert one.digest != other.digest
+    forbid_reading(monkeypatch)
+    assert_equal(prepared(folders[0]), one)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is read-only for root or Windows")
+def test_a_folder_that_really_is_read_only(dataset, user_cache):
+    dataset.chmod(0o555)
+    try:
+        cache = prepared(dataset)
+    finally:
+        dataset.chmod(0o755)
+    assert user_cache in Path(cache.images.filename).parents
+    assert not (dataset / ".nuclei_cache").exists()
+
+
+def test_neither_place_can_be_written(dataset, monkeypatch):
+    monkeypatch.setattr(prepare_module, "_writable", lambda root: False)
+    with pytest.raises(InputError, match="neither it nor the user's cache folder can be written") as caught:
+        prepared(dataset)
+    assert str(caught.value).startswith(f"{dataset}: ")
+
+
+def test_a_file_in_place_of_the_cache_folder(dataset, user_cache):
+    (dataset / ".nuclei_cache").write_text("")
+    cache = prepared(dataset)
+    assert user_cache in Path(cache.images.filename).parents
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no such permissions")
+def test_others_may_read_the_cache_as_they_may_read_the_source(dataset):
+    (dataset / "made").mkdir()
+    prepared(dataset)
+    assert (dataset / ".nuclei_cache/64-nearest").stat().st_mode == (dataset / "made").stat().st_mode
+
+
+# What it refuses: one line that names the file, no cache, the source as it was.
+
+
+def rewrite(name: str, change):
+    """Give a damage: load a file of the data set, change it (in place or not), write it back."""
+
+    def damage(folder: Path) -> None:
+        path = folder / f"{name}.npy"
+        values = np.load(path)
+        changed = change(values)
+        np.save(path, values if changed is None else changed)
+
+    return damage
+
+
+def put(name: str, dtype: str, place: tuple, value: float):
+    """Give a damage: one value of a file, in a dtype that can hold it."""
+
+    def change(values: np.ndarray) -> np.ndarray:
+        values = values.astype(dtype)
+        values[place] = value
+        return values
+
+    return rewrite(name, change)
+
+
+def cut(name: str, length: int | None = None):
+    """Give a damage: a file that ends after some bytes, or one byte too early."""
+
+    def damage(folder: Path) -> None:
+        path = folder / f"{name}.npy"
+        os.truncate(path, path.stat().st_size - 1 if length is None else length)
+
+    return damage
+
+
+def archive(folder: Path) -> None:
+    path = folder / "Masks/masks.npy"
+    values = np.load(path)
+    with open(path, "wb") as file:
+        np.savez_compressed(file, masks=values)
+
+
+IMAGES, MASKS, TYPES = "Images/images", "Masks/masks", "Images/types"
+PIXEL, LAST = (2, 255, 255, 2), (2, 255, 255, 4)
+DAMAGES = {
+    "images missing": (lambda folder: (folder / f"{IMAGES}.npy").unlink(), "", "no images.npy was found"),
+    "masks missing": (lambda folder: (folder / f"{MASKS}.npy").unlink(), MASKS, "there is no such file"),
+    "types missing": (lambda folder: (folder / f"{TYPES}.npy").unlink(), TYPES, "there is no such file"),
+    **{f"images of {length} bytes": (cut(IMAGES, length), IMAGES, "cut short") for length in (0, 5, 50, 128, 4096)},
+    "images one byte short": (cut(IMAGES), IMAGES, "cut short"),
+    "masks one byte short": (cut(MASKS), MASKS, "cut short"),
+    "types one byte short": (cut(TYPES), TYPES, "cut short"),
+    "masks in an archive": (archive, MASKS, "archive; unpack it"),
+    "grey images": (rewrite(IMAGES, lambda v: v[..., 0]), IMAGES, "expected shape (N, 256, 256, 3)"),
+    "four channels": (rewrite(IMAGES, lambda v: v[..., [0, 1, 2, 2]]), IMAGES, "found (3, 256, 256, 4)"),
+    "channels first": (rewrite(IMAGES, lambda v: np.moveaxis(v, -1, 1).copy()), IMAGES, "moveaxis(array, 1, -1)"),
+    "five masks": (rewrite(MASKS, lambda v: v[..., :5]), MASKS, "found (3, 256, 256, 5)"),
+    "fewer masks": (rewrite(MASKS, lambda v: v[:2]), MASKS, "holds 2: expected as many masks as images"),
+    "fewer images": (rewrite(IMAGES, lambda v: v[:2]), IMAGES, "holds 2 tiles"),
+    "fewer types": (rewrite(TYPES, lambda v: v[:2]), TYPES, "expected 3 tissue names"),
+    "Fortran order": (rewrite(IMAGES, np.asfortranarray), IMAGES, "Fortran order"),
+    "NaN": (put(IMAGES, "f4", PIXEL, np.nan), IMAGES, "expected values from 0 to 255, found nan in tile 2"),
+    "infinity": (put(IMAGES, "f4", PIXEL, np.inf), IMAGES, "found inf in tile 2"),
+    "negative images": (put(IMAGES, "i2", PIXEL, -1), IMAGES, "expected values from 0 to 255, found -1 in tile 2"),
+    "images over 255": (put(IMAGES, "u2", PIXEL, 256), IMAGES, "expected values from 0 to 255, found 256 in tile 2"),
+    "images from 0 to 1": (rewrite(IMAGES, lambda v: v / 255), IMAGES, "none above 1; multiply the images by 255"),
+    "black images": (rewrite(IMAGES, lambda v: v * 0), IMAGES, "found none above 1"),
+    "NaN in masks": (put(MASKS, "f4", LAST, np.nan), MASKS, "expected whole instance numbers, found nan in tile 2"),
+    "infinity in masks": (put(MASKS, "f4", LAST, np.inf), MASKS, "found inf in tile 2"),
+    "negative ids": (put(MASKS, "i4", LAST, -7), MASKS, "expected whole instance numbers, found -7 in tile 2"),
+    "fractional ids": (put(MASKS, "f8", LAST, 2.5), MASKS, "expected whole instance numbers, found 2.5 in tile 2"),
+    "ids as background": (put(MASKS, "u2", (2, 0, 0, 5), 7), MASKS, "expected 0 or 1 in channel 5, the background"),
+    "all void": (rewrite(MASKS, lambda v: v * 0), MASKS, "expected nuclei, found all six mask channels zero"),
+    "booleans": (rewrite(MASKS, lambda v: v > 0), MASKS, "found dtype bool"),
+}  # fmt: skip
+
+
+def assert_refuses(folder: Path, name: str, expected: str) -> None:
+    """Check that a data set is refused with one line which names a file, and that nothing is left or changed."""
+    before = sources(folder)
+    with pytest.raises(InputError) as caught:
+        prepared(folder)
+    message = str(caught.value)
+    assert str(folder / f"{name}.npy" if name else folder) in message
+    assert expected in message
+    assert "\n" not in message
+    assert caches(folder) == []
+    assert sources(folder) == before
+
+
+@pytest.mark.parametrize(("damage", "name", "expected"), DAMAGES.values(), ids=DAMAGES)
+def test_damaged_data_sets_are_refused(dataset, damage, name, expected):
+    damage(dataset)
+    assert_refuses(dataset, name, expected)
+
+
+@pytest.mark.parametrize("name", [IMAGES, MASKS, TYPES, "Images/groups", "Images/positions"])
+def test_objects_are_never_unpickled(dataset, tmp_path, name):
+    trap = tmp_path / "trap"
+    write_object_array(dataset / f"{name}.npy", trap)
+    assert_refuses(dataset, name, "Python objects")
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "expected"),
+    [
+        ("groups", ["a", "b"], "expected 3 source images"),
+        ("groups", [0.5, 1, 2], "expected 3 source images"),
+        ("positions", [[0, 0], [0, 256]], "whole numbers from 0 of shape (3, 2)"),
+        ("positions", [[0, 0], [0, 256], [0, -256]], "whole numbers from 0"),
+        ("positions", [0, 256, 512], "whole numbers from 0"),
+    ],
+)
+def test_groups_and_positions_that_do_not_fit(dataset, name, values, expected):
+    np.save(dataset / f"Images/{name}.npy", values)
+    assert_refuses(dataset, f"Images/{name}", expected)
+
+
+@pytest.mark.parametrize("name", [IMAGES, MASKS, TYPES])
+def test_unreadable_files(dataset, monkeypatch, name):
+    load = np.load
+
+    def refuse(path, **options):
+        if Path(path) == dataset / f"{name}.npy":
+            raise PermissionError(13, "Permission denied")
+        return load(path, **options)
+
+    monkeypatch.setattr(np, "load", refuse)
+    assert_refuses(dataset, name, "cannot be read (Permission denied)")
+
+
+@pytest.mark.parametrize("bad", ["void", "0-1"])
+def test_one_bad_fold_of_two(tmp_path, bad):
+    write_example(tmp_path, 2, layout="pannuke", number=1)
+    images, masks = example_images(2), example_masks(2)
+    if bad == "void":
+        masks[:] = 0
+    else:
+        images = images / np.float32(255)
+    write_fold(tmp_path, images, masks, layout="pannuke", number=2)
+    name = "Fold 2/masks/fold2/masks" if bad == "void" else "Fold 2/images/fold2/images"
+    assert_refuses(tmp_path, name, "six mask channels zero" if bad == "void" else "multiply the images by 255")
+
+
+def test_channels_in_another_order(tmp_path):
+    masks = np.roll(example_masks(5), 1, -1)  # the background first, so that the last class comes to stand in its place
+    assert_refuses(write_fold(tmp_path, example_images(5), masks), MASKS, "expected 0 or 1 in channel 5")
+
+
+def test_a_fold_of_empty_tiles_is_no_void_fold(tmp_path):
+    cache = prepared(write_fold(tmp_path, example_images(2), empty_masks(2)))
+    assert not cache.class_maps.any()
+    assert not cache.void.any()
+
+
+@pytest.mark.parametrize(("size", "labels"), [(31, "nearest"), (257, "nearest"), (64, "median")])
+def test_sizes_and_rules_that_do_not_exist(dataset, size, labels):
+    with pytest.raises(InputError, match=f"image size {size}" if labels == "nearest" else "labels 'median'"):
+        prepared(dataset, size, labels)
+    assert caches(dataset) == []
+
+
+# What it costs.
+
+MEASURED = """
+import sys
+from pathlib import Path
+from helpers.data.prepare import prepare
+
+cache = prepare(Path(sys.argv[1]), 128, progress=False)
+assert "torch" not in sys.modules
+peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM:"))
+print(len(cache), int(peak.split()[1]) * 1024 / 1e6)
+"""
+
+
+def write_float64_fold(folder: Path, count: int) -> Path:
+    """Write a fold as PanNuke ships it, cheaply: only the first tile takes room on the disk, the others are holes."""
+    write_fold(folder, example_images(1).astype(float), example_masks(1).astype(float), ["Breast"] * count)
+    for name in (IMAGES, MASKS):
+        path = folder / f"{name}.npy"
+        first = np.load(path)
+        values = np.lib.format.open_memmap(path, mode="w+", dtype=float, shape=(count, *first.shape[1:]))
+        values[0] = first[0]
+        values.flush()
+    return folder
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of memory is read from /proc")
+def test_memory_stays_small_whatever_the_size_of_the_fold(tmp_path):
+    peaks = []
+    for count in (25, 100):
+        folder = write_float64_fold(tmp_path / str(count), count)
+        child = subprocess.run(
+            [sys.executable, "-c", MEASURED, folder], cwd=ROOT, check=True, capture_output=True, text=True
+        )
+        tiles, peak = child.stdout.split()
+        assert int(tiles) == count
+        peaks.append(float(peak))
+    assert max(peaks) < 750, f"{peaks} MB"
+    assert peaks[1] - peaks[0] < 100, f"{peaks} MB"

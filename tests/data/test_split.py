@@ -1,0 +1,223 @@
+"""Who stands on which side: groups whole, tissues spread, PanNuke's official splits to the letter."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from helpers.data.cache import Cache
+from helpers.data.fold import find_folds
+from helpers.data.split import draw_groups, split_tiles
+from helpers.errors import InputError
+
+
+def cache_of(tissues, groups=None, fold_numbers=None, official=None) -> Cache:
+    """Make a prepared data set of which only what a split looks at is real."""
+    count = len(tissues)
+    return Cache(
+        name="made",
+        digest="",
+        image_size=1,
+        labels="nearest",
+        images=np.zeros((count, 1, 1, 3), np.uint8),
+        class_maps=np.zeros((count, 1, 1), np.uint8),
+        tissues=np.array(tissues, str),
+        groups=None if groups is None else np.array(groups, str),
+        positions=None,
+        nuclei=np.zeros((count, 5), np.int64),
+        void=np.zeros(count, bool),
+        fold_numbers=np.zeros(count, np.int64) if fold_numbers is None else np.array(fold_numbers),
+        official=official,
+        tile_digests=np.array([""] * count),
+    )
+
+
+def assert_divides(split, count: int) -> None:
+    """Check that every tile stands on one side, in order."""
+    assert sorted([*split.train, *split.validation]) == list(range(count))
+    assert (np.diff(split.train) > 0).all()
+    assert (np.diff(split.validation) > 0).all()
+
+
+def grouped(num_groups: int, seed: int = 0) -> Cache:
+    """Give groups of one to nine tiles from seven tissues, in no order."""
+    random = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(num_groups), random.integers(1, 10, num_groups))
+    random.shuffle(groups)
+    return cache_of([f"tissue {group % 7}" for group in groups], [f"slide {group}" for group in groups])
+
+
+# By groups.
+
+
+@pytest.mark.parametrize("num_groups", [2, 3, 5, 8, 12, 13, 23, 88, 100])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_fifth_of_the_groups_and_none_on_both_sides(num_groups, seed):
+    cache = grouped(num_groups)
+    split = split_tiles(cache, seed)
+    assert (split.method, split.note) == ("groups", "No source image stands on both sides.")
+    assert_divides(split, len(cache))
+    train, validation = set(cache.groups[split.train]), set(cache.groups[split.validation])
+    assert train & validation == set()
+    assert len(train | validation) == num_groups
+    assert len(validation) == max(1, round(0.2 * num_groups))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_groups_are_spread_over_the_tissues(seed):
+    tissue_of = {
+        f"{tissue} {number}": tissue
+        for tissue, count in zip("abcd", (20, 10, 6, 4), strict=True)
+        for number in range(count)
+    }
+    drawn = draw_groups(np.array(list(tissue_of)), np.array(list(tissue_of.values())), seed)
+    assert len(drawn) == len(set(drawn)) == 8
+    counts = Counter(tissue_of[group] for group in drawn)
+    assert (counts["a"], counts["b"]) == (4, 2)  # a fifth of 20 and of 10
+    assert (counts["c"], counts["d"]) in [(1, 1), (2, 0)]  # a fifth is 1.2 and 0.8
+
+
+def test_a_group_of_several_tissues_stays_whole():
+    cache = cache_of(["Breast", "Colon", "Colon"] * 10, np.repeat(list("abcdefghij"), 3))
+    split = split_tiles(cache)
+    assert len(split.validation) == 6
+    assert len(set(cache.groups[split.validation])) == 2
+
+
+def test_same_seed_same_groups_other_seed_others():
+    cache = grouped(50)
+    first, again = split_tiles(cache, 3), split_tiles(cache, 3)
+    np.testing.assert_array_equal(first.train, again.train)
+    np.testing.assert_array_equal(first.validation, again.validation)
+    assert len({tuple(split_tiles(cache, seed).validation) for seed in range(5)}) == 5
+
+
+def test_the_order_of_tiles_does_not_decide():
+    cache = grouped(30)
+    order = np.random.default_rng(1).permutation(len(cache))
+    shuffled = cache_of(cache.tissues[order], cache.groups[order])
+    assert set(cache.groups[split_tiles(cache).validation]) == set(shuffled.groups[split_tiles(shuffled).validation])
+
+
+@pytest.mark.parametrize("num_tissues", [1, 3, 11])
+def test_every_group_is_drawn_for_some_seed(num_tissues):
+    groups = np.array([f"slide {number}" for number in range(11)])
+    tissues = np.array([f"tissue {number % num_tissues}" for number in range(11)])
+    drawn = {group for seed in range(100) for group in draw_groups(groups, tissues, seed)}
+    assert drawn == set(groups)
+
+
+def test_one_group_cannot_be_divided():
+    with pytest.raises(InputError, match=r"groups\.npy: expected at least 2 source images to divide, found 1"):
+        split_tiles(cache_of(["Breast"] * 9, ["slide"] * 9))
+
+
+# By tissue, where no groups are known.
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_fifth_of_the_tiles_of_each_tissue(seed):
+    cache = cache_of(["Breast"] * 50 + ["Colon"] * 30 + ["Bile-duct"] * 20)
+    split = split_tiles(cache, seed)
+    assert split.method == "tissue"
+    assert_divides(split, 100)
+    assert Counter(cache.tissues[split.validation]) == {"Breast": 10, "Colon": 6, "Bile-duct": 4}
+
+
+def test_the_note_says_that_neighbours_may_leak():
+    assert "neighbours may stand on both sides" in split_tiles(cache_of(["Breast"] * 10)).note
+
+
+def test_same_seed_same_tiles_other_seed_others():
+    cache = cache_of(["Breast", "Colon"] * 30)
+    np.testing.assert_array_equal(split_tiles(cache, 7).validation, split_tiles(cache, 7).validation)
+    assert split_tiles(cache, 7).validation.tolist() != split_tiles(cache, 8).validation.tolist()
+
+
+@pytest.mark.parametrize("singles", [1, 2, 7])
+def test_tissues_of_one_tile_leave_the_others_divided_by_tissue(singles):
+    cache = cache_of(["Breast"] * 60 + ["Colon"] * 40 + [f"rare {number}" for number in range(singles)])
+    for seed in range(5):
+        split = split_tiles(cache, seed)
+        assert_divides(split, 100 + singles)
+        counts = Counter(cache.tissues[split.validation])
+        assert counts["Breast"] in (12, 13) if singles > 1 else counts["Breast"] in (11, 12, 13)
+        assert counts["Colon"] == 8 if singles == 1 else counts["Colon"] in (8, 9)
+
+
+@pytest.mark.parametrize("tissues", [["a", "b", "c", "d", "e"], ["a", "a", "b", "b", "c", "c"], ["a"] * 5])
+def test_few_tiles_are_divided_as_far_as_they_go(tissues):
+    split = split_tiles(cache_of(tissues))
+    assert_divides(split, len(tissues))
+    assert len(split.validation) == -(-len(tissues) // 5)
+
+
+def test_too_few_tiles():
+    with pytest.raises(InputError, match="made: expected at least 5 tiles to divide 80/20, found 4"):
+        split_tiles(cache_of(["Breast"] * 4))
+
+
+# PanNuke's own.
+
+FOLD_NUMBERS = [0] * 3 + [1] * 4 + [2] * 5
+TILES = {1: range(3), 2: range(3, 7), 3: range(7, 12)}  # of each official fold
+
+
+@pytest.mark.parametrize(("number", "train", "validation", "test"), [(1, 1, 2, 3), (2, 2, 1, 3), (3, 3, 2, 1)])
+def test_official_splits(number, train, validation, test):
+    split = split_tiles(cache_of(["Breast"] * 12, None, FOLD_NUMBERS, [1, 2, 3]), official=number)
+    assert split.method == f"official {number}"
+    assert f"train on fold {train}, validate on {validation}, test on {test}" in split.note
+    assert split.train.tolist() == list(TILES[train])
+    assert split.validation.tolist() == list(TILES[validation])
+
+
+def test_official_folds_in_another_order():
+    split = split_tiles(cache_of(["Breast"] * 12, None, FOLD_NUMBERS, [3, 1, 2]), official=1)
+    assert split.train.tolist() == list(TILES[2])
+    assert split.validation.tolist() == list(TILES[3])
+
+
+def test_three_folds_without_groups_take_the_first_official_split():
+    split = split_tiles(cache_of(["Breast"] * 12, None, FOLD_NUMBERS, [1, 2, 3]), seed=5)
+    assert split.method == "official 1"
+
+
+def test_three_folds_with_groups_are_divided_by_groups_unless_asked():
+    cache = cache_of(["Breast"] * 12, np.arange(12) // 2, FOLD_NUMBERS, [1, 2, 3])
+    assert split_tiles(cache).method == "groups"
+    assert split_tiles(cache, official=2).method == "official 2"
+
+
+def test_official_split_without_the_three_folds():
+    with pytest.raises(InputError, match=r"made: official split 1 needs PanNuke's three folds .* found 2 fold\(s\)"):
+        split_tiles(cache_of(["Breast"] * 12, None, [0] * 6 + [1] * 6), official=1)
+
+
+@pytest.mark.parametrize("number", [0, 4, -1])
+def test_there_are_three_official_splits(number):
+    with pytest.raises(InputError, match=f"official split {number}: expected 1, 2 or 3"):
+        split_tiles(cache_of(["Breast"] * 12, None, FOLD_NUMBERS, [1, 2, 3]), official=number)
+
+
+# Real tissue.
+
+
+def test_real_groups_stay_whole_and_tissues_are_spread(real_dataset):
+    folds = find_folds(real_dataset)
+    if any(fold.groups is None for fold in folds):
+        pytest.skip(f"{real_dataset} has no groups.npy")
+    tissues = np.concatenate([fold.tissues for fold in folds])
+    groups = np.concatenate([fold.groups for fold in folds])
+    names = np.unique(groups)
+    share = round(0.2 * len(names)) / len(names)
+    for seed in range(3):
+        split = split_tiles(cache_of(tissues, groups), seed)
+        validation = np.unique(groups[split.validation])
+        assert len(validation) == round(0.2 * len(names))  # 18 of 88
+        assert not np.isin(groups[split.train], validation).any()
+        assert_divides(split, len(tissues))
+        tissue_of = {name: Counter(tissues[groups == name].tolist()).most_common(1)[0][0] for name in names}
+        drawn = Counter(tissue_of[name] for name in validation)
+        for tissue, count in Counter(tissue_of.values()).items():
+            assert abs(drawn[tissue] - share * count) < 1, f"{drawn[tissue]} of {count} groups of {tissue}"

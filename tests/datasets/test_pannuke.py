@@ -1,0 +1,234 @@
+"""PanNuke from a small server and from this disk, verified, laid out, made small."""
+
+import hashlib
+import io
+import shutil
+import zipfile
+from collections import namedtuple
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from file_server import FileServer, serving
+from folds import example_images, example_masks, write_fold
+
+from helpers.data.arrays import ArrayFile
+from helpers.data.fold import find_folds
+from helpers.data.prepare import prepare
+from helpers.datasets import fetch, pannuke
+from helpers.datasets.pannuke import ACCEPTED, download_pannuke, rewrite
+from helpers.errors import InputError
+from helpers.files import locked
+
+NUMBERS = (1, 2, 3)
+ADDRESS, PUBLISHED = pannuke.ADDRESS, dict(pannuke.SHA256)  # the tests put others in their place
+
+
+def zipped_fold(folder: Path, number: int) -> bytes:
+    """Zip a fold of two tiles as PanNuke's zips are made: float64, a space in the outer folder, a read-me beside."""
+    tree = write_fold(
+        folder, example_images(2, number).astype(float), example_masks(2).astype(float), layout="pannuke", number=number
+    )
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as zipped:
+        for path in sorted(tree.rglob("*.npy")):
+            zipped.write(path, path.relative_to(tree).as_posix())
+        zipped.writestr(f"Fold {number}/README.md", "as published")
+    shutil.rmtree(tree)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def zips(tmp_path_factory) -> dict[int, bytes]:
+    return {number: zipped_fold(tmp_path_factory.mktemp("zipped") / "tree", number) for number in NUMBERS}
+
+
+@pytest.fixture(autouse=True)
+def _digests(zips, monkeypatch) -> None:
+    monkeypatch.setattr(pannuke, "SHA256", {number: hashlib.sha256(body).hexdigest() for number, body in zips.items()})
+    monkeypatch.setattr(fetch.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(fetch, "PIECE", 10_000)
+
+
+@pytest.fixture
+def server(zips, monkeypatch) -> Iterator[FileServer]:
+    with serving(zips[1]) as server:
+        monkeypatch.setattr(pannuke, "ADDRESS", server.url.replace("fold_1", "fold_{number}"))
+        yield server
+
+
+@pytest.fixture
+def folder(tmp_path) -> Iterator[Path]:
+    """Where the folds go; removed at once, for pytest would keep them."""
+    yield tmp_path / "data"
+    shutil.rmtree(tmp_path)
+
+
+def get(folder: Path, numbers=(1,), **details) -> list[str]:
+    lines: list[str] = []
+    download_pannuke(folder, numbers, accept_licence=True, progress=False, log=lines.append, **details)
+    return lines
+
+
+def listing(folder: Path) -> list[str]:
+    paths = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return [path for path in paths if path != ".lock"]
+
+
+TREE = ["Fold 1/images/fold1/images.npy", "Fold 1/images/fold1/types.npy", "Fold 1/masks/fold1/masks.npy", ACCEPTED]
+
+
+def test_a_fold_is_downloaded_and_laid_out(server, folder):
+    lines = get(folder)
+    assert listing(folder) == TREE
+    assert lines[-1].endswith("Fold 1: 2 tiles")
+    (fold,) = find_folds(folder)
+    assert fold.images.dtype == np.float64
+    np.testing.assert_array_equal(fold.images.read(0, 2), example_images(2, 1))
+    np.testing.assert_array_equal(fold.masks.read(0, 2), example_masks(2))
+
+
+def test_compact_keeps_the_numbers_and_the_digest(server, folder, tmp_path):
+    get(folder)
+    get(tmp_path / "small", compact=True)
+    (fold,) = find_folds(tmp_path / "small")
+    assert (fold.images.dtype, fold.masks.dtype) == (np.uint8, np.uint16)
+    np.testing.assert_array_equal(fold.masks.read(0, 2), example_masks(2))
+    assert listing(tmp_path / "small") == TREE
+    digests = [prepare(data, 64, progress=False).digest for data in (folder, tmp_path / "small")]
+    assert digests[0] == digests[1]
+
+
+def test_a_fold_that_stands_is_left_alone(server, folder):
+    get(folder)
+    assert get(folder) == [f"{folder / 'Fold 1'}: stands already"]
+    assert len(server.asked) == 1
+
+
+def test_a_cut_download_is_taken_up(server, folder):
+    server.cuts = [100_000]
+    get(folder)
+    assert server.asked == [None, "bytes=100000-"]
+    assert listing(folder) == TREE
+
+
+@pytest.mark.parametrize("way", ["zip", "folder of zips"])
+def test_zips_on_this_disk_are_taken_instead(zips, folder, tmp_path, way):
+    for number in NUMBERS:
+        (tmp_path / f"part{number}.zip").write_bytes(zips[number])
+    numbers = (2,) if way == "zip" else NUMBERS
+    get(folder, numbers, source=tmp_path / "part2.zip" if way == "zip" else tmp_path)
+    for number, fold in zip(numbers, find_folds(folder), strict=True):
+        np.testing.assert_array_equal(fold.images.read(0, 2), example_images(2, number))
+    assert (tmp_path / "part2.zip").read_bytes() == zips[2]
+
+
+@pytest.mark.parametrize("compact", [False, True])
+def test_unpacked_folds_on_this_disk_are_taken_instead(folder, tmp_path, compact):
+    images, masks = example_images(2, 3).astype(np.float32), example_masks(2).astype(np.float32)
+    source = write_fold(tmp_path / "source", images, masks, layout="pannuke", number=3)
+    before = listing(source)
+    get(folder, (3,), source=source, compact=compact)
+    (fold,) = find_folds(folder)
+    assert fold.images.dtype == (np.uint8 if compact else np.float32)
+    np.testing.assert_array_equal(fold.images.read(0, 2), images)
+    assert listing(source) == before
+
+
+def test_a_zip_that_is_not_pannukes(folder, tmp_path):
+    (tmp_path / "other.zip").write_bytes(b"PK")
+    with pytest.raises(InputError, match=r"expected PanNuke's fold 1 with SHA-256 .*, found other\.zip"):
+        get(folder, source=tmp_path / "other.zip")
+    assert listing(folder) == [ACCEPTED]
+
+
+def test_a_source_that_is_not_there(folder, tmp_path):
+    with pytest.raises(InputError, match=r"none\.zip: expected a zip or a folder of PanNuke, found nothing"):
+        get(folder, source=tmp_path / "none.zip")
+
+
+def test_a_source_without_the_fold(folder, tmp_path):
+    source = write_fold(tmp_path / "source", example_images(2), example_masks(2), layout="pannuke", number=3)
+    with pytest.raises(InputError, match="expected fold 1 of PanNuke, found fold3"):
+        get(folder, source=source)
+
+
+def test_a_verified_zip_of_another_shape_leaves_nothing(folder, tmp_path, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as zipped:
+        zipped.writestr("../escapes", b"")
+    digest = hashlib.sha256((tmp_path / "other.zip").read_bytes()).hexdigest()
+    monkeypatch.setitem(pannuke.SHA256, 1, digest)
+    with pytest.raises(InputError, match="which leaves the folder"):
+        get(folder, source=tmp_path / "other.zip")
+    assert listing(folder) == [ACCEPTED]
+    assert not (tmp_path / "escapes").exists()
+
+
+def test_too_small_a_disk_keeps_the_zip(server, folder, monkeypatch):
+    real = shutil.disk_usage
+    usage = namedtuple("Usage", "total used free")
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda path: usage(0, 0, 2_000_000) if "unpacking" not in str(path) else real(path)
+    )
+    with pytest.raises(InputError, match="of free disk, found 2 MB"):
+        get(folder)
+    assert listing(folder) == [".download/fold_1.zip", ACCEPTED]
+
+
+def test_what_a_killed_process_left_is_cleared(server, folder):
+    for name in (".unpacking-1", ".Fold 1"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "half").write_bytes(b"")
+    get(folder)
+    assert listing(folder) == TREE
+
+
+def test_two_processes_do_not_mix(server, folder):
+    with locked(folder), pytest.raises(InputError, match="another process is at work in it"):
+        get(folder)
+
+
+def test_numbers_that_do_not_fit_are_not_rounded(tmp_path):
+    np.save(tmp_path / "masks.npy", np.array([[0.0], [65535.0], [65536.0]]))
+    with pytest.raises(InputError, match=r"expected whole numbers up to 65535, found 65536\.0"):
+        rewrite(ArrayFile.open(tmp_path / "masks.npy"), tmp_path / "small.npy", np.dtype(np.uint16))
+    assert listing(tmp_path) == ["masks.npy"]
+
+
+@pytest.mark.parametrize("value", [0.5, -1.0, np.nan, np.inf])
+def test_no_number_is_changed_in_silence(tmp_path, value):
+    np.save(tmp_path / "masks.npy", np.array([[value]]))
+    with pytest.raises(InputError, match="expected whole numbers"):
+        rewrite(ArrayFile.open(tmp_path / "masks.npy"), tmp_path / "small.npy", np.dtype(np.uint16))
+
+
+@pytest.mark.parametrize(("answer", "accepted"), [("yes", True), (" YES ", True), ("no", False), ("", False)])
+def test_the_licence_is_asked_for_once(server, folder, monkeypatch, capsys, answer, accepted):
+    asked = []
+    monkeypatch.setattr(pannuke.sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda prompt: asked.append(prompt) or answer)
+    if accepted:
+        for _ in range(2):
+            download_pannuke(folder, (1,), progress=False)
+        assert "CC BY-NC-SA 4.0" in (folder / ACCEPTED).read_text(encoding="utf-8")
+    else:
+        with pytest.raises(InputError, match="the licence was not accepted, so nothing was downloaded"):
+            download_pannuke(folder, (1,), progress=False)
+        assert server.asked == []
+        assert not folder.exists()
+    assert len(asked) == 1
+    assert "https://creativecommons.org/licenses/by-nc-sa/4.0/" in capsys.readouterr().out
+
+
+def test_without_a_terminal_the_licence_must_be_accepted_by_name(server, folder, monkeypatch):
+    monkeypatch.setattr(pannuke.sys.stdin, "isatty", lambda: False, raising=False)
+    with pytest.raises(InputError, match="add --accept-licence"):
+        download_pannuke(folder, (1,), progress=False)
+    assert server.asked == []
+
+
+def test_the_page_of_the_data_names_the_same_sums():
+    page = (Path(__file__).parents[2] / "Dataset" / "README.md").read_text(encoding="utf-8")
+    for number, digest in PUBLISHED.items():
+        assert f"{ADDRESS.format(number=number)} | `{digest}`" in page

@@ -1,0 +1,105 @@
+"""The whole explanation of a small run, and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from tiny_run import change_results, read_results
+
+from helpers.data.prepare import prepare
+from helpers.errors import InputError
+from helpers.evaluation.failures import CAUSES
+from helpers.evaluation.uncertainty import DOUBTS
+from helpers.explanation.explanation import explain_run, explain_tiles
+from helpers.explanation.faithfulness import ALL_RANDOM, CONTROLS, OCCLUSION, SHUFFLED
+from helpers.networks import build_network
+from helpers.training.checkpoints import save_checkpoint
+from helpers.training.run import BEST
+
+
+@pytest.fixture
+def explanation(explained_run) -> dict:
+    return read_results(explained_run)["explanation"]
+
+
+def test_every_part_is_there_in_plain_numbers(explanation, explained_run):
+    results = read_results(explained_run)
+    assert explanation["tiles"] == results["data"]["validation_tiles"]
+    assert set(explanation["doubt"]) == {*DOUBTS, "perfect", "none"}
+    assert set(explanation["failures"]["causes"]) == {*CAUSES, "none of these"}
+    assert 0.1 <= explanation["calibration"]["temperature"] <= 10
+    assert explanation["environment"]["packages"]["torch"]
+    assert explanation["control"]["epochs"] == 8
+    assert json.loads(json.dumps(explanation, allow_nan=False)) == explanation
+
+
+def test_every_map_is_measured_on_as_many_tiles(explanation):
+    maps, sanity = explanation["faithfulness"]["maps"], explanation["sanity"]["maps"]
+    assert explanation["faithfulness"]["tiles"] == 3
+    assert explanation["sanity"]["tiles"] == 2
+    assert set(maps) == {*sanity, *CONTROLS}
+    assert maps["random"]["n"] > 0
+    assert maps["random"]["over"]["random"]["mean"] == 0
+    # The control is the network itself: a map of it is like its own, wherever it is not flat.
+    assert all(networks[SHUFFLED]["mean"] in (None, pytest.approx(1, abs=1e-3)) for networks in sanity.values())
+    assert set(sanity[OCCLUSION]) == {ALL_RANDOM, SHUFFLED}
+    assert explanation["preferred"] is None or explanation["preferred"] in sanity
+
+
+def test_what_the_run_reported_stays(explained_run):
+    results = read_results(explained_run)
+    assert set(results) == {"recipe", "data", "model", "training", "environment", "evaluations", "explanation"}
+    assert results["training"]["epochs"] == 8
+
+
+def test_a_single_source_image_is_refused(finished_run, tmp_path):
+    run = finished_run.copy(tmp_path / "run")
+    with pytest.raises(InputError, match="slides: expected validation tiles of at least 2 source images, found 1"):
+        explain_run(run, finished_run.dataset)
+
+
+def test_another_data_set_or_an_unfinished_run_is_refused(finished_run, tmp_path):
+    run = finished_run.copy(tmp_path / "run")
+    change_results(run, data={"digest": "0" * 64})
+    with pytest.raises(InputError, match="slides: expected the data set of the run"):
+        explain_run(run, finished_run.dataset)
+    run = finished_run.copy(tmp_path / "other")
+    change_results(run, training={"status": "running"})
+    with pytest.raises(InputError, match="other: expected a finished run, found one after 2 epochs"):
+        explain_run(run, finished_run.dataset)
+    assert "explanation" not in read_results(run)
+
+
+def test_a_network_to_compare_with_is_refused(finished_run, tmp_path):
+    run = finished_run.copy(tmp_path / "run")
+    change_results(run, recipe={"network": "smp-unet"})
+    with pytest.raises(InputError, match="expected one of the networks unet, .*found 'smp-unet'"):
+        explain_run(run, finished_run.dataset)
+
+
+def test_a_network_that_finds_nothing_is_refused(explained_run):
+    results = read_results(explained_run)
+    cache = prepare(explained_run.parent / "slides", 64, "nearest", progress=False)
+    model = build_network("unet", 64).eval()
+    with torch.no_grad():
+        model.head.bias.fill_(-100)
+    with pytest.raises(InputError, match="expected nuclei in the validation tiles, and found by the network"):
+        explain_tiles(model, model, cache, np.array(results["data"]["validation_indices"]))
+
+
+def test_a_control_of_another_network_is_refused(finished_run, tmp_path):
+    run = finished_run.copy(tmp_path / "run")
+    save_checkpoint(tmp_path / BEST, build_network("unet-narrow", 64), um_per_px=1.0)
+    with pytest.raises(InputError, match=r"expected weights of network 'unet', found those of 'unet-narrow'"):
+        explain_run(run, finished_run.dataset, tmp_path / BEST)
+
+
+def test_risk_at_full_coverage_is_the_mean_loss(explanation):
+    ends = [summary["risk"][-1] for summary in explanation["doubt"].values()]
+    np.testing.assert_allclose(ends, ends[0])
+
+
+def test_a_control_that_was_not_trained_as_one_is_refused(explained_run, finished_run):
+    with pytest.raises(InputError, match="expected a control, trained with `--shuffled-masks`"):
+        explain_run(explained_run, finished_run.dataset, finished_run.folder / BEST)

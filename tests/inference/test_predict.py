@@ -1,0 +1,170 @@
+"""Predicting on any image: size, scale, seams and refusals."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy.special import expit
+from torch import Tensor, nn
+
+import helpers
+from helpers.errors import InputError
+from helpers.evaluation.calibration import temper
+from helpers.inference import trained_model
+from helpers.inference.predict import predict
+from helpers.inference.trained_model import TrainedModel
+from helpers.metrics import count_pixels, dice_per_image
+from helpers.sample_tissue.sample import sample_field
+from helpers.training.loaders import normalize
+
+
+class Darkness(nn.Module):
+    """Stands in for a network: a dark pixel is a nucleus, whatever stands around it."""
+
+    img_size, in_channels = 64, 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tiles = 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Give logits that are positive where the normalised green is below that of grey."""
+        self.tiles += len(images)
+        return 8 * (normalize(np.full((1, 1, 1, 3), 128, np.uint8))[0, 1] - images[:, 1:2])
+
+
+@pytest.fixture
+def model() -> TrainedModel:
+    return TrainedModel(
+        Darkness(),
+        um_per_px=0.25,
+        threshold_logit=0.0,
+        temperature=1.0,
+        attention="occlusion",
+        training_tiles=(),
+        digest="",
+    )
+
+
+def discs(height: int, width: int, radius: int = 9, step: int = 40) -> np.ndarray:
+    """Draw dark discs on a bright ground: the truth of what `Darkness` finds."""
+    rows, columns = np.mgrid[:height, :width]
+    near = (rows % step - step // 2) ** 2 + (columns % step - step // 2) ** 2 <= radius**2
+    return near
+
+
+def paint(truth: np.ndarray) -> np.ndarray:
+    return np.where(truth, 40, 220).astype(np.uint8)[..., None].repeat(3, -1)
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (200, 131), (1, 1), (10, 300), (65, 63), (63, 1)])
+def test_every_size_comes_back_at_that_size(model, shape):
+    truth = discs(*shape)
+    nuclei = predict(paint(truth), model=model)
+    assert (nuclei.probability.shape, nuclei.probability.dtype) == (shape, np.float32)
+    assert (nuclei.mask.shape, nuclei.mask.dtype) == (shape, bool)
+    np.testing.assert_array_equal(nuclei.mask, truth)  # no seam, no frame, nothing moved
+    np.testing.assert_array_equal(nuclei.mask, nuclei.probability >= 0.5)
+
+
+def dice(first: np.ndarray, second: np.ndarray) -> float:
+    return 2 * (first & second).sum() / (first.sum() + second.sum())
+
+
+@pytest.mark.parametrize("um_per_px", [0.125, 0.2, 0.5])
+def test_the_image_goes_to_the_models_scale_and_back(model, um_per_px):
+    truth = discs(240, 320)
+    nuclei = predict(paint(truth), um_per_px, model)
+    assert nuclei.mask.shape == truth.shape
+    assert dice(nuclei.mask, truth) > 0.94
+    per_side = [np.ceil(max(0, side * um_per_px / 0.25 - 64) / 48) + 1 for side in truth.shape]
+    assert model.network.tiles == np.prod(per_side)  # so many tiles of 64 at the model's scale
+
+
+def test_threshold_is_the_models(model):
+    image = np.linspace(0, 255, 64).astype(np.uint8)[:, None, None].repeat(64, 1).repeat(3, 2)
+    strict = dataclasses.replace(model, threshold_logit=2.0)
+    lenient, strict = predict(image, model=model), predict(image, model=strict)
+    assert 0 < strict.mask.sum() < lenient.mask.sum()
+    np.testing.assert_array_equal(strict.mask, lenient.probability >= expit(2.0))
+
+
+def test_temperature_moves_probabilities_and_no_pixel(model):
+    image = np.linspace(0, 255, 64).astype(np.uint8)[:, None, None].repeat(64, 1).repeat(3, 2)
+    model = dataclasses.replace(model, threshold_logit=1.0)
+    plain, tempered = predict(image, model=model), predict(image, model=dataclasses.replace(model, temperature=2.0))
+    np.testing.assert_array_equal(plain.mask, tempered.mask)
+    # Close to 1, single precision leaves a probability few digits to find its logit by.
+    np.testing.assert_allclose(tempered.probability, temper(plain.probability, 2.0), atol=1e-4)
+    assert np.abs(tempered.probability - plain.probability).max() > 0.1
+
+
+def test_flips_and_turns_are_undone(model):
+    truth = discs(90, 150)
+    once, averaged = predict(paint(truth), model=model), predict(paint(truth), model=model, flips_and_turns=True)
+    np.testing.assert_allclose(averaged.probability, once.probability, atol=1e-3)
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_blank_images(model, value):
+    nuclei = predict(np.full((100, 100, 3), value, np.uint8), model=model)
+    assert np.isfinite(nuclei.probability).all()
+    assert np.unique(nuclei.mask).tolist() == [value == 0]
+
+
+@pytest.mark.parametrize(
+    ("image", "found"),
+    [
+        (np.zeros((8, 8), np.uint8), r"uint8 \(8, 8\)"),
+        (np.zeros((8, 8, 4), np.uint8), r"uint8 \(8, 8, 4\)"),
+        (np.zeros((8, 8, 3)), r"float64 \(8, 8, 3\)"),
+        ([[1, 2, 3]], "list"),
+        (np.zeros((0, 8, 3), np.uint8), r"at least one pixel, found \(0, 8, 3\)"),
+    ],
+)
+def test_what_is_no_image_is_refused(model, image, found):
+    with pytest.raises(InputError, match=found):
+        predict(image, model=model)
+
+
+@pytest.mark.parametrize("um_per_px", [0, -0.25, 0.01, 40, float("nan"), float("inf")])
+def test_impossible_scales_are_refused(model, um_per_px):
+    with pytest.raises(InputError, match="um_per_px: expected 0.1 to 1.0 micrometres a pixel"):
+        predict(np.zeros((8, 8, 3), np.uint8), um_per_px, model)
+
+
+def test_a_path_in_place_of_a_model_is_refused():
+    with pytest.raises(InputError, match=r"expected what `helpers.load_model\(PATH\)` gives, found str"):
+        predict(np.zeros((8, 8, 3), np.uint8), model="tuned.safetensors")
+
+
+def test_the_package_offers_it():
+    assert helpers.predict is predict
+    assert helpers.load_model is trained_model.load_model
+    with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+        helpers.nonsense  # noqa: B018
+
+
+def test_the_package_gives_its_modules():
+    assert helpers.data.stitching.__name__ == "helpers.data.stitching"
+
+
+def test_a_module_that_lacks_a_package_says_so(monkeypatch):
+    def lack(name):
+        raise ModuleNotFoundError("No module named 'seaborn'", name="seaborn")
+
+    monkeypatch.setattr(helpers.importlib, "import_module", lack)
+    with pytest.raises(ModuleNotFoundError, match="seaborn"):
+        helpers.nonsense  # noqa: B018
+
+
+def test_the_shipped_model_finds_sample_nuclei_and_leaves_glass_alone():
+    if not trained_model.WEIGHTS.exists():
+        pytest.skip("no weights are shipped yet")
+    model = trained_model.load_model()
+    glass = predict(np.full((256, 256, 3), 240, np.uint8), model=model)
+    assert glass.mask.mean() < 0.01
+    assert predict.predict(np.full((256, 256, 3), 240, np.uint8)).mask.sum() == glass.mask.sum()
+    image, instances, _ = sample_field(0)
+    (counts,) = count_pixels(predict(image, model=model).mask[None], instances.any(-1)[None])
+    assert dice_per_image(counts[None])[0] > 0.7  # painted tissue, which it never saw

@@ -1,0 +1,82 @@
+"""The ablation as table and words, from numbers that were written by hand."""
+
+import pytest
+
+from helpers.evaluation.ablation import ROWS
+from helpers.report.ablation_table import ablation_table, describe_ablation
+from helpers.report.tables import MISSING
+
+
+def row(**changes: object) -> dict:
+    """Give a row as `ablation.json` holds it."""
+    made = {
+        "changed": "labels majority", "compared_with": "first", "seeds": [0], "mean": 0.78125, "spread": None,
+        "n": 1234, "difference": 0.0125, "interval": [0.004, 0.02], "noise": False,
+        "parameters": 7_179_405, "seconds": 630.0,
+    }  # fmt: skip
+    return made | changes
+
+
+def test_table_by_hand():
+    first = row(compared_with=None, seeds=[0, 1, 2], spread=0.0061, difference=None, interval=None, noise=None)
+    table = ablation_table({"rows": {"first": first, "second": row()}})
+    assert table.loc["first"].to_dict() == {
+        "changed": "labels majority",
+        "compared with": MISSING,
+        "n": 1234,
+        "seeds": 3,
+        "Dice": "0.781",
+        "spread": "0.006",
+        "difference": MISSING,
+        "95 % interval": MISSING,
+        "verdict": MISSING,
+        "parameters": "7,179,405",
+        "minutes": "10.5",
+    }
+    second = table.loc["second"].to_dict()
+    assert (second["seeds"], second["spread"], second["compared with"]) == (1, MISSING, "first")
+    assert (second["difference"], second["95 % interval"], second["verdict"]) == ("+0.013", "0.004 to 0.020", "gain")
+
+
+@pytest.mark.parametrize(
+    ("values", "difference", "verdict"),
+    [
+        ({"difference": -0.02, "interval": [-0.03, -0.01], "noise": False}, "-0.020", "loss"),
+        ({"difference": 0.002, "interval": [-0.01, 0.014], "noise": True}, "+0.002", "noise"),
+        ({"difference": -0.002, "interval": [-0.01, 0.006], "noise": True}, "-0.002", "noise"),
+        ({"difference": 0.3, "interval": [None, None], "noise": None}, "+0.300", MISSING),  # one source image
+    ],
+)
+def test_verdicts(values, difference, verdict):
+    found = ablation_table({"rows": {"any": row(**values)}}).loc["any"]
+    assert (found["difference"], found["verdict"]) == (difference, verdict)
+
+
+def test_rows_stay_in_their_order():
+    table = ablation_table({"rows": {name: row() for name in ("zebra", "ant", "moth")}})
+    assert table.index.tolist() == ["zebra", "ant", "moth"]
+
+
+def test_undefined_dice_is_a_dash():
+    found = ablation_table({"rows": {"any": row(mean=None, difference=None, interval=None, noise=None)}}).loc["any"]
+    assert (found["Dice"], found["verdict"]) == (MISSING, MISSING)
+
+
+def test_words_by_hand():
+    first = row(compared_with=None, spread=0.0061, difference=None, interval=None, noise=None)
+    worse = row(difference=-0.02, interval=[-0.03, -0.01], compared_with="better")
+    alike = row(difference=0.002, noise=True, spread=0.0124)
+    told = describe_ablation({"rows": dict.fromkeys(ROWS, first) | {"better": row(), "worse": worse, "alike": alike}})
+    assert told.splitlines() == [
+        "- Better, by more than the choice of slides explains: `better` (+0.013 against `first`).",
+        "- Worse, by more than the choice of slides explains: `worse` (-0.020 against `better`).",
+        "- Noise: `alike` (+0.002 against `first`).",
+        "- Runs that differ in nothing but the seed lie up to 0.012 apart. The intervals know nothing of that: a "
+        "smaller difference between single runs may be chance.",
+    ]
+
+
+def test_words_name_what_was_not_trained():
+    first = row(compared_with=None, difference=None, interval=None, noise=None)
+    told = describe_ablation({"rows": {name: first for name in ROWS if name not in ("deep", "wide")}})
+    assert told == "- Not trained: `wide`, `deep`."

@@ -1,0 +1,53 @@
+"""The model card: every number from the results, and what a reader must be told."""
+
+import pytest
+from tiny_run import read_results
+
+from helpers.evaluation.evaluation import evaluate_run
+from helpers.report.card import CARD, model_card
+
+
+@pytest.fixture
+def reported(finished_run, tmp_path) -> dict:
+    """A shipped run whose validation part has been scored."""
+    run = finished_run.copy(tmp_path / "run")
+    evaluate_run(run, finished_run.dataset)
+    shipped = {"run": "run", "file": "weights.safetensors", "digest": "abc123"}
+    return {"shipped": shipped, "runs": {"run": read_results(run)}}
+
+
+def test_numbers_follow_the_results(reported):
+    card, run = model_card(reported), reported["runs"]["run"]
+    assert CARD.endswith(".md")
+    for text in ("weights.safetensors", "abc123", run["data"]["digest"], "7,179,405 parameters", "1.00 um/px"):
+        assert text in card
+    assert f"{run['data']['train_tiles']} tiles of 256 pixels" in card
+    (entry,) = run["evaluations"].values()
+    dice = entry["predictors"]["model"]["scores"]["dice"]
+    assert f"{dice:.3f} (" in card
+    run["recipe"]["image_size"] = 256
+    assert "0.25 um/px in tiles of 256 pixels" in model_card(reported)
+
+
+def test_sets_licence_and_limits_are_named(reported):
+    reported["runs"]["run"]["data"]["name"] = "nuinsseg-monuseg-consep"
+    card = model_card(reported)
+    for text in ("NuInsSeg", "MoNuSeg", "CoNSeP", "CC BY-NC-SA 4.0", "Not for diagnosis", "## Limits"):
+        assert text in card
+
+
+def test_of_other_data_no_source_and_no_licence_is_made_up(reported):
+    card = model_card(reported)
+    assert "The data set `slides`, whatever whoever made it says of it:" in card
+    assert "NuInsSeg" not in card
+    assert "CC BY-NC-SA" not in card
+
+
+def test_an_explanation_is_told(reported, explained_run):
+    assert "What its doubts" not in model_card(reported)
+    explanation = read_results(explained_run)["explanation"]
+    reported["runs"]["run"]["explanation"] = explanation
+    card = model_card(reported)
+    assert f"On {explanation['tiles']} validation tiles of {explanation['groups']} groups" in card
+    assert f"| after | {explanation['calibration']['temperature']:.3f} |" in card
+    assert "wrong pixels are found best by" in card

@@ -1,0 +1,48 @@
+"""The notebook's two modes."""
+
+from dataclasses import replace
+
+import pytest
+
+from helpers.data.fold import find_folds
+from helpers.errors import InputError
+from helpers.report import modes
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write = modes.write_sample_fold
+    monkeypatch.setattr(modes, "write_sample_fold", lambda folder: write(folder, num_tiles=4, dtype="uint8"))
+
+
+def test_quick_is_the_default_and_writes_sample_tiles_under_build(tmp_path):
+    mode = modes.choose_mode({"NUCLEI_DATASET": "elsewhere"})
+    assert (mode.name, mode.recipe.name, mode.label) == ("quick", "quick", "this run, sample tiles")
+    assert [len(fold) for fold in find_folds(mode.dataset)] == [4]
+    assert {path.name for path in tmp_path.iterdir()} == {"build"}
+
+
+def test_the_control_differs_in_its_masks_and_in_length_alone():
+    mode = modes.choose_mode({})
+    assert mode.control_recipe.shuffled_masks
+    assert replace(mode.control_recipe, shuffled_masks=False, epochs=mode.recipe.epochs) == mode.recipe
+    assert 0 < mode.sanity_tiles <= mode.explained_tiles
+
+
+def test_quick_starts_afresh(tmp_path):
+    leftover = tmp_path / "build" / "quick" / "run" / "last.pth"
+    leftover.parent.mkdir(parents=True)
+    leftover.touch()
+    assert not modes.choose_mode({}).run.exists()
+
+
+def test_full_takes_the_named_data_set_and_the_report_recipe(tmp_path):
+    mode = modes.choose_mode({"NUCLEI_MODE": "full", "NUCLEI_DATASET": "PanNuke/Fold 1"})
+    assert (mode.dataset.name, mode.recipe.name, mode.label) == ("Fold 1", "report", "this run, Fold 1")
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_mode_is_refused():
+    with pytest.raises(InputError, match="NUCLEI_MODE.*'fast'"):
+        modes.choose_mode({"NUCLEI_MODE": "fast"})

@@ -1,0 +1,362 @@
+"""Publishing: all of a run that others may see, nothing of this machine, and all or nothing."""
+
+import json
+import re
+import shutil
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from folds import empty_masks, example_images, write_fold
+from PIL import Image
+from tiny_run import change_results, make_cache, read_results
+
+from helpers.__main__ import main
+from helpers.config import CLASS_NAMES
+from helpers.errors import InputError
+from helpers.evaluation.evaluation import evaluate_run
+from helpers.files import write_json
+from helpers.inference.trained_model import load_model
+from helpers.report import publish, published_figures
+from helpers.report.publish import README_MARKS, publish_run, readme_with_results
+from helpers.report.tables import format_number, read_reported
+from helpers.report.words import headline
+from helpers.training.checkpoints import load_checkpoint
+
+FIGURES = [
+    "fig01_tiles.png", "fig02_training.png", "fig03_scores.png", "fig04_tissues.png", "fig05_predictions.png",
+    "fig06_attention.png", "fig07_augmentation.png", "fig08_regions.png",
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _closed():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def tmp_path(tmp_path):
+    """An empty folder; removed at once, for pytest would keep it, runs and all."""
+    yield tmp_path
+    shutil.rmtree(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def scored(finished_run, tmp_path_factory):
+    """A copy of the finished run whose validation part has been scored."""
+    folder = tmp_path_factory.mktemp("scored")
+    run = finished_run.copy(folder / "run")
+    evaluate_run(run, finished_run.dataset)
+    yield run
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def run(scored, tmp_path):
+    """A copy to change."""
+    return shutil.copytree(scored, tmp_path / "run")
+
+
+@pytest.fixture(scope="module")
+def published(scored, tmp_path_factory):
+    """A project that the run was published into, and the paths that were named."""
+    project = tmp_path_factory.mktemp("project")
+    (project / "README.md").write_text(f"# Title\n\n{README_MARKS[0]}\nold\n{README_MARKS[1]}\n\nEnd.\n", "utf-8")
+    return project, publish_run(scored, project, ship=True)
+
+
+def reported_of(run) -> dict:
+    return {"shipped": None, "runs": {"run": read_results(run)}}
+
+
+def contents(project) -> dict[str, bytes]:
+    return {path.relative_to(project).as_posix(): path.read_bytes() for path in project.rglob("*") if path.is_file()}
+
+
+def test_files(published):
+    project, named = published
+    expected = [
+        "models/results.json",
+        "models/history.csv",
+        "models/nuclei_unet_b0.safetensors",
+        "models/MODEL_CARD.md",
+    ]
+    expected += [*(f"figures/{name}" for name in FIGURES), "README.md"]
+    assert [path.relative_to(project).as_posix() for path in named] == expected
+    assert sorted(contents(project)) == sorted(expected)
+
+
+def test_results_are_those_of_the_run_without_its_paths(published, scored, tmp_path_factory):
+    project, _ = published
+    expected = read_results(scored)
+    assert expected["data"].pop("path")
+    text = (project / "models/results.json").read_text(encoding="utf-8")
+    assert json.loads(text)["runs"] == {"run": expected}
+    assert "slides" in text  # the data set's name may be seen
+    assert str(tmp_path_factory.getbasetemp()) not in text
+    strings = re.findall(r'"((?:[^"\\]|\\.)*)"', text)
+    assert [string for string in strings if string.startswith("/") or re.match(r"[A-Za-z]:\\|~", string)] == []
+
+
+def test_history_is_that_of_the_run(published, scored):
+    project, _ = published
+    lines = (scored / "history.csv").read_text("utf-8").splitlines()
+    expected = [f"run,{lines[0]}", *(f"run,{line}" for line in lines[1:])]
+    assert (project / "models/history.csv").read_text("utf-8").splitlines() == expected
+
+
+def test_what_was_published_can_be_reported(published):
+    reported, history = read_reported(published[0] / "models")
+    assert reported["runs"]["run"]["recipe"]["name"] == "tiny"
+    assert history.index.tolist() == [("run", 1), ("run", 2)]
+
+
+def test_the_shipped_model_is_the_best_of_the_run(published, scored):
+    project, _ = published
+    reported = json.loads((project / "models/results.json").read_text("utf-8"))
+    model = load_model(project / "models/nuclei_unet_b0.safetensors")
+    assert reported["shipped"] == {"run": "run", "file": "nuclei_unet_b0.safetensors", "digest": model.digest}
+    best, _ = load_checkpoint(scored / "best_model.pth")
+    for name, value in best.named_parameters():
+        torch.testing.assert_close(model.network.get_parameter(name), value, rtol=1e-3, atol=1e-6)
+    card = (project / "models/MODEL_CARD.md").read_text("utf-8")
+    assert model.digest in card
+    assert "1.00 um/px in tiles of 64 pixels" in card
+    assert "Not for diagnosis" in card
+
+
+def test_a_second_run_stands_beside_the_first(published, scored, tmp_path):
+    project = shutil.copytree(published[0], tmp_path / "project")
+    before = contents(project)
+    other = shutil.copytree(scored, tmp_path / "other")
+    change_results(other, recipe={"name": "other"})
+    named = publish_run(other, project)
+    reported, history = read_reported(project / "models")
+    assert list(reported["runs"]) == ["run", "other"]
+    assert reported["shipped"]["run"] == "run"
+    assert history.index.tolist() == [("run", 1), ("run", 2), ("other", 1), ("other", 2)]
+    written = {path.relative_to(project).as_posix() for path in named}
+    assert written == {"models/results.json", "models/history.csv", "models/MODEL_CARD.md", "README.md"}
+    assert {name for name, value in contents(project).items() if before[name] != value} == written
+
+
+def test_an_ablation_stands_beside_the_runs(published, scored, tmp_path, capsys):
+    project, folder = shutil.copytree(published[0], tmp_path / "project"), tmp_path / "ablation"
+    folder.mkdir()
+    write_json(folder / "ablation.json", {"data": {}, "rows": {"report": {"mean": 0.5}}})
+    before, _ = read_reported(project / "models")
+    assert main(["publish", str(folder), "--project", str(project)]) == 0
+    assert capsys.readouterr().out == f"{project / 'models/results.json'}\n"
+    after, _ = read_reported(project / "models")
+    assert after == before | {"ablation": {"data": {}, "rows": {"report": {"mean": 0.5}}}}
+    publish_run(scored, project, ship=True)
+    assert read_reported(project / "models")[0] == after
+
+
+def test_the_shipped_run_is_not_replaced_without_its_weights(published, scored, tmp_path):
+    project = shutil.copytree(published[0], tmp_path / "project")
+    before = contents(project)
+    with pytest.raises(InputError, match="run is the shipped run; ship it again"):
+        publish_run(scored, project)
+    assert contents(project) == before
+
+
+def test_what_an_explanation_chose_travels_with_the_weights(explained_run, tmp_path):
+    evaluate_run(explained_run, explained_run.parent / "slides")
+    results = read_results(explained_run)
+    results["explanation"] |= {"preferred": "Grad-CAM++, decoder 2"}
+    write_json(explained_run / "results.json", results)
+    named = publish_run(explained_run, tmp_path, ship=True)
+    model = load_model(tmp_path / "models/nuclei_unet_b0.safetensors")
+    assert model.temperature == pytest.approx(results["explanation"]["calibration"]["temperature"])
+    assert model.attention == "Grad-CAM++, decoder 2"
+    assert (tmp_path / "figures/fig12_examination.png") in named
+    reported = json.loads((tmp_path / "models/results.json").read_text("utf-8"))
+    assert reported["runs"]["run"]["explanation"] == results["explanation"]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figures_are_pictures_of_something(published, name):
+    with Image.open(published[0] / "figures" / name) as picture:
+        picture.load()
+        pixels = np.asarray(picture.convert("RGB"))
+        assert picture.format == "PNG"
+    assert pixels.shape[0] >= 200
+    assert pixels.shape[1] >= 200
+    assert pixels.std() > 10
+    assert (pixels[0, 0] >= 250).all()  # a white margin
+
+
+def test_figures_are_small(published):
+    assert sum(path.stat().st_size for path in (published[0] / "figures").iterdir()) < 1_500_000
+
+
+def test_readme_gets_the_headline(published, scored):
+    text = (published[0] / "README.md").read_text(encoding="utf-8")
+    assert text == f"# Title\n\n{README_MARKS[0]}\n{headline(reported_of(scored))}\n{README_MARKS[1]}\n\nEnd.\n"
+    (entry,) = read_results(scored)["evaluations"].values()
+    assert f"| {format_number(entry['predictors']['model']['scores']['dice'])} (" in text
+
+
+def test_a_disk_that_fills_up_loses_nothing(published, scored, tmp_path, monkeypatch):
+    project = shutil.copytree(published[0], tmp_path / "project")
+    before = contents(project)
+
+    def fill(source, target):
+        target.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(publish.shutil, "copyfile", fill)
+    with pytest.raises(OSError, match="No space left"):
+        publish_run(scored, project, ship=True)
+    assert contents(project) == before
+
+
+def test_a_control_is_not_shipped(scored, tmp_path):
+    shutil.copytree(scored, tmp_path / "run")
+    change_results(tmp_path / "run", recipe={"shuffled_masks": True})
+    with pytest.raises(InputError, match="expected a model to ship, found a control"):
+        publish_run(tmp_path / "run", tmp_path / "project", ship=True)
+    assert not (tmp_path / "project").exists()
+
+
+def test_run_itself_is_left_alone(published, scored):
+    assert read_results(scored)["data"]["path"]
+    assert sorted(path.name for path in scored.iterdir()) == [".lock", "best_model.pth", "history.csv", "results.json"]
+
+
+def test_no_figure_is_left_open(scored, tmp_path):
+    publish_run(scored, tmp_path, ship=True)
+    assert plt.get_fignums() == []
+
+
+def test_figures_of_an_earlier_run_go_and_others_stay(published, scored):
+    project, _ = published
+    before = contents(project)
+    for name in ("fig07_old.png", "logo.png", "fig07_notes.txt"):
+        (project / "figures" / name).write_bytes(b"x")
+    publish_run(scored, project, ship=True)
+    # What is published a second time is the same to the byte.
+    assert contents(project) == before | {"figures/logo.png": b"x", "figures/fig07_notes.txt": b"x"}
+
+
+def test_project_is_made_and_gets_no_readme(run, tmp_path):
+    named = publish_run(run, tmp_path / "new" / "project", ship=True)
+    assert all(path.is_file() for path in named)
+    assert "README.md" not in {path.name for path in named}
+
+
+# Refusals change nothing.
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A project with what an earlier run left."""
+    folder = tmp_path / "project"
+    for name in ("models/results.json", "models/history.csv", "figures/fig01_tiles.png", "figures/fig09_old.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b'{"shipped": null, "runs": {}}')
+    return folder
+
+
+def assert_refused(run, project, message: str) -> None:
+    before = contents(project)
+    with pytest.raises(InputError, match=message):
+        publish_run(run, project, ship=True)
+    assert contents(project) == before
+
+
+def test_unfinished_run(run, project):
+    change_results(run, training={"status": "running", "epochs": 1})
+    assert_refused(run, project, "expected a finished run, found one after 1 epochs")
+
+
+def test_run_that_was_never_scored(finished_run, tmp_path, project):
+    run = finished_run.copy(tmp_path / "unscored")
+    assert_refused(run, project, "its validation part was never scored; run `python -m helpers evaluate`")
+
+
+def test_run_that_was_only_scored_elsewhere(run, project):
+    results = read_results(run)
+    (entry,) = results["evaluations"].values()
+    change_results(run, evaluations={key: entry | {"part": "all"} for key in results["evaluations"]})
+    assert_refused(run, project, "its validation part was never scored")
+
+
+def test_validation_part_without_nuclei(run, project):
+    results = read_results(run)
+    ((key, entry),) = results["evaluations"].items()
+    entry["predictors"]["model"]["scores"]["dice"] = None
+    change_results(run, evaluations={key: entry})
+    assert_refused(run, project, "expected nuclei in its validation part, found none")
+
+
+def test_data_set_that_is_gone(run, project, tmp_path):
+    change_results(run, data={"path": str(tmp_path / "gone")})
+    assert_refused(run, project, "gone: expected a folder with a data set, found nothing")
+
+
+def test_data_set_that_has_changed(run, project, tmp_path):
+    other = write_fold(tmp_path / "other", example_images(2), empty_masks(2))
+    change_results(run, data={"path": str(other)})
+    assert_refused(run, project, "the data set has changed since the run")
+
+
+def test_folder_that_holds_no_run(tmp_path, project):
+    assert_refused(tmp_path, project, r"results\.json: there is no such file")
+
+
+@pytest.mark.parametrize(
+    ("module", "drawing"),
+    [(published_figures, "plot_tiles"), (published_figures, "plot_attention"), (publish, "_save_small")],
+)
+def test_drawing_that_fails_changes_nothing(run, project, monkeypatch, module, drawing):
+    def fail(*arguments):
+        raise RuntimeError("no ink")
+
+    monkeypatch.setattr(module, drawing, fail)
+    before = contents(project)
+    with pytest.raises(RuntimeError, match="no ink"):
+        publish_run(run, project, ship=True)
+    assert contents(project) == before
+
+
+# The parts.
+
+
+def test_readme_without_marks_is_left_alone(scored):
+    results = reported_of(scored)
+    for text in ("# Title\n", f"{README_MARKS[0]}\nno end\n", f"only an end {README_MARKS[1]}\n", ""):
+        assert readme_with_results(text, results) == text
+
+
+def test_readme_with_results_can_be_written_again(scored):
+    results = reported_of(scored)
+    once = readme_with_results(f"a {README_MARKS[0]}{README_MARKS[1]} b", results)
+    assert readme_with_results(once, results) == once
+    assert once.startswith(f"a {README_MARKS[0]}\n")
+    assert once.endswith(f"\n{README_MARKS[1]} b")
+
+
+def test_pictures_are_made_small(tmp_path):
+    figure, axes = plt.subplots(figsize=(3, 2), dpi=100)
+    axes.imshow(np.random.default_rng(0).integers(0, 256, (50, 50, 3), np.uint8))
+    publish._save_small(figure, tmp_path / "small.png")
+    figure.savefig(tmp_path / "large.png")
+    with Image.open(tmp_path / "small.png") as small, Image.open(tmp_path / "large.png") as large:
+        assert small.size == large.size == (300, 200)
+        assert (small.mode, large.mode) == ("P", "RGBA")
+        difference = np.asarray(small.convert("RGB")).astype(int) - np.asarray(large.convert("RGB"))
+    assert np.abs(difference).mean() < 10
+    assert (tmp_path / "small.png").stat().st_size < (tmp_path / "large.png").stat().st_size
+
+
+def test_data_set_is_typed_where_every_tissue_has_several_classes():
+    several, one = [3, 0, 0, 0, 1], [5, 0, 0, 0, 0]
+    other = [0, 0, 2, 0, 0]
+    assert len(several) == len(CLASS_NAMES)
+    assert published_figures._is_typed(make_cache([several, one, other], ["Skin", "Skin", "Skin"]))
+    assert published_figures._is_typed(make_cache([one, other, several], ["Skin", "Skin", "Colon"]))
+    assert not published_figures._is_typed(make_cache([several, one, one], ["Skin", "Colon", "Colon"]))

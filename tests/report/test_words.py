@@ -1,0 +1,135 @@
+"""Published results in words: every number comes from the results, and the words follow the numbers."""
+
+import pytest
+
+from helpers.report.words import describe_stages, describe_tests, describe_training, headline
+
+
+def predictor(dice, precision=0.5, recall=0.9):
+    return {
+        "scores": {"dice": dice, "precision": precision, "recall": recall, "n_with_nuclei": 14},
+        "units": 7,
+        "intervals": {"dice": [dice - 0.05, dice + 0.05] if dice is not None else None},
+    }
+
+
+@pytest.fixture
+def results():
+    entry = {
+        "name": "some-test",
+        "part": "all",
+        "times_scored": 2,
+        "predictors": {
+            "model": predictor(0.65),
+            "untrained": predictor(0.99),
+            "otsu_haematoxylin": predictor(0.75),
+            "darkest_fifth": predictor(0.70),
+        },
+    }
+    row = {"epoch": 17, "val_dice": 0.683}
+    return {
+        "recipe": {"name": "report", "image_size": 128, "early_stopping_patience": 5},
+        "model": {"parameters": 7_179_405, "encoder_start": "random"},
+        "data": {"name": "some-set", "digest": "d1", "train_tiles": 1264, "validation_tiles": 313, "split": "groups"},
+        "training": {
+            "epochs": 20,
+            "best_epoch": 17,
+            "best": row,
+            "last": {"epoch": 20, "val_dice": 0.619},
+            "early_stopping_epoch": 9,
+            "early_stopping_best_epoch": 4,
+            "seconds": 2700.0,
+        },
+        "environment": {"device": "CPU"},
+        "evaluations": {"some-test:0123": entry},
+    }
+
+
+def test_headline_says_which_goals_are_met(results):
+    results["evaluations"]["other:0"] = results["evaluations"]["some-test:0123"] | {
+        "name": "monuseg-test",
+        "predictors": results["evaluations"]["some-test:0123"]["predictors"] | {"model": predictor(0.815)},
+    }
+    strong = {
+        f"strong-{size}": results | {"recipe": results["recipe"] | {"name": "strong", "image_size": size}}
+        for size in (256, 128)
+    }
+    text = headline({"shipped": None, "runs": {"report-128": results} | strong})
+    assert "| `report-128` | 7,179,405 | these sets at 128 pixels; from random weights | 0.650 (0.600 to" in text
+    assert "0.650 on `some-test` (n = 14 images in 7 groups) misses the report's goal of 0.80" in text
+    report, strong_256, strong_128, _, times = text.splitlines()[-5:]
+    assert report.endswith("(n = 14 images in 7 groups) meets the report's goal of 0.80.")
+    assert strong_256.endswith("meets the report's goal of 0.80 and misses this project's own of 0.83.")
+    assert strong_128.endswith("meets the report's goal of 0.80 and meets this project's own of 0.81.")
+    # The untrained network is none that it could lose to.
+    assert "misses the report's goal of 0.80, and loses to Otsu on haematoxylin; 0.815 on" in report
+    assert times == "Times that each test set was scored, over the runs above: `some-test` 6, `monuseg-test` 6."
+
+
+def test_validation_counts_as_no_scoring_of_a_test_set(results):
+    results["evaluations"]["some-test:0123"]["part"] = "validation"
+    assert headline({"shipped": None, "runs": {"report-128": results}}).endswith("over the runs above: none.")
+
+
+def test_a_network_below_a_classical_method_is_said_to_be(results):
+    assert (
+        "misses the report's goal of 0.80 with 0.650, 0.100 **below** the best without learning, Otsu"
+        in describe_tests(results)
+    )
+    assert "It invents more than it misses (precision 0.500, recall 0.900)" in describe_tests(results)
+
+
+def test_a_network_above_the_goal_is_said_to_be(results):
+    results["evaluations"]["some-test:0123"]["predictors"]["model"] = predictor(0.85, precision=0.9, recall=0.8)
+    text = describe_tests(results)
+    assert "meets the report's goal of 0.80 with 0.850, 0.100 above the best without learning, Otsu" in text
+    assert "It misses more than it invents" in text
+
+
+def test_level_precision_and_recall_are_called_so(results):
+    results["evaluations"]["some-test:0123"]["predictors"]["model"] = predictor(0.81, precision=0.815, recall=0.809)
+    assert "It misses about as much as it invents (precision 0.815, recall 0.809)" in describe_tests(results)
+
+
+def test_stages_are_told_from_the_first(results):
+    later = results | {"model": {"encoder_start": "report-128/best_model.pth"}}
+    reported = {"runs": {"report-128": results, "strong": later}}
+    assert describe_stages(reported, "report-128") == ""
+    stage = "(128 pixels, 20 epochs, 45 minutes)"
+    assert describe_stages(reported, "strong").endswith(f"the one before: `report-128` {stage}, `strong` {stage}.")
+
+
+def test_an_undefined_dice_is_a_dash_and_not_an_error(results):
+    for name in ("darkest_fifth", "otsu_haematoxylin"):
+        results["evaluations"]["some-test:0123"]["predictors"][name] = predictor(None)
+    assert "0.650 above" in describe_tests(results)
+
+
+def test_training_tells_both_endings(results):
+    text = describe_training(results)
+    assert "Best epoch: 17 of 20, validation Dice 0.683 (tile by tile at the network's size); last epoch: 0.619" in text
+    assert "patience of 5 would have ended the run after epoch 9 and kept epoch 4" in text
+    assert "45 minutes on CPU" in text
+
+
+def test_training_without_early_stopping_says_so(results):
+    results["training"]["early_stopping_epoch"] = None
+    assert "stopping with a patience of 5 would not have ended these 20 epochs sooner" in describe_training(results)
+
+
+def test_the_encoder_start_is_told(results):
+    assert "Start: random weights" in describe_training(results)
+    results["model"]["encoder_start"] = "imagenet"
+    assert "Start: an ImageNet encoder" in describe_training(results)
+
+
+def test_a_run_that_bears_the_name_of_its_start_is_told_once(results):
+    tuned = results | {"model": results["model"] | {"encoder_start": "tuned/best_model.pth"}}
+    assert describe_stages({"runs": {"tuned": tuned}}, "tuned") == ""
+
+
+def test_a_goal_missed_by_a_hair_does_not_read_as_met(results):
+    entry = results["evaluations"]["some-test:0123"]
+    entry["predictors"]["model"] = predictor(0.7996)
+    text = headline({"shipped": None, "runs": {"report-128": results}})
+    assert "0.7996 on `some-test` (n = 14 images in 7 groups) misses the report's goal of 0.80" in text

@@ -1,0 +1,109 @@
+"""Two processes on the CPU learn what one learns, measure what one measures, and leave a run that one can take up."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import distributed_worker
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from helpers.sample_tissue.sample import write_sample_fold
+from helpers.training.checkpoints import load_checkpoint
+from helpers.training.distributed import (
+    add_up,
+    gather_in_order,
+    main_first,
+    process_group,
+    rank,
+    synchronised,
+    world_size,
+    wrap,
+)
+from helpers.training.run import BEST, HISTORY, LAST, RESULTS
+
+ROOT = Path(__file__).resolve().parents[2]
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+TRAIN = ("--recipe", "quick", "--image-size", "32", "--batch-size", "2")
+
+
+def start_two(*arguments: object) -> subprocess.CompletedProcess:
+    """Let torchrun start two processes; give what they wrote."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [*TORCHRUN, *map(str, arguments)], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
+    )
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory) -> Iterator[Path]:
+    """What one process and what two made of the same tiles."""
+    folder = tmp_path_factory.mktemp("distributed")
+    finished = start_two(ROOT / "tests/distributed_worker.py", folder)
+    assert finished.returncode == 0, finished.stderr[-2000:]
+    for per_step in (2, 6):
+        distributed_worker.train(folder, per_step)
+    distributed_worker.evaluate(folder)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("per_step", [2, 6])
+def test_gradients_are_those_of_one_process_that_accumulates(both, per_step):
+    # A step of SGD at rate 1 moves the weights by the gradient; of the six batches the last holds a single tile.
+    one, two = (torch.load(both / f"{count}-{per_step}.pth", weights_only=True) for count in (1, 2))
+    start = distributed_worker.network().state_dict()
+    assert two["loss"] == pytest.approx(one["loss"], abs=1e-5)
+    moved = 0.0
+    for name, weights in one["model"].items():
+        torch.testing.assert_close(two["model"][name], weights, rtol=0, atol=1e-5)
+        moved = max(moved, float((weights - start[name]).abs().max()))
+    assert moved > 1e-2
+
+
+def test_metrics_are_exactly_those_of_one_process(both):
+    one, two = (json.loads((both / f"{count}.json").read_text()) for count in (1, 2))
+    assert two.pop("loss") == pytest.approx(one.pop("loss"), abs=1e-6)
+    assert two == one
+    assert one["n"] == 7
+
+
+def test_a_run_of_two_processes_and_one_that_takes_it_up(tmp_path):
+    slides, run = write_sample_fold(tmp_path / "slides", num_tiles=12, dtype="uint8"), tmp_path / "run"
+    command = ("-m", "helpers", "train", slides, "--out", run, *TRAIN, "--epochs", "2")
+    first = start_two(*command)
+    assert first.returncode == 0, first.stderr[-2000:]
+    assert first.stdout.count("epoch  1/2") == 1  # the first process alone speaks
+    training = json.loads((run / RESULTS).read_text())["training"]
+    assert (training["processes"], training["epochs"], training["status"]) == (2, 2, "finished")
+    assert len((run / HISTORY).read_text().splitlines()) == 3
+    for name in (BEST, LAST):
+        model, _ = load_checkpoint(run / name)
+        assert all(weights.isfinite().all() for weights in model.state_dict().values())
+    again = subprocess.run(
+        [sys.executable, *map(str, command)], cwd=ROOT, capture_output=True, text=True, timeout=300, check=True
+    )
+    assert "finished after 2 epochs" in again.stdout
+    shutil.rmtree(tmp_path)
+
+
+def test_bad_input_ends_all_processes(tmp_path):
+    finished = start_two("-m", "helpers", "train", tmp_path / "none", "--out", tmp_path / "run", *TRAIN)
+    assert finished.returncode != 0
+    assert "none: expected a folder with a data set, found nothing" in finished.stderr
+
+
+def test_alone_nothing_changes():
+    model, rows = nn.Conv2d(1, 1, 1), np.arange(3)
+    with process_group(torch.device("cpu")) as device, main_first(), synchronised(model, last=False):
+        assert device == torch.device("cpu")
+    assert (rank(), world_size()) == (0, 1)
+    assert wrap(model) is model
+    assert [add_up(1), add_up(2.5)] == [1, 2.5]
+    assert gather_in_order(rows) is rows

@@ -1,0 +1,68 @@
+"""The schedules by hand, and who decides when a run ends."""
+
+import math
+
+import pytest
+import torch
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from helpers.config import Recipe
+from helpers.training.schedule import best_epoch, early_stopping_epoch, make_scheduler
+
+
+def rates(epochs: int, losses: list[float] | None = None, **fields: object) -> list[float]:
+    """Give the learning rate of each epoch, the highest of which is 1."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler = make_scheduler(optimizer, Recipe("test", epochs=epochs, **fields))
+    found = []
+    for epoch in range(epochs):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step(*([losses[epoch]] if losses else []))
+    return found
+
+
+def test_cosine_by_hand():
+    # Three epochs of rise in quarters; then cos(0), cos(pi/4), cos(pi/2), cos(3 pi/4), each raised by 1 and halved.
+    half = math.sqrt(0.5)
+    expected = [1 / 4, 2 / 4, 3 / 4, 1, (1 + half) / 2, 1 / 2, (1 - half) / 2]
+    assert rates(7, schedule="cosine") == pytest.approx(expected)
+
+
+def test_cosine_of_a_short_run():
+    assert rates(1, schedule="cosine") == [1.0]
+    assert rates(2, schedule="cosine") == pytest.approx([1 / 2, 1])
+
+
+def test_plateau_by_hand():
+    # Patience 1: the second epoch in a row that is not lower halves the rate.
+    losses = [2.0, 1.0, 1.5, 1.0, 0.5, 0.6]
+    assert rates(6, losses, plateau_patience=1) == [1, 1, 1, 1, 0.5, 0.5]
+
+
+def test_plateau_is_that_of_the_recipe():
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler = make_scheduler(optimizer, Recipe("test", plateau_factor=0.3, plateau_patience=7))
+    assert isinstance(scheduler, ReduceLROnPlateau)
+    assert (scheduler.factor, scheduler.patience, scheduler.mode) == (0.3, 7, "min")
+
+
+def test_early_stopping_by_hand():
+    def stop(dice: list[float], patience: int) -> int | None:
+        return early_stopping_epoch([{"epoch": n, "val_dice": d} for n, d in enumerate(dice, 1)], patience)
+
+    # The report: best at epoch 4, patience 5, so it ends at epoch 9 and not at 20.
+    assert stop([0.1, 0.2, 0.3, 0.68, *[0.62] * 16], 5) == 9
+    assert stop([0.1, 0.2, 0.3, 0.68, *[0.62] * 4], 5) is None
+    assert stop([0.1 * n for n in range(9)], 1) is None
+    assert stop([0.5, 0.5], 1) == 2  # as high is not higher
+    assert stop([], 1) is None
+
+
+def test_undefined_dice_is_never_the_best():
+    def rows(*dice: float) -> list[dict]:
+        return [{"epoch": n, "val_dice": d} for n, d in enumerate(dice, 1)]
+
+    assert best_epoch(rows(math.nan, 0.0, math.nan)) == 2
+    assert best_epoch(rows(0.4, math.nan)) == 1
+    assert best_epoch(rows(math.nan, math.nan)) == 1
