@@ -91,7 +91,7 @@ def build_parser(description: str, handlers: Mapping[str, Handler]) -> argparse.
         help="do not fetch the ImageNet weights of the encoder; `--init` goes before",
     )
     train.add_argument(
-        "--network", metavar="NAME", help="a network of `networks.NETWORK_NAMES` (default: the recipe's)"
+        "--network", metavar="NAME", help="a network of `comparisons.NETWORK_NAMES` (default: the recipe's)"
     )
     train.add_argument(
         "--boundary-weight", type=_positive, help="W: outline pixels weigh 1 + W (default: the recipe's)"

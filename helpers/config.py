@@ -1,5 +1,6 @@
 """What is fixed: the names of the data set, the numbers of the preprocessing, the recipes of training."""
 
+import math
 from dataclasses import dataclass
 
 from helpers.errors import InputError
@@ -21,6 +22,7 @@ LABEL_RULES = ("nearest", "majority")  # how labels may be shrunk, see `preproce
 # What training tiles may go through, see `augmentation.build_augmentation`.
 AUGMENTATIONS = ("flips", "turns", "scale", "elastic", "stain", "colour", "blur", "noise")
 THRESHOLD = 0.5  # probability from which a pixel counts as nucleus
+LOGIT_THRESHOLD = math.log(THRESHOLD / (1 - THRESHOLD))  # the same, as a logit
 SCHEDULES = ("plateau", "cosine")
 CLASS_WEIGHTS = ("balanced", "equal")
 WARMUP_EPOCHS = 3
@@ -39,7 +41,7 @@ class Recipe:
 
     name: str
     image_size: int = 128  # pixels; the report halves PanNuke's tiles
-    network: str = "unet"  # of `networks.NETWORK_NAMES`: the report's, a change of it, or somebody else's to compare
+    network: str = "unet"  # of `comparisons.NETWORK_NAMES`: the report's, a change of it, or somebody else's to compare
     labels: str = "nearest"  # "nearest" as the report does, or "majority", which keeps masks and images aligned
     epochs: int = 20
     batch_size: int = 4  # fits the report's 8 GB card

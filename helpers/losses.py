@@ -4,7 +4,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-SIDE_WEIGHT = 0.4  # of the coarser predictions together, for a network with deep supervision
 SMOOTH = 1.0  # pixels added to both sides of the Dice fraction: defined, and 1, where truth and prediction are empty
 
 
@@ -29,14 +28,12 @@ class BinarySegLoss(nn.Module):
         ValueError: class weights that are not two positive numbers.
 
     Shape:
-        logits `(B, 1, H, W)`, masks `(B, 1, H, W)` with values 0 and 1; the result is a scalar. Further channels of the
-        logits, predictions of coarser levels, are held against the same masks: their mean loss counts `SIDE_WEIGHT`.
+        logits `(B, 1, H, W)`, masks `(B, 1, H, W)` with values 0 and 1; the result is a scalar.
 
     Reference:
         Milletari, Navab, Ahmadi 2016, V-Net, doi:10.1109/3DV.2016.79 (Dice loss; here without its squares).
         Ronneberger, Fischer, Brox 2015, U-Net, eq. 2, doi:10.1007/978-3-319-24574-4_28 (weights near outlines, there
         falling off with the distances to two nuclei; a binary mask knows no single nuclei, so here a band has one).
-        Lee et al. 2015, Deeply-supervised nets, arXiv:1409.5185.
 
     >>> loss = BinarySegLoss(bce_weight=0.0)
     >>> float(loss(torch.full((1, 1, 2, 2), -100.0), torch.zeros(1, 1, 2, 2)))  # empty, and predicted empty
@@ -59,9 +56,6 @@ class BinarySegLoss(nn.Module):
 
     def forward(self, logits: Tensor, masks: Tensor) -> Tensor:
         """Compute the loss of a batch as a float32 scalar."""
-        if logits.ndim == masks.ndim == 4 and logits.shape[1] > masks.shape[1] == 1:
-            main, *sides = (self(channel, masks) for channel in logits.split(1, dim=1))
-            return main + SIDE_WEIGHT * sum(sides) / len(sides)
         if logits.shape != masks.shape:
             raise ValueError(f"expected logits and masks of one shape, found {logits.shape} and {masks.shape}")
         with torch.autocast(logits.device.type, enabled=False):

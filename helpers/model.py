@@ -71,16 +71,14 @@ class EfficientNetSegmentation(nn.Module):
         stem_stride: 2 as in EfficientNet. With 1 every stage is twice as high and wide, and the encoder's last block
             halves instead of the stem: then the stages stand where the report's table has them. It takes about three
             times as long.
-        deep_supervision: in training, predict from the coarser decoder blocks too.
 
     Attributes:
-        name: what `networks.build_network` knows it by.
+        name: what `networks.build_own_network` knows it by.
         skip_blocks: the encoder's blocks whose features the decoder takes, from the first on, with their channels.
 
     Reference:
         Ronneberger, Fischer, Brox 2015, U-Net, doi:10.1007/978-3-319-24574-4_28.
         Tan, Le 2019, EfficientNet, arXiv:1905.11946.
-        Lee, Xie, Gallagher, Zhang, Tu 2015, Deeply-supervised nets, arXiv:1409.5185.
     """
 
     name = "unet"
@@ -94,7 +92,6 @@ class EfficientNetSegmentation(nn.Module):
         *,
         decoder_channels: Sequence[int] = DECODER_CHANNELS,
         stem_stride: int = 2,
-        deep_supervision: bool = False,
     ) -> None:
         super().__init__()
         self.img_size, self.in_channels, self.num_classes = img_size, in_channels, num_classes
@@ -115,8 +112,6 @@ class EfficientNetSegmentation(nn.Module):
         skips = (*reversed(self.skip_blocks.values()), 0)
         self.decoder = nn.ModuleList(map(DecoderBlock, inputs, skips, decoder_channels))
         self.head = nn.Conv2d(decoder_channels[-1], 1, 1)
-        coarser = decoder_channels[:-1] if deep_supervision else ()
-        self.side_heads = nn.ModuleList(nn.Conv2d(channels, 1, 1) for channels in coarser)
 
     def encode(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Give the deepest features `(B, 1280, H/32, W/32)` and the skips from H/16 up to H/2."""
@@ -137,24 +132,16 @@ class EfficientNetSegmentation(nn.Module):
             images: `(B, in_channels, H, W)` float, normalised; any H and W.
 
         Returns:
-            `(B, 1, H, W)` logits; in training with deep supervision `(B, 5, H, W)`, the further ones those of the
-            coarser decoder blocks, from H/16 up to H/2, enlarged.
+            `(B, 1, H, W)` logits.
 
         Raises:
             ValueError: another number of dimensions or channels.
         """
-        padded = pad_to_stride(images, self.in_channels)
-        features, skips = self.encode(padded)
-        features, levels = self.dropout(features), []
+        features, skips = self.encode(pad_to_stride(images, self.in_channels))  # (B, 1280, H/32, W/32)
+        features = self.dropout(features)
         for block, skip in zip(self.decoder, [*skips, None], strict=True):
-            features = block(features, skip)
-            levels.append(features)
-        logits = self.head(features)
-        if self.training and self.side_heads:
-            sides = [head(level) for head, level in zip(self.side_heads, levels[:-1], strict=True)]
-            sides = [F.interpolate(side, padded.shape[2:], mode="bilinear", align_corners=False) for side in sides]
-            logits = torch.cat([logits, *sides], dim=1)
-        return logits[..., : images.shape[2], : images.shape[3]]
+            features = block(features, skip)  # (B, 192, H/16, W/16) up to (B, 16, H, W)
+        return self.head(features)[..., : images.shape[2], : images.shape[3]]  # (B, 1, H, W), the padding cut off
 
 
 def pad_to_stride(images: Tensor, in_channels: int) -> Tensor:

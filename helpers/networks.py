@@ -1,23 +1,7 @@
-"""The networks that a recipe can name: the report's, changes of it, and other people's to compare with.
+"""Our own networks, by the names that recipes and weights know them by: the report's, and changes of it."""
 
-Those of segmentation-models-pytorch stand on the same EfficientNet-B0 and differ in the decoder alone.
-"""
-
-from functools import partial
-
-import segmentation_models_pytorch as smp
-import torch
-from torch import Tensor, nn
-
-from helpers.config import Recipe
 from helpers.errors import InputError
-from helpers.model import (
-    RANDOM_START_MOMENTUM,
-    EfficientNetSegmentation,
-    keep_depthwise_in_float32,
-    pad_to_stride,
-    set_batch_norm_momentum,
-)
+from helpers.model import EfficientNetSegmentation
 
 # What each changes of `EfficientNetSegmentation`.
 OWN_NETWORKS = {
@@ -25,89 +9,21 @@ OWN_NETWORKS = {
     "unet-stem1": {"stem_stride": 1},  # the scales of the report's table
     "unet-wide": {"decoder_channels": (256, 128, 64, 32, 16)},  # as segmentation-models-pytorch has them
     "unet-narrow": {"decoder_channels": (96, 56, 24, 16, 16)},  # about half the report's
-    "unet-deep": {"deep_supervision": True},
 }
-# Dropout within their decoders is off: `ComparisonNetwork` puts the recipe's where our own network has it.
-COMPARISONS = {
-    "smp-unet": smp.Unet,
-    "smp-fpn": partial(smp.FPN, decoder_dropout=0.0),
-    "smp-deeplabv3plus": partial(smp.DeepLabV3Plus, decoder_aspp_dropout=0.0),
-}
-NETWORK_NAMES = (*OWN_NETWORKS, *COMPARISONS)
 
 
-class ComparisonNetwork(nn.Module):
-    """A network of segmentation-models-pytorch over EfficientNet-B0, under the same conditions as our own.
-
-    It starts at random, with the batch-norm momentum of a random start; borders are repeated, the deepest features are
-    dropped out and depthwise convolutions are computed as in `EfficientNetSegmentation`, so that scores and times
-    compare the decoders. The encoder's last 1 x 1 convolution, which no decoder of that package reads, is not counted
-    as trainable.
+def build_own_network(name: str = "unet", **remembered: float) -> EfficientNetSegmentation:
+    """Build one of our own networks, at random start.
 
     Args:
-        name: a key of `COMPARISONS`.
-        img_size: height and width of the training tiles in pixels. The network takes any size; this one is remembered.
-        in_channels: channels of the input, 3 for RGB.
-        num_classes: number of nuclei classes in the data, only remembered.
-        dropout: probability with which a channel of the deepest features is set to zero in training.
-
-    Reference:
-        Iakubovskii 2019, Segmentation Models Pytorch, github.com/qubvel-org/segmentation_models.pytorch.
-        Lin et al. 2017, Feature pyramid networks, doi:10.1109/CVPR.2017.106.
-        Chen et al. 2018, DeepLabv3+, doi:10.1007/978-3-030-01234-2_49.
-    """
-
-    def __init__(
-        self, name: str, img_size: int = 128, in_channels: int = 3, num_classes: int = 5, dropout: float = 0.2
-    ) -> None:
-        super().__init__()
-        self.name, self.img_size, self.in_channels, self.num_classes = name, img_size, in_channels, num_classes
-        self.network = COMPARISONS[name]("efficientnet-b0", encoder_weights=None, in_channels=in_channels, classes=1)
-        encoder = self.network.encoder
-        for unread in (encoder._conv_head, encoder._bn1):
-            unread.requires_grad_(False)
-        keep_depthwise_in_float32(encoder)
-        set_batch_norm_momentum(self.network, RANDOM_START_MOMENTUM)
-        self.dropout = nn.Dropout2d(dropout)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Predict `(B, 1, H, W)` logits from `(B, in_channels, H, W)` images, normalised; any H and W."""
-        *features, deepest = self.network.encoder(pad_to_stride(images, self.in_channels))
-        logits = self.network.segmentation_head(self.network.decoder([*features, self.dropout(deepest)]))
-        return logits[..., : images.shape[2], : images.shape[3]]
-
-
-def build_network(
-    name: str = "unet", img_size: int = 128, dropout: float = 0.2, in_channels: int = 3, num_classes: int = 5
-) -> nn.Module:
-    """Build a network by its name, at random start.
-
-    Args:
-        name: one of `NETWORK_NAMES`.
-        img_size: height and width of the training tiles in pixels.
-        dropout: probability with which a channel of the deepest features is set to zero in training.
-        in_channels: channels of the input, 3 for RGB.
-        num_classes: number of nuclei classes in the data, only remembered.
-
-    Returns:
-        a module that takes images `(B, in_channels, H, W)` to logits `(B, 1, H, W)` and remembers all these arguments
-        as attributes, `dropout` as the layer.
+        name: a key of `OWN_NETWORKS`.
+        remembered: `img_size`, `in_channels`, `num_classes` and `dropout` of `EfficientNetSegmentation`.
 
     Raises:
         InputError: a name that is not known.
     """
-    remembered = {"img_size": img_size, "in_channels": in_channels, "num_classes": num_classes, "dropout": dropout}
-    if name in COMPARISONS:
-        return ComparisonNetwork(name, **remembered)
     if name not in OWN_NETWORKS:
-        raise InputError(f"network {name!r}: expected one of {', '.join(NETWORK_NAMES)}")
+        raise InputError(f"network {name!r}: expected one of {', '.join(OWN_NETWORKS)}")
     model = EfficientNetSegmentation(**remembered, **OWN_NETWORKS[name])
     model.name = name
     return model
-
-
-def untrained_model(recipe: Recipe) -> nn.Module:
-    """Build the network as a run of this recipe starts it, before ImageNet weights and training."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        return build_network(recipe.network, recipe.image_size, recipe.dropout).eval()

@@ -28,9 +28,9 @@ from helpers.data.prepare import prepare
 from helpers.data.split import Split
 from helpers.files import write_json
 from helpers.losses import BinarySegLoss
-from helpers.networks import untrained_model
 from helpers.provenance import describe_environment
 from helpers.sample_tissue.sample import write_sample_fold
+from helpers.training.comparisons import untrained_model
 from helpers.training.epochs import average_weights, train_epoch
 from helpers.training.loaders import make_loaders, start_epoch
 

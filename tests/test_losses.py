@@ -8,7 +8,7 @@ import torch
 from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import functional as F
 
-from helpers.losses import SIDE_WEIGHT, BinarySegLoss, balanced_class_weights, find_outlines
+from helpers.losses import BinarySegLoss, balanced_class_weights, find_outlines
 
 LN2, LN43, LN3 = math.log(2), math.log(4 / 3), math.log(3)
 # Probabilities 1/2, 3/4, 1/4, 1/2; the nucleus is the pixel of 3/4.
@@ -87,16 +87,6 @@ def test_boundary_weight_by_hand():
 def test_boundary_weight_leaves_dice_alone():
     losses = [BinarySegLoss(bce_weight=0.0, boundary_weight=weight)(*batch()) for weight in (0.0, 4.0)]
     assert losses[0] == losses[1]
-
-
-def test_further_channels_are_predictions_of_coarser_levels():
-    logits, masks = batch()
-    coarser = [batch(seed)[0] for seed in (1, 2)]
-    criterion = BinarySegLoss(torch.tensor([0.6, 3.0]), boundary_weight=1.0)
-    expected = (
-        criterion(logits, masks) + SIDE_WEIGHT * (criterion(coarser[0], masks) + criterion(coarser[1], masks)) / 2
-    )
-    torch.testing.assert_close(criterion(torch.cat([logits, *coarser], dim=1), masks), expected)
 
 
 @pytest.mark.parametrize(

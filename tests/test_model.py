@@ -130,34 +130,6 @@ def test_decoder_of_other_widths():
     assert predict(model, torch.randn(1, 3, 64, 64)).shape == (1, 1, 64, 64)
 
 
-def test_deep_supervision_predicts_from_every_level_in_training_only():
-    torch.manual_seed(0)
-    model = still(EfficientNetSegmentation(64, deep_supervision=True)).train()
-    images = torch.randn(2, 3, 50, 64)
-    logits = model(images)
-    assert logits.shape == (2, 5, 50, 64)
-    logits[:, 1:].square().mean().backward()
-    assert all(head.weight.grad.any() for head in model.side_heads)
-    assert model.head.weight.grad is None or not model.head.weight.grad.any()
-    # Without the side heads it is the usual network.
-    assert predict(model.eval(), images).shape == (2, 1, 50, 64)
-    usual = EfficientNetSegmentation(64).eval()
-    missing, unexpected = usual.load_state_dict(model.state_dict(), strict=False)
-    assert missing == []
-    assert unexpected == [f"side_heads.{level}.{kind}" for level in range(4) for kind in ("weight", "bias")]
-    torch.testing.assert_close(predict(usual, images), predict(model, images))
-
-
-def test_side_predictions_stand_on_the_image():
-    model = EfficientNetSegmentation(64, deep_supervision=True)
-    with torch.no_grad():
-        for head, bias in zip(model.side_heads, (1.0, 2.0, 3.0, 4.0), strict=True):
-            head.weight.zero_()
-            head.bias.fill_(bias)
-        logits = model.train()(torch.randn(2, 3, 64, 64))
-    assert [float(channel.mean()) for channel in logits[:, 1:].unbind(1)] == pytest.approx([1, 2, 3, 4])
-
-
 def test_encoder_is_efficientnets_own(trained):
     images = torch.randn(2, 3, 96, 64)
     with torch.inference_mode():

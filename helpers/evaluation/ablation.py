@@ -15,12 +15,12 @@ import torch
 from helpers.config import AUGMENTATIONS, RECIPES, THRESHOLD, Recipe
 from helpers.data.cache import Cache
 from helpers.data.prepare import prepare
+from helpers.devices import pick_device
 from helpers.errors import InputError
 from helpers.files import read_json, write_csv, write_json
 from helpers.inference.batches import predict_probabilities
 from helpers.metrics import COUNT_NAMES, count_pixels, paired_bootstrap, scores
 from helpers.training.checkpoints import load_checkpoint
-from helpers.training.epochs import pick_device
 from helpers.training.run import BEST, train_run
 
 ABLATION, TILES = "ablation.json", "validation_tiles.csv"
@@ -62,7 +62,6 @@ VARIANTS = {
     "stem1": {"network": "unet-stem1"},
     "wide": {"network": "unet-wide"},
     "narrow": {"network": "unet-narrow"},
-    "deep": {"network": "unet-deep"},
     "boundary": {"boundary_weight": 2.0},
     "smp-unet": {"network": "smp-unet"},
     "smp-fpn": {"network": "smp-fpn"},

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import expit, logit
 from sklearn.metrics import log_loss
 
+from helpers.inference.trained_model import temper
+
 BINS = 15  # as in the paper
-EDGE = 1e-6  # probabilities are kept this far from 0 and 1, where a logit is infinite
 BOUNDS = (0.1, 10.0)  # of the temperature
 
 
@@ -78,14 +78,3 @@ def fit_temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:
         return log_loss(truth, temper(probabilities, np.exp(log_temperature)), labels=[False, True])
 
     return float(np.exp(minimize_scalar(cross_entropy, bounds=np.log(BOUNDS), method="bounded").x))
-
-
-def temper(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Divide the logits behind probabilities by a temperature. The order of pixels stays, and so does 0.5.
-
-    >>> temper(np.array([0.5, 0.9]), 2.0).round(2).tolist()
-    [0.5, 0.75]
-    """
-    probabilities = np.asarray(probabilities)
-    kept = np.clip(probabilities, EDGE, 1 - EDGE)
-    return expit(logit(kept) / temperature).astype(probabilities.dtype)

@@ -14,17 +14,17 @@ from helpers.data.cache import Cache
 from helpers.data.fold import Fold, Tiles, find_folds
 from helpers.data.prepare import prepare
 from helpers.data.stitching import SourceImage, source_images, stitch
+from helpers.devices import pick_device
 from helpers.errors import InputError
 from helpers.evaluation.baselines import BASELINES
 from helpers.files import MERGE_SECONDS, locked, read_json, write_json
 from helpers.inference.batches import predict_probabilities
 from helpers.metrics import COUNT_NAMES, FEWEST_FOR_INTERVAL, bootstrap_interval, count_pixels, scores
 from helpers.model import EfficientNetSegmentation
-from helpers.networks import untrained_model
 from helpers.preprocessing import enlarge_probabilities, shrink_class_maps
 from helpers.provenance import describe_environment
 from helpers.training.checkpoints import load_checkpoint
-from helpers.training.epochs import pick_device
+from helpers.training.comparisons import untrained_model
 from helpers.training.run import BEST, RESULTS
 
 INTERVAL_KEYS = ("dice", "dice_empty_zero", "dice_empty_one", "dice_pooled", "iou", "precision", "recall")

@@ -10,13 +10,12 @@ from scipy.special import expit
 
 from helpers.config import TILE_UM_PER_PX
 from helpers.errors import InputError
-from helpers.evaluation.calibration import temper
 from helpers.evaluation.uncertainty import spread
 from helpers.explanation.faithfulness import make_map
 from helpers.inference.batches import SYMMETRIES
 from helpers.inference.predict import check_image, predict, resize, shipped_model
-from helpers.inference.trained_model import TrainedModel
-from helpers.training.loaders import normalize
+from helpers.inference.trained_model import TrainedModel, temper
+from helpers.normalization import normalize
 
 SURE = 0.8  # mean probability, at the model's temperature, from which a nucleus is drawn as sure
 LARGEST = 1024  # pixels a side at the model's scale: a map needs gradients, and with them some 8 kB a pixel

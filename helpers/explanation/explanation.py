@@ -25,9 +25,10 @@ from helpers.explanation.verdicts import (
 )
 from helpers.files import MERGE_SECONDS, locked, read_json, write_json
 from helpers.metrics import count_pixels, dice_per_image
-from helpers.networks import OWN_NETWORKS, untrained_model
+from helpers.networks import OWN_NETWORKS
 from helpers.provenance import describe_environment
 from helpers.training.checkpoints import load_checkpoint
+from helpers.training.comparisons import untrained_model
 from helpers.training.run import BEST, RESULTS
 
 

@@ -24,7 +24,7 @@ from helpers.explanation.grad_cam import (
 )
 from helpers.explanation.occlusion import blurred, occlusion_map
 from helpers.model import EfficientNetSegmentation
-from helpers.training.loaders import normalize
+from helpers.normalization import normalize
 
 BLOCKS = 32  # a side: pixels go in blocks, or the grain of an order and not its sense would decide
 SHARES = (0.0, 0.125, 0.25, 0.5, 0.75, 1.0)  # of the blocks that are deleted or inserted; early ones tell most

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from helpers.evaluation.calibration import Reliability, fit_temperature, measure_reliability, temper
+from helpers.evaluation.calibration import Reliability, fit_temperature, measure_reliability
 from helpers.evaluation.failures import count_causes, find_worst, near_outlines
 from helpers.evaluation.uncertainty import error_auroc, risk_coverage, tile_doubt
 from helpers.explanation.faithfulness import ALL_RANDOM, CONTROLS, CURVES, SHARES, SHUFFLED, curve_areas
+from helpers.inference.trained_model import temper
 from helpers.metrics import FEWEST_FOR_INTERVAL, bootstrap_mean
 
 ALIKE = 0.5  # a map passes the sanity check if its mean rank correlation with the controls stays below half of the most

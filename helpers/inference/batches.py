@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from helpers.devices import mixed_precision
 from helpers.model import EfficientNetSegmentation
+from helpers.normalization import normalize
 from helpers.preprocessing import enlarge_probabilities, shrink_images
 from helpers.provenance import device_name
-from helpers.training.epochs import mixed_precision
-from helpers.training.loaders import normalize
 
 # Quarter turns, and whether a flip follows: the eight symmetries of the square, the first of which changes nothing.
 SYMMETRIES = tuple((quarter_turns, flip) for flip in (False, True) for quarter_turns in range(4))

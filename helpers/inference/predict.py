@@ -13,9 +13,8 @@ from scipy.special import expit
 
 from helpers.config import TILE_UM_PER_PX
 from helpers.errors import InputError
-from helpers.evaluation.calibration import temper
 from helpers.inference.batches import predict_probabilities
-from helpers.inference.trained_model import TrainedModel, load_model
+from helpers.inference.trained_model import TrainedModel, load_model, temper
 
 SCALES = (0.1, 1.0)  # um/px; beyond, nuclei are blurs of a few pixels, or blown up from nothing
 OVERLAP = 4  # neighbouring tiles share 1/4 of their side, where the nearer one counts more

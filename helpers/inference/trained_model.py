@@ -5,20 +5,19 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from scipy.special import expit, logit
 from torch import Tensor
 
 from helpers.errors import InputError
-from helpers.files import written_whole
 from helpers.model import EfficientNetSegmentation
-from helpers.networks import OWN_NETWORKS, build_network
-from helpers.training.checkpoints import load_checkpoint
-from helpers.training.epochs import LOGIT_THRESHOLD
+from helpers.networks import build_own_network
 
 WEIGHTS = Path(__file__).parents[2] / "models" / "nuclei_unet_b0.safetensors"
 KEY, FORMAT = "nuclei", 2
+EDGE = 1e-6  # probabilities are kept this far from 0 and 1, where a logit is infinite
 
 
 @dataclass(frozen=True)
@@ -42,54 +41,6 @@ class TrainedModel:
     attention: str
     training_tiles: tuple[str, ...]
     digest: str
-
-
-def export_weights(
-    checkpoint: Path, path: Path, temperature: float = 1.0, attention: str = "Grad-CAM, decoder 1"
-) -> str:
-    """Write the weights of a checkpoint as safetensors, in float16 where they are learnt.
-
-    Batch norm's statistics stay float32: they span more than float16 does.
-
-    Args:
-        checkpoint: as `run.train_run` writes them.
-        path: the file to write.
-        temperature: as from `calibration.fit_temperature`; 1 leaves the probabilities as the network gives them.
-        attention: the map that stood its tests best, as `verdicts.prefer_map` names it.
-
-    Returns:
-        the digest that `load_model` checks.
-
-    Raises:
-        InputError: the checkpoint is not of an `EfficientNetSegmentation` (`networks.OWN_NETWORKS`).
-    """
-    checkpoint, path = Path(checkpoint), Path(path)
-    network, about = load_checkpoint(checkpoint)
-    if network.name not in OWN_NETWORKS:
-        raise InputError(
-            f"{checkpoint}: expected one of the networks {', '.join(OWN_NETWORKS)}, found {network.name!r}, which is "
-            "here to compare with and cannot be exported"
-        )
-    learnt = {name for name, _ in network.named_parameters()}
-    tensors = {
-        name: (value.half() if name in learnt else value).contiguous() for name, value in network.state_dict().items()
-    }
-    digest = digest_tensors(tensors)
-    description = {
-        "format": FORMAT,
-        "architecture": {key: getattr(network, key) for key in ("name", "img_size", "in_channels", "num_classes")},
-        "um_per_px": about["um_per_px"],
-        "threshold_logit": LOGIT_THRESHOLD,
-        "temperature": temperature,
-        "attention": attention,
-        "training_tiles": about["training_tiles"],
-        "sha256": digest,
-        "licence": "CC BY-NC-SA 4.0",
-    }
-    with written_whole(path) as temporary:
-        # Under one key: the format does not keep the order of several, and the same weights shall be the same bytes.
-        save_file(tensors, temporary, {KEY: json.dumps(description)})
-    return digest
 
 
 def load_model(path: Path | str = WEIGHTS) -> TrainedModel:
@@ -136,7 +87,7 @@ def load_model(path: Path | str = WEIGHTS) -> TrainedModel:
             f"{path}: the weights have changed: digest {found[:12]}, expected {digest[:12]}; fetch it again"
         )
     try:
-        network = build_network(**architecture)
+        network = build_own_network(**architecture)
         network.load_state_dict(tensors)  # copies into float32
     except (InputError, TypeError, RuntimeError) as error:
         reason = str(error).splitlines()[-1].strip()
@@ -152,3 +103,14 @@ def digest_tensors(tensors: dict[str, Tensor]) -> str:
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         digest.update(value.contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def temper(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """Divide the logits behind probabilities by a temperature. The order of pixels stays, and so does 0.5.
+
+    >>> temper(np.array([0.5, 0.9]), 2.0).round(2).tolist()
+    [0.5, 0.75]
+    """
+    probabilities = np.asarray(probabilities)
+    kept = np.clip(probabilities, EDGE, 1 - EDGE)
+    return expit(logit(kept) / temperature).astype(probabilities.dtype)

@@ -14,7 +14,8 @@ from helpers.explanation.grad_cam import METHODS, attention_layers, choose_regio
 from helpers.inference.batches import predict_probabilities
 from helpers.metrics import count_pixels, dice_per_image
 from helpers.model import EfficientNetSegmentation
-from helpers.training.loaders import TileDataset, denormalize, normalize
+from helpers.normalization import denormalize, normalize
+from helpers.training.loaders import TileDataset
 
 
 @dataclass(frozen=True)

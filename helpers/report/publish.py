@@ -13,10 +13,11 @@ from PIL import Image
 from helpers.errors import InputError
 from helpers.evaluation.ablation import ABLATION
 from helpers.files import read_json, write_csv, write_json, written_whole
-from helpers.inference.trained_model import WEIGHTS, export_weights, load_model
+from helpers.inference.trained_model import WEIGHTS, load_model
 from helpers.report.card import CARD, model_card
 from helpers.report.published_figures import draw_explanation, draw_run
 from helpers.report.words import headline
+from helpers.training.checkpoints import export_weights
 from helpers.training.run import BEST, HISTORY, RESULTS
 
 README_MARKS = ("<!-- results -->", "<!-- /results -->")

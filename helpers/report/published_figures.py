@@ -15,7 +15,6 @@ from helpers.evaluation.evaluation import read_tiles
 from helpers.explanation import examine
 from helpers.explanation.grad_cam import METHODS
 from helpers.inference.trained_model import TrainedModel
-from helpers.networks import untrained_model
 from helpers.report.charts import plot_history, plot_predictor_scores, plot_scores_by_tissue
 from helpers.report.examples import (
     attention_maps,
@@ -29,6 +28,7 @@ from helpers.report.explanation_figures import plot_cascade, plot_deletion_inser
 from helpers.report.overlays import plot_attention, plot_examination, plot_predictions, plot_tiles, plot_views
 from helpers.report.tables import PREDICTOR_NAMES
 from helpers.training.checkpoints import load_checkpoint
+from helpers.training.comparisons import untrained_model
 from helpers.training.run import BEST, HISTORY
 
 VIEWS = 7  # of each tile in the figure of the augmentation

@@ -1,13 +1,19 @@
 """Networks on disk: written whole or not at all, read without running code from the file."""
 
+import json
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
+from helpers.config import LOGIT_THRESHOLD
 from helpers.errors import InputError
 from helpers.files import written_whole
-from helpers.networks import build_network
+from helpers.inference.trained_model import FORMAT as WEIGHTS_FORMAT
+from helpers.inference.trained_model import KEY, digest_tensors
+from helpers.networks import OWN_NETWORKS
+from helpers.training.comparisons import build_network
 
 FORMAT = 1
 
@@ -17,7 +23,7 @@ def save_checkpoint(path: Path, model: nn.Module, **more: object) -> None:
 
     Args:
         path: the file to write.
-        model: the network, as from `networks.build_network`.
+        model: the network, as from `comparisons.build_network`.
         more: further tensors, numbers, strings, lists and dictionaries of such.
     """
     architecture = {name: getattr(model, name) for name in ("name", "img_size", "in_channels", "num_classes")}
@@ -54,3 +60,51 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, dict]:
         reason = str(error).splitlines()[-1].strip()
         raise InputError(f"{path}: the weights are those of another network: {reason}") from None
     return model.eval(), checkpoint
+
+
+def export_weights(
+    checkpoint: Path, path: Path, temperature: float = 1.0, attention: str = "Grad-CAM, decoder 1"
+) -> str:
+    """Write the weights of a checkpoint as safetensors, in float16 where they are learnt.
+
+    Batch norm's statistics stay float32: they span more than float16 does.
+
+    Args:
+        checkpoint: as `run.train_run` writes them.
+        path: the file to write.
+        temperature: as from `calibration.fit_temperature`; 1 leaves the probabilities as the network gives them.
+        attention: the map that stood its tests best, as `verdicts.prefer_map` names it.
+
+    Returns:
+        the digest that `load_model` checks.
+
+    Raises:
+        InputError: the checkpoint is not of an `EfficientNetSegmentation` (`networks.OWN_NETWORKS`).
+    """
+    checkpoint, path = Path(checkpoint), Path(path)
+    network, about = load_checkpoint(checkpoint)
+    if network.name not in OWN_NETWORKS:
+        raise InputError(
+            f"{checkpoint}: expected one of the networks {', '.join(OWN_NETWORKS)}, found {network.name!r}, which is "
+            "here to compare with and cannot be exported"
+        )
+    learnt = {name for name, _ in network.named_parameters()}
+    tensors = {
+        name: (value.half() if name in learnt else value).contiguous() for name, value in network.state_dict().items()
+    }
+    digest = digest_tensors(tensors)
+    description = {
+        "format": WEIGHTS_FORMAT,
+        "architecture": {key: getattr(network, key) for key in ("name", "img_size", "in_channels", "num_classes")},
+        "um_per_px": about["um_per_px"],
+        "threshold_logit": LOGIT_THRESHOLD,
+        "temperature": temperature,
+        "attention": attention,
+        "training_tiles": about["training_tiles"],
+        "sha256": digest,
+        "licence": "CC BY-NC-SA 4.0",
+    }
+    with written_whole(path) as temporary:
+        # Under one key: the format does not keep the order of several, and the same weights shall be the same bytes.
+        save_file(tensors, temporary, {KEY: json.dumps(description)})
+    return digest

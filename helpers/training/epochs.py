@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from itertools import islice
 
 import numpy as np
@@ -12,12 +11,11 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from helpers.config import THRESHOLD
+from helpers.config import LOGIT_THRESHOLD
+from helpers.devices import mixed_precision
 from helpers.metrics import count_pixels, scores
 from helpers.training.distributed import add_up, gather_in_order, synchronised, world_size
 from helpers.training.guard import StepGuard
-
-LOGIT_THRESHOLD = float(torch.logit(torch.tensor(THRESHOLD)))
 
 
 def train_epoch(
@@ -150,24 +148,6 @@ def average_weights(model: nn.Module, optimizer: Optimizer, decay: float) -> Ave
     average = AveragedModel(model, multi_avg_fn=torch.no_grad()(move))
     optimizer.register_step_post_hook(lambda *_: average.update_parameters(model))
     return average
-
-
-def pick_device() -> torch.device:
-    """Give the GPU where there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def mixed_precision(device: torch.device, enabled: bool = True) -> AbstractContextManager:
-    """Give the autocast context for a device: float16 on CUDA, bfloat16 on a CPU that computes in it, else none."""
-    if device.type == "cuda":
-        return torch.autocast("cuda", torch.float16, enabled=enabled)
-    return torch.autocast(device.type, torch.bfloat16, enabled=enabled and device.type == "cpu" and cpu_has_bfloat16())
-
-
-def cpu_has_bfloat16() -> bool:
-    """Tell whether the CPU has bfloat16 instructions; without them autocast converts more than it saves."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # not yet there in older releases of torch
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def _to_device(images: Tensor, device: torch.device) -> Tensor:

@@ -12,8 +12,8 @@ from helpers.errors import InputError
 from helpers.files import file_digest
 from helpers.inference.trained_model import load_model
 from helpers.model import set_batch_norm_momentum
-from helpers.networks import COMPARISONS, untrained_model
 from helpers.training.checkpoints import load_checkpoint
+from helpers.training.comparisons import COMPARISONS, untrained_model
 from helpers.training.encoder_weights import PRETRAINED_MOMENTUM, load_imagenet_weights
 
 BEST, LAST, HISTORY, RESULTS = "best_model.pth", "last.pth", "history.csv", "results.json"

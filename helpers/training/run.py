@@ -14,6 +14,7 @@ from helpers.config import TILE_SIZE, TILE_UM_PER_PX, Recipe
 from helpers.data.cache import Cache
 from helpers.data.prepare import prepare
 from helpers.data.split import Split, split_tiles
+from helpers.devices import pick_device
 from helpers.errors import InputError
 from helpers.files import locked, read_json, remove_unfinished, write_csv, write_json
 from helpers.losses import BinarySegLoss, balanced_class_weights
@@ -21,7 +22,7 @@ from helpers.model import count_parameters
 from helpers.provenance import describe_environment, device_name
 from helpers.training.checkpoints import save_checkpoint
 from helpers.training.distributed import main_first, process_group, rank, share_buffers, world_size, wrap
-from helpers.training.epochs import average_weights, evaluate_model, pick_device, train_epoch
+from helpers.training.epochs import average_weights, evaluate_model, train_epoch
 from helpers.training.guard import StepGuard
 from helpers.training.loaders import make_loaders, nuclei_share, start_epoch
 from helpers.training.resume import BEST, HISTORY, LAST, RESULTS, take_up_or_start

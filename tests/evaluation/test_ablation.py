@@ -30,9 +30,9 @@ from helpers.evaluation.ablation import (
 from helpers.inference.batches import predict_probabilities
 from helpers.metrics import count_pixels, paired_bootstrap, scores
 from helpers.model import count_parameters
-from helpers.networks import NETWORK_NAMES, build_network
 from helpers.sample_tissue.sample import write_sample_fold
 from helpers.training.checkpoints import load_checkpoint
+from helpers.training.comparisons import NETWORK_NAMES, build_network
 from helpers.training.run import BEST
 
 CPU = torch.device("cpu")

@@ -5,7 +5,8 @@ import pytest
 from scipy.special import expit
 from sklearn.calibration import calibration_curve
 
-from helpers.evaluation.calibration import BINS, fit_temperature, measure_reliability, temper
+from helpers.evaluation.calibration import BINS, fit_temperature, measure_reliability
+from helpers.inference.trained_model import temper
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,9 @@ from torch import Tensor, nn
 
 import helpers
 from helpers.errors import InputError
-from helpers.evaluation.calibration import temper
 from helpers.explanation import examine
 from helpers.inference.predict import predict
-from helpers.inference.trained_model import TrainedModel
+from helpers.inference.trained_model import TrainedModel, temper
 from helpers.report.overlays import plot_examination
 from helpers.sample_tissue.sample import sample_field
 

@@ -13,8 +13,8 @@ from helpers.evaluation.failures import CAUSES
 from helpers.evaluation.uncertainty import DOUBTS
 from helpers.explanation.explanation import explain_run, explain_tiles
 from helpers.explanation.faithfulness import ALL_RANDOM, CONTROLS, OCCLUSION, SHUFFLED
-from helpers.networks import build_network
 from helpers.training.checkpoints import save_checkpoint
+from helpers.training.comparisons import build_network
 from helpers.training.run import BEST
 
 

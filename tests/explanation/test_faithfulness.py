@@ -23,8 +23,8 @@ from helpers.explanation.faithfulness import (
     rank_blocks,
 )
 from helpers.explanation.grad_cam import METHODS, attention_layers, predicted_region
-from helpers.networks import build_network
-from helpers.training.loaders import normalize
+from helpers.normalization import normalize
+from helpers.training.comparisons import build_network
 
 
 class Brightness(nn.Module):

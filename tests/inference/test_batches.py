@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from helpers.inference import batches
 from helpers.inference.batches import predict_probabilities, time_inference
+from helpers.normalization import normalize
 from helpers.preprocessing import enlarge_probabilities, shrink_images
 from helpers.provenance import device_name
-from helpers.training.loaders import normalize
 
 CPU = torch.device("cpu")
 

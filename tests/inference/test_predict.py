@@ -9,13 +9,12 @@ from torch import Tensor, nn
 
 import helpers
 from helpers.errors import InputError
-from helpers.evaluation.calibration import temper
 from helpers.inference import trained_model
 from helpers.inference.predict import predict
-from helpers.inference.trained_model import TrainedModel
+from helpers.inference.trained_model import TrainedModel, temper
 from helpers.metrics import count_pixels, dice_per_image
+from helpers.normalization import normalize
 from helpers.sample_tissue.sample import sample_field
-from helpers.training.loaders import normalize
 
 
 class Darkness(nn.Module):

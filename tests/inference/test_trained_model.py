@@ -10,9 +10,9 @@ from safetensors.torch import save_file
 from tiny_run import make_network
 
 from helpers.errors import InputError
-from helpers.inference.trained_model import WEIGHTS, digest_tensors, export_weights, load_model
-from helpers.networks import build_network
-from helpers.training.checkpoints import save_checkpoint
+from helpers.inference.trained_model import WEIGHTS, digest_tensors, load_model
+from helpers.training.checkpoints import export_weights, save_checkpoint
+from helpers.training.comparisons import build_network
 
 TILES = [f"{number:016x}" for number in range(40)]
 

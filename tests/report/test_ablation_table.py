@@ -78,5 +78,5 @@ def test_words_by_hand():
 
 def test_words_name_what_was_not_trained():
     first = row(compared_with=None, difference=None, interval=None, noise=None)
-    told = describe_ablation({"rows": {name: first for name in ROWS if name not in ("deep", "wide")}})
-    assert told == "- Not trained: `wide`, `deep`."
+    told = describe_ablation({"rows": {name: first for name in ROWS if name not in ("narrow", "wide")}})
+    assert told == "- Not trained: `wide`, `narrow`."

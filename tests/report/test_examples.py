@@ -11,6 +11,7 @@ from helpers.config import RECIPES
 from helpers.data.prepare import prepare
 from helpers.data.split import Split
 from helpers.explanation.grad_cam import attention_layers, grad_cam, predicted_region
+from helpers.normalization import denormalize, normalize
 from helpers.report import examples
 from helpers.report.examples import (
     attention_maps,
@@ -21,7 +22,7 @@ from helpers.report.examples import (
     region_maps,
     show_worst,
 )
-from helpers.training.loaders import denormalize, make_loaders, normalize, start_epoch
+from helpers.training.loaders import make_loaders, start_epoch
 
 
 def counts(*dice: float | None) -> np.ndarray:

@@ -5,8 +5,9 @@ import pytest
 from tiny_run import read_results
 
 from helpers.errors import InputError
-from helpers.inference.trained_model import export_weights, load_model
+from helpers.inference.trained_model import load_model
 from helpers.report.published_figures import draw_explanation
+from helpers.training.checkpoints import export_weights
 from helpers.training.run import BEST
 
 

@@ -11,8 +11,8 @@ from torch import nn
 
 from helpers.errors import InputError
 from helpers.model import EfficientNetSegmentation
-from helpers.networks import NETWORK_NAMES, build_network
 from helpers.training.checkpoints import FORMAT, load_checkpoint, save_checkpoint
+from helpers.training.comparisons import NETWORK_NAMES, build_network
 
 
 @pytest.fixture(scope="module")

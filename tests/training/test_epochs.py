@@ -12,18 +12,12 @@ from torch import nn
 from torch.optim import SGD, AdamW
 from torch.utils.data import DataLoader, TensorDataset
 
+from helpers import devices
+from helpers.devices import pick_device
 from helpers.losses import BinarySegLoss
 from helpers.metrics import count_pixels, scores
 from helpers.model import EfficientNetSegmentation
-from helpers.training import epochs
-from helpers.training.epochs import (
-    average_weights,
-    cpu_has_bfloat16,
-    evaluate_model,
-    mixed_precision,
-    pick_device,
-    train_epoch,
-)
+from helpers.training.epochs import average_weights, evaluate_model, train_epoch
 from helpers.training.guard import StepGuard
 
 CPU = torch.device("cpu")
@@ -298,19 +292,8 @@ def test_empty_tiles_do_no_harm(small_network):
     assert (result["n"], result["n_with_nuclei"]) == (4, 0)
 
 
-@pytest.mark.parametrize("has", [False, True])
-@pytest.mark.parametrize("enabled", [False, True])
-def test_bfloat16_only_where_the_processor_computes_in_it(monkeypatch, has, enabled):
-    monkeypatch.setattr(epochs, "cpu_has_bfloat16", lambda: has)
-    with mixed_precision(CPU, enabled):
-        result = nn.functional.conv2d(torch.ones(1, 1, 4, 4), torch.ones(1, 1, 3, 3))
-        assert torch.is_autocast_enabled("cpu") == (has and enabled)
-    assert result.dtype == (torch.bfloat16 if has and enabled else torch.float32)
-    assert not torch.is_autocast_enabled("cpu")
-
-
 def test_use_amp_reaches_the_network_but_not_the_loss(monkeypatch):
-    monkeypatch.setattr(epochs, "cpu_has_bfloat16", lambda: True)
+    monkeypatch.setattr(devices, "cpu_has_bfloat16", lambda: True)
     seen = []
 
     class Watched(BinarySegLoss):
@@ -326,32 +309,6 @@ def test_use_amp_reaches_the_network_but_not_the_loss(monkeypatch):
     low, full = (torch.bfloat16, torch.float32), (torch.float32, torch.float32)
     assert seen == [low, low, full, full]
     assert all(parameter.dtype == parameter.grad.dtype == torch.float32 for parameter in model.parameters())
-
-
-@pytest.mark.parametrize(
-    ("capabilities", "expected"),
-    [
-        ({"avx512_bf16": True, "amx_bf16": False}, True),
-        ({"avx512_bf16": False, "amx_bf16": True}, True),
-        ({"avx512_bf16": False, "amx_bf16": False, "avx2": True}, False),
-        ({"architecture": "aarch64"}, False),
-        ({}, False),
-    ],
-)
-def test_bfloat16_instructions(monkeypatch, capabilities, expected):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
-    assert cpu_has_bfloat16() is expected
-
-
-def test_older_torch_does_not_tell(monkeypatch):
-    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
-    assert cpu_has_bfloat16() is False
-
-
-def test_device_is_the_gpu_where_there_is_one(monkeypatch):
-    for available, expected in ((True, "cuda"), (False, "cpu")):
-        monkeypatch.setattr(torch.cuda, "is_available", lambda available=available: available)
-        assert pick_device() == torch.device(expected)
 
 
 def test_average_of_weights_by_hand():

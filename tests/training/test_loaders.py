@@ -13,15 +13,8 @@ from helpers.config import Recipe
 from helpers.data.augmentation import build_augmentation
 from helpers.data.cache import Cache
 from helpers.data.split import Split
-from helpers.training.loaders import (
-    TileDataset,
-    denormalize,
-    derive_seed,
-    make_loaders,
-    normalize,
-    nuclei_share,
-    start_epoch,
-)
+from helpers.normalization import denormalize, normalize
+from helpers.training.loaders import TileDataset, derive_seed, make_loaders, nuclei_share, start_epoch
 
 SIZE, TILES = 32, 12
 RECIPE = Recipe("test", image_size=SIZE, batch_size=3, seed=5)
@@ -66,27 +59,6 @@ def same(first: tuple, second: tuple) -> bool:
 
 def red_of(image: torch.Tensor) -> np.ndarray:
     return denormalize(image[None])[0, ..., 0]
-
-
-def test_normalised_pixel_by_hand():
-    pixel = normalize(np.array([[[[255, 0, 51]]]], np.uint8))
-    assert pixel.dtype == torch.float32
-    assert pixel.shape == (1, 3, 1, 1)
-    expected = [(1 - 0.485) / 0.229, -0.456 / 0.224, (0.2 - 0.406) / 0.225]
-    np.testing.assert_allclose(pixel.flatten(), expected, rtol=1e-6)
-
-
-def test_normalising_and_back(cache):
-    batch = normalize(cache.images)
-    assert batch.shape == (TILES, 3, SIZE, SIZE)
-    np.testing.assert_allclose(denormalize(batch).astype(int), cache.images, atol=1)
-    levels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1).repeat(3, axis=-1)
-    np.testing.assert_array_equal(denormalize(normalize(levels)), levels)
-
-
-def test_denormalised_stays_in_range():
-    extremes = torch.tensor([-50.0, 50.0]).view(1, 1, 1, 2).expand(1, 3, 1, 2)
-    assert denormalize(extremes).tolist() == [[[[0, 0, 0], [255, 255, 255]]]]
 
 
 def test_pair_by_hand(cache):

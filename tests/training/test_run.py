@@ -14,7 +14,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from helpers import networks
 from helpers.config import Recipe
 from helpers.data.prepare import prepare
 from helpers.data.split import split_tiles
@@ -23,7 +22,7 @@ from helpers.files import LOCK, locked
 from helpers.losses import BinarySegLoss, balanced_class_weights
 from helpers.model import count_parameters, set_batch_norm_momentum
 from helpers.sample_tissue.sample import write_sample_fold
-from helpers.training import checkpoints, resume
+from helpers.training import checkpoints, comparisons, resume
 from helpers.training import run as runs
 from helpers.training.checkpoints import load_checkpoint, save_checkpoint
 from helpers.training.loaders import nuclei_share
@@ -82,7 +81,7 @@ class SmallNetwork(nn.Module):
 
 @pytest.fixture
 def _small(monkeypatch) -> None:
-    for module in (networks, checkpoints):
+    for module in (comparisons, checkpoints):
         monkeypatch.setattr(module, "build_network", SmallNetwork)
 
 
@@ -302,13 +301,13 @@ def test_run_trains_the_network_of_the_recipe(dataset, run):
     model, state = load_checkpoint(run / LAST)
     assert (model.name, state["identity"]["recipe"]["network"]) == ("smp-unet", "smp-unet")
     assert results["model"] == {
-        "parameters": count_parameters(networks.build_network("smp-unet")),
+        "parameters": count_parameters(comparisons.build_network("smp-unet")),
         "encoder_start": "random",
     }
     assert train(dataset, run, network="smp-unet", epochs=1)[0] == results
 
 
-@pytest.mark.parametrize("network", networks.COMPARISONS)
+@pytest.mark.parametrize("network", comparisons.COMPARISONS)
 def test_only_our_own_networks_start_from_imagenet(dataset, run, network):
     with pytest.raises(
         InputError, match=f"network '{network}': it can only start at random; set `pretrained` to False"
