@@ -21,6 +21,7 @@ DOUBTS = {
     "averaging": "spread over flips and turns",
     "dropout": "spread under Monte Carlo dropout",
 }
+DOUBT_NAMES = DOUBTS | {"perfect": "order of the true Dice", "none": "any order"}  # and the two they stand between
 
 
 def measure_doubts(

@@ -5,11 +5,10 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from helpers.evaluation.uncertainty import DOUBTS
+from helpers.evaluation.uncertainty import DOUBT_NAMES, DOUBTS
 from helpers.explanation.faithfulness import CONTROLS, CURVES, OCCLUSION
 from helpers.explanation.verdicts import ALIKE
 from helpers.report.charts import CLASS_COLOURS, MARK_COLOUR, TRAIN_COLOUR, VALIDATION_COLOUR, WIDE, subplots
-from helpers.report.explanation_tables import DOUBT_NAMES
 
 COLOURS = [TRAIN_COLOUR, VALIDATION_COLOUR, CLASS_COLOURS["Inflammatory"], CLASS_COLOURS["Epithelial"], MARK_COLOUR]
 

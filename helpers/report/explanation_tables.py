@@ -8,7 +8,7 @@ import math
 import pandas as pd
 
 from helpers.evaluation.failures import OUTLINE
-from helpers.evaluation.uncertainty import DOUBTS
+from helpers.evaluation.uncertainty import DOUBT_NAMES, DOUBTS
 from helpers.explanation.faithfulness import ALL_RANDOM, CONTROLS, SHUFFLED
 from helpers.explanation.verdicts import ALIKE, beats, loses, passes_sanity
 from helpers.report.tables import MISSING, format_interval, format_number
@@ -22,7 +22,6 @@ VERDICTS = (
     "too few images to tell",
     "fails sanity",
 )
-DOUBT_NAMES = DOUBTS | {"perfect": "order of the true Dice", "none": "any order"}
 
 
 def faithfulness_table(explanation: dict) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from helpers.data.fold import find_folds
 from helpers.data.prepare import prepare
 from helpers.errors import InputError
 from helpers.evaluation.evaluation import read_tiles
-from helpers.explanation import examine
+from helpers.explanation.examine import examine
 from helpers.explanation.grad_cam import METHODS
 from helpers.inference.trained_model import TrainedModel
 from helpers.report.charts import plot_history, plot_predictor_scores, plot_scores_by_tissue

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import helpers
 from helpers.errors import InputError
-from helpers.explanation import examine
+from helpers.explanation.examine import examine
 from helpers.inference.predict import predict
 from helpers.inference.trained_model import TrainedModel, temper
 from helpers.report.overlays import plot_examination
