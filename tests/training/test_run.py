@@ -105,7 +105,7 @@ def follow(monkeypatch) -> Callable[..., Script]:
 
     def install(dice: list[float], losses: list[float] | None = None) -> Script:
         script = Script(dice, losses)
-        monkeypatch.setattr(run, "evaluate_model", script)
+        monkeypatch.setattr(runs, "evaluate_model", script)
         return script
 
     return install
@@ -250,7 +250,7 @@ def test_interrupted_run_is_taken_up_to_the_bit(finished, dataset, run, monkeypa
             raise KeyboardInterrupt
         return evaluate(*arguments)
 
-    monkeypatch.setattr(run, "evaluate_model", interrupted)
+    monkeypatch.setattr(runs, "evaluate_model", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train(dataset, run)
     status = json.loads((run / RESULTS).read_text())["training"]
@@ -611,7 +611,7 @@ class Spoilt(BinarySegLoss):
 
 @pytest.mark.usefixtures("_small")
 def test_steps_that_are_not_finite_are_skipped_counted_and_reported(dataset, run, monkeypatch):
-    monkeypatch.setattr(run, "BinarySegLoss", Spoilt)
+    monkeypatch.setattr(runs, "BinarySegLoss", Spoilt)
     monkeypatch.setattr(Spoilt, "spoilt", staticmethod(lambda call: call == 2))  # in the first of epoch 1's two steps
     results, lines = train(dataset, run)
     assert [row["skipped_steps"] for row in history(run)] == ["1", "0", "0"]
@@ -624,7 +624,7 @@ def test_steps_that_are_not_finite_are_skipped_counted_and_reported(dataset, run
 
 @pytest.mark.usefixtures("_small")
 def test_too_many_such_steps_end_the_run_and_keep_the_last_epoch(dataset, run, monkeypatch):
-    monkeypatch.setattr(run, "BinarySegLoss", Spoilt)
+    monkeypatch.setattr(runs, "BinarySegLoss", Spoilt)
     monkeypatch.setattr(Spoilt, "spoilt", staticmethod(lambda call: call > 16))
     with pytest.raises(InputError, match="in 10 steps in a row; the last whole epoch is kept"):
         train(dataset, run, batch_size=1, accumulation_steps=1)
