@@ -15,6 +15,10 @@ def test_normalised_pixel_by_hand():
 
 
 def test_normalising_and_back():
+    images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)
+    batch = normalize(images)
+    assert batch.shape == (2, 3, 8, 8)
+    np.testing.assert_allclose(denormalize(batch).astype(int), images, atol=1)
     levels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1).repeat(3, axis=-1)
     np.testing.assert_array_equal(denormalize(normalize(levels)), levels)
 
