@@ -88,8 +88,8 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    entry = _load("evaluation.evaluation").evaluate_run(
-        options.run, options.dataset, flips_and_turns=options.flips_and_turns, progress=True
+    entry = _load("evaluation.evaluation").evaluate(
+        options.model, options.dataset, flips_and_turns=options.flips_and_turns, progress=True
     )
     for name, predictor in entry["predictors"].items():
         print(f"{name:18s} Dice {_show(predictor['scores']['dice'])}")
@@ -116,10 +116,13 @@ def _show(dice: float | None) -> str:
 
 def _publish(options: argparse.Namespace) -> None:
     publish = _load("report.publish")
-    if (options.run / publish.ABLATION).exists():
-        written = publish.publish_ablation(options.run, options.project)
+    source = options.source
+    if source is None or source.suffix == publish.WEIGHTS.suffix:
+        written = publish.publish_scores(source, options.project)
+    elif (source / publish.ABLATION).exists():
+        written = publish.publish_ablation(source, options.project)
     else:
-        written = publish.publish_run(options.run, options.project, options.ship)
+        written = publish.publish_run(source, options.project, options.ship)
     for path in written:
         print(path)
 

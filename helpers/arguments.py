@@ -118,12 +118,15 @@ def build_parser(description: str, handlers: Mapping[str, Handler]) -> argparse.
     )
 
     evaluate = _add(
-        commands, "evaluate", handlers, "score a finished run on whole images at full size, beside classical methods",
-        "about 10 tiles a second on two cores; adds to RUN/results.json",
+        commands, "evaluate", handlers, "score a model on whole images at full size, beside classical methods",
+        "1 to 10 tiles a second on two cores; adds to RUN/results.json, of weights to runs/NAME OF THE WEIGHTS",
     )  # fmt: skip
-    evaluate.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run")
     evaluate.add_argument(
-        "dataset", type=Path, metavar="DATASET", help="that of the run gives its validation part, any other the whole"
+        "model", type=Path, nargs="?", metavar="MODEL",
+        help="folder of a finished run, or weights (.safetensors); left out, the shipped weights",
+    )  # fmt: skip
+    evaluate.add_argument(
+        "dataset", type=Path, metavar="DATASET", help="that of the model gives its validation part, any other the whole"
     )
     evaluate.add_argument(
         "--flips-and-turns",
@@ -132,7 +135,7 @@ def build_parser(description: str, handlers: Mapping[str, Handler]) -> argparse.
     )
 
     explain = _add(
-        commands, "explain", handlers, "measure what a finished run's maps, doubts and probabilities are worth",
+        commands, "explain", handlers, "measure what a finished run's maps, uncertainty and probabilities are worth",
         "on 100 tiles of 256 pixels one to two hours on two cores; adds to RUN/results.json",
     )  # fmt: skip
     explain.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run")
@@ -164,12 +167,13 @@ def build_parser(description: str, handlers: Mapping[str, Handler]) -> argparse.
     )
 
     publish = _add(
-        commands, "publish", handlers, "write models/ and figures/ from a finished run",
+        commands, "publish", handlers, "write models/ and figures/ from a finished run or scored weights",
         "seconds; to ship a run some minutes, and its data set must still be where it was",
     )  # fmt: skip
     publish.add_argument(
-        "run", type=Path, metavar="RUN", help="folder of a finished and evaluated run, or of an ablation"
-    )
+        "source", type=Path, nargs="?", metavar="RUN",
+        help="folder of a finished and evaluated run, or of an ablation; left out, the shipped weights' scores",
+    )  # fmt: skip
     publish.add_argument(
         "--ship", action="store_true", help="make it the shipped model too: weights, model card and figures are its"
     )

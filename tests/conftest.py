@@ -10,7 +10,7 @@ import pytest
 from tiny_run import FinishedRun, change_results, make_finished_run
 
 from helpers.explanation.explanation import explain_run
-from helpers.training.run import BEST
+from helpers.training.results import BEST
 
 matplotlib.use("Agg")
 

@@ -12,7 +12,8 @@ from helpers.config import Recipe
 from helpers.data.cache import Cache
 from helpers.model import EfficientNetSegmentation, set_batch_norm_momentum
 from helpers.sample_tissue.sample import write_sample_fold
-from helpers.training.run import BEST, HISTORY, RESULTS, train_run
+from helpers.training.results import BEST, HISTORY, RESULTS
+from helpers.training.run import train_run
 
 RECIPE = Recipe(
     "tiny", image_size=64, epochs=2, batch_size=8, accumulation_steps=1, learning_rate=2e-3, pretrained=False

@@ -12,16 +12,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from helpers.config import AUGMENTATIONS, RECIPES, THRESHOLD, Recipe
+from helpers.config import AUGMENTATIONS, LOGIT_THRESHOLD, RECIPES, Recipe
 from helpers.data.cache import Cache
 from helpers.data.prepare import prepare
 from helpers.devices import pick_device
 from helpers.errors import InputError
 from helpers.files import read_json, write_csv, write_json
-from helpers.inference.batches import predict_probabilities
+from helpers.inference.batches import predict_tiles
 from helpers.metrics import COUNT_NAMES, count_pixels, paired_bootstrap, scores
 from helpers.training.checkpoints import load_checkpoint
-from helpers.training.run import BEST, train_run
+from helpers.training.results import BEST
+from helpers.training.run import train_run
 
 ABLATION, TILES = "ablation.json", "validation_tiles.csv"
 TRUTH = "majority"  # the labels that judge every row
@@ -141,8 +142,8 @@ def judge_run(run: Path, cache: Cache, indices: np.ndarray, device: torch.device
         device: where to compute.
     """
     model, _ = load_checkpoint(run / BEST)
-    probabilities = predict_probabilities(model, cache.images[indices], device)
-    counts = count_pixels(probabilities >= THRESHOLD, cache.class_maps[indices] > 0)
+    predicted = predict_tiles(model, cache.images[indices], device) >= LOGIT_THRESHOLD
+    counts = count_pixels(predicted, cache.class_maps[indices] > 0)
     # Where source images are not known, each tile stands for itself.
     groups = indices if cache.groups is None else cache.groups[indices]
     table = [

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize_scalar
+from scipy.special import expit
 from sklearn.metrics import log_loss
-
-from helpers.inference.trained_model import temper
 
 BINS = 15  # as in the paper
 BOUNDS = (0.1, 10.0)  # of the temperature
@@ -62,19 +61,19 @@ def measure_reliability(probabilities: np.ndarray, truth: np.ndarray) -> Reliabi
     return Reliability(pixels, predicted, observed)
 
 
-def fit_temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:
+def fit_temperature(logits: np.ndarray, truth: np.ndarray) -> float:
     """Find what to divide logits by so that their cross-entropy is least; above 1 the network was too sure of itself.
 
     Args:
-        probabilities: float of any shape, 0 to 1, as the network gives them.
+        logits: float of any shape, as the network gives them.
         truth: bool of the same shape, with and without nuclei.
 
     Returns:
         a temperature between `BOUNDS`.
     """
-    probabilities, truth = np.ravel(probabilities), np.ravel(truth)
+    logits, truth = np.ravel(logits), np.ravel(truth)
 
     def cross_entropy(log_temperature: float) -> float:
-        return log_loss(truth, temper(probabilities, np.exp(log_temperature)), labels=[False, True])
+        return log_loss(truth, expit(logits / np.exp(log_temperature)), labels=[False, True])
 
     return float(np.exp(minimize_scalar(cross_entropy, bounds=np.log(BOUNDS), method="bounded").x))

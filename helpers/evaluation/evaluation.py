@@ -1,4 +1,4 @@
-"""Scoring a finished run on whole images at full size, beside what needs no learning."""
+"""Scoring a run or weights on whole images at full size, beside what needs no learning."""
 
 import dataclasses
 from collections.abc import Callable
@@ -7,45 +7,48 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.special import expit
 from tqdm import tqdm
 
-from helpers.config import LABEL_RULES, THRESHOLD, TILE_SIZE, Recipe
+from helpers.config import LABEL_RULES, THRESHOLD, TILE_SIZE, TILE_UM_PER_PX
 from helpers.data.cache import Cache
 from helpers.data.fold import Fold, Tiles, find_folds
 from helpers.data.prepare import prepare
 from helpers.data.stitching import SourceImage, source_images, stitch
 from helpers.devices import pick_device
-from helpers.errors import InputError
 from helpers.evaluation.baselines import BASELINES
+from helpers.evaluation.subject import Subject, choose_tiles, open_subject
 from helpers.files import MERGE_SECONDS, locked, read_json, write_json
-from helpers.inference.batches import predict_probabilities
+from helpers.inference.batches import SYMMETRIES, on_device
+from helpers.inference.trained_model import TrainedModel
+from helpers.inference.whole_image import PLAIN, predict_logits
 from helpers.metrics import COUNT_NAMES, FEWEST_FOR_INTERVAL, bootstrap_interval, count_pixels, scores
-from helpers.model import EfficientNetSegmentation
 from helpers.preprocessing import enlarge_probabilities, shrink_class_maps
 from helpers.provenance import describe_environment
-from helpers.training.checkpoints import load_checkpoint
 from helpers.training.comparisons import untrained_model
-from helpers.training.run import BEST, RESULTS
+from helpers.training.results import RESULTS
 
 INTERVAL_KEYS = ("dice", "dice_empty_zero", "dice_empty_one", "dice_pooled", "iou", "precision", "recall")
 NUCLEI_STEPS = (0, 1, 4, 11, 31)  # where ranges of nuclei in a tile begin
 
 
-def evaluate_run(
-    run: Path,
+def evaluate(
+    source: Path | None,
     dataset: Path,
     device: torch.device | None = None,
     flips_and_turns: bool = False,
     progress: bool = False,
 ) -> dict:
-    """Score a run on a data set and add the result to the run's `results.json`.
+    """Score a model on a data set and add the result to its `results.json`.
 
-    The data set the run was trained on gives its validation part, any other the whole. Tiles go to the network at its
-    size; probabilities are enlarged to full size, stitched where positions are known, and held against full-size masks.
+    Tiles are stitched to whole images where their positions are known, and go the way of `predict`
+    (`whole_image.predict_logits`): the score is of what a user gets. It is held against full-size masks.
 
     Args:
-        run: the folder of a finished run.
-        dataset: a folder that `fold.find_folds` understands.
+        source: the folder of a finished run, or weights; None for the shipped ones. Scores of weights are added to
+            `runs/NAME OF THE WEIGHTS/results.json`.
+        dataset: a folder that `fold.find_folds` understands. The model's own gives its validation part, any other the
+            whole (`subject.choose_tiles`).
         device: where to compute; None for the GPU where there is one.
         flips_and_turns: score the network a second time, averaged over the eight symmetries of the square.
         progress: show a bar on standard error.
@@ -56,41 +59,32 @@ def evaluate_run(
         network's size; and the network's counts on every image, from which its scores can be computed again.
 
     Raises:
-        InputError: no finished run, a data set that does not fit, or one that holds tiles the run was trained on.
+        InputError: nothing that can be scored, a data set that does not fit, or one that holds tiles the model was
+            trained on.
     """
-    run, dataset, device = Path(run), Path(dataset), device or pick_device()
-    results = read_json(run / RESULTS)
-    if results["training"]["status"] != "finished":
-        raise InputError(f"{run}: expected a finished run, found one after {results['training']['epochs']} epochs")
-    model, checkpoint = load_checkpoint(run / BEST)
-    recipe = Recipe(**results["recipe"])
-    cache = prepare(dataset, recipe.image_size, recipe.labels, progress)
-    if cache.digest == results["data"]["digest"]:
-        part, indices = "validation", np.array(results["data"]["validation_indices"])
-    else:
-        part, indices = "all", np.arange(len(cache))
-    seen = cache.find_seen(indices, checkpoint["training_tiles"])
-    if part == "all" and seen.any():
-        raise InputError(
-            f"{dataset}: the run was trained on {seen.sum()} of these {len(indices)} tiles; score it on others, or on "
-            "the very data set it was trained on, which gives its validation part"
-        )
+    dataset, device, subject = Path(dataset), device or pick_device(), open_subject(source)
+    cache = prepare(dataset, subject.recipe.image_size, subject.recipe.labels, progress)
+    part, indices = choose_tiles(subject, cache)
     images = source_images(indices, cache.tissues, cache.groups, cache.positions)
-    predictors = {"model": _network(model, device), "untrained": _network(untrained_model(recipe), device)}
+    model = dataclasses.replace(subject.model, network=on_device(subject.model.network, device))
+    untrained = dataclasses.replace(model, network=on_device(untrained_model(subject.recipe), device))
+    predictors = {"model": _network(model, device), "untrained": _network(untrained, device)}
     if flips_and_turns:
-        predictors["averaged"] = _network(model, device, flips_and_turns=True)
-    predictors |= {name: _classical(baseline) for name, baseline in BASELINES.items()}
+        predictors["averaged"] = _network(model, device, SYMMETRIES)
+    predictors |= BASELINES
     counts = {name: [] for name in (*predictors, *LABEL_RULES)}
     tile_counts, tile_nuclei = [], []
     folds = find_folds(dataset)
     for image in tqdm(images, unit="image", desc=f"scoring {cache.name}", disable=not progress):
         tiles = read_tiles(folds, image.indices)
         truth = stitch(tiles.class_maps > 0, image.positions) >= THRESHOLD
-        guesses = {name: predict(tiles.images, image.positions) for name, predict in predictors.items()}
-        guesses |= {rule: through_network_size(tiles, image.positions, recipe.image_size, rule) for rule in LABEL_RULES}
+        whole = np.rint(stitch(tiles.images, image.positions)).astype(np.uint8)
+        guesses = {name: predict(whole) for name, predict in predictors.items()}
+        size = subject.recipe.image_size
+        guesses |= {rule: through_network_size(tiles, image.positions, size, rule) for rule in LABEL_RULES}
         for name, guess in guesses.items():
             counts[name].append(count_pixels(guess[None], truth[None])[0])
-        tile_counts.append(count_pixels(*(_cut(whole, image.positions) for whole in (guesses["model"], truth))))
+        tile_counts.append(count_pixels(*(_cut(values, image.positions) for values in (guesses["model"], truth))))
         tile_nuclei.append(cache.nuclei[image.indices].sum(1))
     entry = {
         "name": cache.name,
@@ -98,7 +92,7 @@ def evaluate_run(
         "part": part,
         "tiles": len(indices),
         "void_tiles": int(cache.void[indices].sum()),
-        "threshold": THRESHOLD,
+        "threshold": float(expit(model.threshold_logit)),
         "times_scored": 1,
         "date": datetime.now(UTC).date().isoformat(),
         "environment": describe_environment(device),
@@ -107,17 +101,26 @@ def evaluate_run(
         "perfect_labels_dice": {rule: scores(np.array(counts[rule]))["dice"] for rule in LABEL_RULES},
         "images": [_row(image, values) for image, values in zip(images, counts["model"], strict=True)],
     }
-    with locked(run, wait=MERGE_SECONDS):
-        results = read_json(run / RESULTS)
-        evaluations, key = results["evaluations"], f"{cache.name}:{cache.digest[:12]}"
+    return _add(entry, subject, dataset)
+
+
+def _add(entry: dict, subject: Subject, dataset: Path) -> dict:
+    """Add an entry to what stands in the model's folder by now, in place of an earlier one of the same data."""
+    subject.folder.mkdir(parents=True, exist_ok=True)
+    with locked(subject.folder, wait=MERGE_SECONDS):
+        path = subject.folder / RESULTS
+        results = read_json(path) if path.exists() else subject.results
+        evaluations, key = results["evaluations"], f"{entry['name']}:{entry['digest'][:12]}"
         # The same data under another name is the same test set: its scorings count on.
-        earlier = [other for other, scored in evaluations.items() if scored["digest"] == cache.digest]
+        earlier = [other for other, scored in evaluations.items() if scored["digest"] == entry["digest"]]
         entry["times_scored"] += sum(evaluations[other]["times_scored"] for other in earlier)
         results["evaluations"] = {
             other: value for other, value in evaluations.items() if other not in earlier or other == key
         }
         results["evaluations"][key] = entry
-        write_json(run / RESULTS, results)
+        if entry["part"] == "validation":
+            results["data"]["path"] = str(dataset.resolve())  # left out of what is published
+        write_json(path, results)
     return entry
 
 
@@ -197,20 +200,12 @@ def read_tiles(folds: list[Fold], indices: np.ndarray) -> Tiles:
 
 
 def _network(
-    model: EfficientNetSegmentation, device: torch.device, flips_and_turns: bool = False
-) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    def predict(tiles: np.ndarray, positions: np.ndarray) -> np.ndarray:
-        probabilities = predict_probabilities(model, tiles, device, flips_and_turns=flips_and_turns)
-        return stitch(probabilities, positions) >= THRESHOLD
+    model: TrainedModel, device: torch.device, symmetries: tuple[tuple[int, bool], ...] = PLAIN
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Give what takes an image `(H, W, 3)` at the tiles' scale to its mask."""
 
-    return predict
-
-
-def _classical(
-    baseline: Callable[[np.ndarray], np.ndarray],
-) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    def predict(tiles: np.ndarray, positions: np.ndarray) -> np.ndarray:
-        return baseline(np.rint(stitch(tiles, positions)).astype(np.uint8))
+    def predict(image: np.ndarray) -> np.ndarray:
+        return predict_logits(model, image, TILE_UM_PER_PX, device, symmetries) >= model.threshold_logit
 
     return predict
 

@@ -10,24 +10,28 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
+from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
-from helpers.inference.batches import predict_probabilities, predict_symmetries
+from helpers.inference.batches import SYMMETRIES, predict_tiles
 from helpers.model import EfficientNetSegmentation
 
-# What a doubt can be read off: the probability itself, which costs nothing, and two spreads that must beat it.
-DOUBTS = {
+# What uncertainty can be read off: the probability itself, which costs nothing, and two spreads that must beat it.
+UNCERTAINTIES = {
     "confidence": "closeness of the probability to 0.5",
     "averaging": "spread over flips and turns",
     "dropout": "spread under Monte Carlo dropout",
 }
-DOUBT_NAMES = DOUBTS | {"perfect": "order of the true Dice", "none": "any order"}  # and the two they stand between
+UNCERTAINTY_NAMES = UNCERTAINTIES | {
+    "perfect": "order of the true Dice",
+    "none": "any order",
+}  # and the two they stand between
 
 
-def measure_doubts(
+def measure_uncertainty(
     model: EfficientNetSegmentation, images: np.ndarray, device: torch.device | str = "cpu", passes: int = 8
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Predict tiles, and give every doubt about every pixel.
+    """Predict tiles, and give every uncertainty of every pixel.
 
     Args:
         model: the network.
@@ -36,13 +40,14 @@ def measure_doubts(
         passes: of Monte Carlo dropout; averaging always takes eight.
 
     Returns:
-        probabilities `(N, S, S)` float32; and `DOUBTS` to `(N, S, S)` float32, larger where less sure. The spreads are
+        logits `(N, S, S)` float32; and `UNCERTAINTIES` to `(N, S, S)` float32, larger where less sure. The spreads are
         standard deviations of the probability.
     """
-    probabilities = predict_probabilities(model, images, device)
-    return probabilities, {
-        "confidence": 0.5 - np.abs(probabilities - 0.5),
-        "averaging": spread(predict_symmetries(model, images, device)),
+    logits = predict_tiles(model, images, device)
+    turned = (expit(predict_tiles(model, images, device, symmetry=symmetry)) for symmetry in SYMMETRIES)
+    return logits, {
+        "confidence": 0.5 - np.abs(expit(logits) - 0.5),
+        "averaging": spread(turned),
         "dropout": spread(predict_with_dropout(model, images, device, passes)),
     }
 
@@ -69,7 +74,7 @@ def predict_with_dropout(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         for _ in range(passes):
-            yield predict_probabilities(model, images, device, dropout=True)
+            yield expit(predict_tiles(model, images, device, dropout=True))
 
 
 def spread(predictions: Iterable[np.ndarray]) -> np.ndarray:
@@ -86,11 +91,11 @@ def spread(predictions: Iterable[np.ndarray]) -> np.ndarray:
     return np.sqrt(squares / count)
 
 
-def error_auroc(doubt: np.ndarray, wrong: np.ndarray) -> np.ndarray:
-    """Tell, tile by tile, how well a doubt ranks wrong pixels above right ones.
+def error_auroc(uncertainty: np.ndarray, wrong: np.ndarray) -> np.ndarray:
+    """Tell, tile by tile, how well an uncertainty ranks wrong pixels above right ones.
 
     Args:
-        doubt: `(N, H, W)`, larger where less sure.
+        uncertainty: `(N, H, W)`, larger where less sure.
         wrong: `(N, H, W)` bool.
 
     Returns:
@@ -100,29 +105,29 @@ def error_auroc(doubt: np.ndarray, wrong: np.ndarray) -> np.ndarray:
     return np.array(
         [
             roc_auc_score(is_wrong.ravel(), of_tile.ravel()) if 0 < is_wrong.mean() < 1 else np.nan
-            for of_tile, is_wrong in zip(doubt, wrong, strict=True)
+            for of_tile, is_wrong in zip(uncertainty, wrong, strict=True)
         ]
     )
 
 
-def tile_doubt(doubt: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Sum up a doubt for each tile, in units of the nuclei found there, as Dice counts errors.
+def tile_uncertainty(uncertainty: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Sum up an uncertainty for each tile, in units of the nuclei found there, as Dice counts errors.
 
     Args:
-        doubt: `(N, H, W)`.
+        uncertainty: `(N, H, W)`.
         predicted: `(N, H, W)` bool, the nuclei found.
 
     Returns:
         `(N,)` float64.
     """
-    return doubt.sum((1, 2), dtype=np.float64) / np.maximum(1, predicted.sum((1, 2)))
+    return uncertainty.sum((1, 2), dtype=np.float64) / np.maximum(1, predicted.sum((1, 2)))
 
 
-def risk_coverage(doubt: np.ndarray, dice: np.ndarray) -> np.ndarray:
+def risk_coverage(uncertainty: np.ndarray, dice: np.ndarray) -> np.ndarray:
     """Give the mean loss of Dice over the surest tiles, for one tile, two, up to all of them.
 
     Args:
-        doubt: `(N,)`, as from `tile_doubt`.
+        uncertainty: `(N,)`, as from `tile_uncertainty`.
         dice: `(N,)`; NaN, a tile without nuclei, is left out.
 
     Returns:
@@ -132,5 +137,5 @@ def risk_coverage(doubt: np.ndarray, dice: np.ndarray) -> np.ndarray:
     [0.0, 0.25, 0.5]
     """
     known = ~np.isnan(dice)
-    ordered = np.argsort(doubt[known], kind="stable")
+    ordered = np.argsort(uncertainty[known], kind="stable")
     return np.cumsum(1 - dice[known][ordered]) / np.arange(1, known.sum() + 1)

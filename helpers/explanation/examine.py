@@ -1,6 +1,5 @@
 """One image for a clinician: nuclei, how sure the network is of each, what it looked at, and a sentence of numbers."""
 
-import dataclasses
 from dataclasses import dataclass
 
 import cv2
@@ -12,9 +11,10 @@ from helpers.config import TILE_UM_PER_PX
 from helpers.errors import InputError
 from helpers.evaluation.uncertainty import spread
 from helpers.explanation.faithfulness import make_map
-from helpers.inference.batches import SYMMETRIES
-from helpers.inference.predict import check_image, predict, resize, shipped_model
-from helpers.inference.trained_model import TrainedModel, temper
+from helpers.inference.batches import SYMMETRIES, on_device
+from helpers.inference.predict import check_image
+from helpers.inference.trained_model import TrainedModel, shipped_model
+from helpers.inference.whole_image import predict_logits, resize, size_at_scale
 from helpers.normalization import normalize
 
 SURE = 0.8  # mean probability, at the model's temperature, from which a nucleus is drawn as sure
@@ -28,7 +28,7 @@ class Examination:
     Attributes:
         image: `(H, W, 3)` uint8.
         um_per_px: its scale.
-        probability: `(H, W)` float32, mean over flips and turns, at the temperature that single predictions were given.
+        probability: `(H, W)` float32, of the logit's mean over flips and turns, at the model's temperature.
         spread: `(H, W)` float32, standard deviation of the probability over flips and turns, as the network gives it.
         mask: `(H, W)` bool, the nuclei.
         sure: `(H, W)` bool, those of them whose mean probability is `SURE` or more.
@@ -81,13 +81,12 @@ def examine(
     Raises:
         InputError: as `predict`, or an image that is too large.
     """
-    model = shipped_model() if model is None else model
     check_image(image, um_per_px)
-    at_scale = _size_at_scale(image, um_per_px, model)
-    predictions = _predict_symmetries(image, um_per_px, model, device)
-    raw = np.mean(predictions, axis=0)
-    mask = raw >= expit(model.threshold_logit)
-    probability = temper(raw, model.temperature)
+    model = shipped_model(str(device)) if model is None else model
+    at_scale = _checked_size(image, um_per_px, model)
+    logits = [predict_logits(model, image, um_per_px, device, (symmetry,)) for symmetry in SYMMETRIES]
+    averaged = np.mean(logits, axis=0)
+    mask, probability = averaged >= model.threshold_logit, expit(averaged / model.temperature)
     count, labels = cv2.connectedComponents(mask.astype(np.uint8))
     pixels = np.maximum(1, np.bincount(labels.ravel(), minlength=count))
     are_sure = np.bincount(labels.ravel(), probability.ravel(), count) / pixels >= SURE
@@ -96,7 +95,7 @@ def examine(
         image=image,
         um_per_px=um_per_px,
         probability=probability,
-        spread=spread(predictions),
+        spread=spread(map(expit, logits)),
         mask=mask,
         sure=are_sure[labels],
         attention=_attention(image, mask, at_scale, model),
@@ -106,21 +105,9 @@ def examine(
     )
 
 
-def _predict_symmetries(
-    image: np.ndarray, um_per_px: float, model: TrainedModel, device: torch.device | str
-) -> list[np.ndarray]:
-    """Predict `(H, W)` under each symmetry of the square, turned back, at a temperature of 1."""
-    plain, predictions = dataclasses.replace(model, temperature=1.0), []
-    for quarter_turns, flip in SYMMETRIES:
-        turned = np.rot90(image, quarter_turns)[:, :: -1 if flip else 1]
-        probability = predict(np.ascontiguousarray(turned), um_per_px, plain, device).probability
-        predictions.append(np.rot90(probability[:, :: -1 if flip else 1], -quarter_turns))
-    return predictions
-
-
-def _size_at_scale(image: np.ndarray, um_per_px: float, model: TrainedModel) -> tuple[int, int]:
+def _checked_size(image: np.ndarray, um_per_px: float, model: TrainedModel) -> tuple[int, int]:
     """Give height and width at the model's scale; refuse what is too large for a map before anything is computed."""
-    height, width = (max(1, round(length * um_per_px / model.um_per_px)) for length in image.shape[:2])
+    height, width = size_at_scale(image, um_per_px, model)
     if max(height, width) > LARGEST:
         raise InputError(
             f"image: expected at most {LARGEST} pixels a side at the model's {model.um_per_px} um/px, found {height} x "
@@ -131,5 +118,5 @@ def _size_at_scale(image: np.ndarray, um_per_px: float, model: TrainedModel) -> 
 
 def _attention(image: np.ndarray, mask: np.ndarray, at_scale: tuple[int, int], model: TrainedModel) -> np.ndarray:
     region = torch.from_numpy(resize(mask.astype(np.float32), *at_scale) >= 0.5)
-    heat = make_map(model.network.cpu(), normalize(resize(image, *at_scale)[None]), region, model.attention)
+    heat = make_map(on_device(model.network, "cpu"), normalize(resize(image, *at_scale)[None]), region, model.attention)
     return np.clip(resize(heat, *mask.shape), 0, 1)

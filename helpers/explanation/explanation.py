@@ -1,4 +1,4 @@
-"""What a network's maps, doubts and probabilities are worth, measured together on tiles that it was not trained on."""
+"""What a network's maps, uncertainty and probabilities are worth, measured together on tiles that it was not trained on."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -7,21 +7,21 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from helpers.config import THRESHOLD, Recipe
+from helpers.config import LOGIT_THRESHOLD, Recipe
 from helpers.data.cache import Cache
 from helpers.data.prepare import prepare
 from helpers.errors import InputError
 from helpers.evaluation.failures import find_causes, source_of
-from helpers.evaluation.uncertainty import measure_doubts
+from helpers.evaluation.uncertainty import measure_uncertainty
 from helpers.explanation.faithfulness import cascade_correlations, measure_maps
 from helpers.explanation.verdicts import (
     prefer_map,
     summarize_calibration,
-    summarize_doubts,
     summarize_failures,
     summarize_faithfulness,
     summarize_sanity,
     summarize_sources,
+    summarize_uncertainty,
 )
 from helpers.files import MERGE_SECONDS, locked, read_json, write_json
 from helpers.metrics import count_pixels, dice_per_image
@@ -29,7 +29,7 @@ from helpers.networks import OWN_NETWORKS
 from helpers.provenance import describe_environment
 from helpers.training.checkpoints import load_checkpoint
 from helpers.training.comparisons import untrained_model
-from helpers.training.run import BEST, RESULTS
+from helpers.training.results import BEST, RESULTS, read_finished
 
 
 def explain_run(
@@ -40,7 +40,7 @@ def explain_run(
     sane: int = 20,
     log: Callable[[str], None] = print,
 ) -> dict:
-    """Measure a finished run's explanations and doubt on its validation tiles; add them to the run's `results.json`.
+    """Measure a finished run's explanations and uncertainty on its validation tiles; add them to the run's `results.json`.
 
     Args:
         run: the folder of a finished run.
@@ -59,9 +59,7 @@ def explain_run(
             tiles.
     """
     run, device = Path(run), torch.device("cpu")
-    results = read_json(run / RESULTS)
-    if results["training"]["status"] != "finished":
-        raise InputError(f"{run}: expected a finished run, found one after {results['training']['epochs']} epochs")
+    results = read_finished(run)
     recipe = Recipe(**results["recipe"])
     if recipe.network not in OWN_NETWORKS:
         raise InputError(f"{run}: expected one of the networks {', '.join(OWN_NETWORKS)}, found {recipe.network!r}")
@@ -110,7 +108,7 @@ def explain_tiles(
     seed: int = 0,
     log: Callable[[str], None] = print,
 ) -> dict:
-    """Measure calibration, doubt, failures, and what the maps are worth.
+    """Measure calibration, uncertainty, failures, and what the maps are worth.
 
     Args:
         model: the trained network, on the CPU.
@@ -125,7 +123,7 @@ def explain_tiles(
         log: takes one line for each step.
 
     Returns:
-        `calibration`, `doubt`, `failures`, `sources`, `faithfulness`, `sanity`, and the `preferred` map, all in plain
+        `calibration`, `uncertainty`, `failures`, `sources`, `faithfulness`, `sanity`, and the `preferred` map, all in plain
         numbers.
 
     Raises:
@@ -139,8 +137,8 @@ def explain_tiles(
             "temperature that the other judges; take a larger data set"
         )
     images, truth = np.array(cache.images[indices]), np.array(cache.class_maps[indices]) > 0
-    probabilities, doubts = measure_doubts(model, images)
-    predicted = probabilities >= THRESHOLD
+    logits, uncertainties = measure_uncertainty(model, images)
+    predicted = logits >= LOGIT_THRESHOLD
     # A tile without nuclei has none to lose: what is invented there is no failure to find them.
     dice = np.where(truth.any((1, 2)), dice_per_image(count_pixels(predicted, truth)), np.nan)
     log(f"predicted {len(indices)} tiles, under flips and turns and under dropout")
@@ -160,8 +158,8 @@ def explain_tiles(
     return {
         "tiles": len(indices),
         "groups": len(np.unique(groups)),
-        "calibration": summarize_calibration(probabilities, truth, groups, seed),
-        "doubt": summarize_doubts(doubts, predicted, truth, dice, groups),
+        "calibration": summarize_calibration(logits, truth, groups, seed),
+        "uncertainty": summarize_uncertainty(uncertainties, predicted, truth, dice, groups),
         "failures": summarize_failures(dice, find_causes(images, truth, cache.nuclei[indices].sum(1)), indices),
         "sources": summarize_sources(predicted, truth, dice, groups, sources),
         "faithfulness": {"tiles": len(chosen), "maps": faithfulness},

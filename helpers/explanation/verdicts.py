@@ -1,23 +1,23 @@
-"""Sums up what was measured of maps, doubts and failures, in plain numbers with intervals, and judges by them."""
+"""Sums up what was measured of maps, uncertainty and failures, in plain numbers with intervals, and judges by them."""
 
 import numpy as np
+from scipy.special import expit
 
 from helpers.evaluation.calibration import Reliability, fit_temperature, measure_reliability
 from helpers.evaluation.failures import count_causes, find_worst, near_outlines
-from helpers.evaluation.uncertainty import error_auroc, risk_coverage, tile_doubt
+from helpers.evaluation.uncertainty import error_auroc, risk_coverage, tile_uncertainty
 from helpers.explanation.faithfulness import ALL_RANDOM, CONTROLS, CURVES, SHARES, SHUFFLED, curve_areas
-from helpers.inference.trained_model import temper
 from helpers.metrics import FEWEST_FOR_INTERVAL, bootstrap_mean
 
 ALIKE = 0.5  # a map passes the sanity check if its mean rank correlation with the controls stays below half of the most
 COVERAGES = 20  # points of a risk-coverage curve that are kept
 
 
-def summarize_calibration(probabilities: np.ndarray, truth: np.ndarray, groups: np.ndarray, seed: int = 0) -> dict:
+def summarize_calibration(logits: np.ndarray, truth: np.ndarray, groups: np.ndarray, seed: int = 0) -> dict:
     """Fit a temperature on one half of the groups, drawn by lot, and measure on the other what it mends.
 
     Args:
-        probabilities: `(N, H, W)`.
+        logits: `(N, H, W)`.
         truth: `(N, H, W)` bool.
         groups: `(N,)`, the source image of each tile.
         seed: of the lot.
@@ -28,10 +28,10 @@ def summarize_calibration(probabilities: np.ndarray, truth: np.ndarray, groups: 
     """
     names = np.random.default_rng(seed).permutation(np.unique(groups))
     fitting = np.isin(groups, names[: len(names) // 2])
-    temperature = fit_temperature(probabilities[fitting], truth[fitting])
+    temperature = fit_temperature(logits[fitting], truth[fitting])
     reliability = {
-        "before": measure_reliability(probabilities[~fitting], truth[~fitting]),
-        "after": measure_reliability(temper(probabilities[~fitting], temperature), truth[~fitting]),
+        "before": measure_reliability(expit(logits[~fitting]), truth[~fitting]),
+        "after": measure_reliability(expit(logits[~fitting] / temperature), truth[~fitting]),
     }
     return {
         "temperature": temperature,
@@ -40,13 +40,13 @@ def summarize_calibration(probabilities: np.ndarray, truth: np.ndarray, groups: 
     } | {name: _plain(measured) for name, measured in reliability.items()}
 
 
-def summarize_doubts(
-    doubts: dict[str, np.ndarray], predicted: np.ndarray, truth: np.ndarray, dice: np.ndarray, groups: np.ndarray
+def summarize_uncertainty(
+    uncertainties: dict[str, np.ndarray], predicted: np.ndarray, truth: np.ndarray, dice: np.ndarray, groups: np.ndarray
 ) -> dict[str, dict]:
-    """Tell of each doubt how well it finds wrong pixels (`auroc`) and bad tiles (`risk` at `coverage`, `risk_area`).
+    """Tell of each uncertainty how well it finds wrong pixels (`auroc`) and bad tiles (`risk` at `coverage`, `risk_area`).
 
     Args:
-        doubts: name to `(N, H, W)`, as from `uncertainty.measure_doubts`.
+        uncertainties: name to `(N, H, W)`, as from `uncertainty.measure_uncertainty`.
         predicted: `(N, H, W)` bool.
         truth: `(N, H, W)` bool.
         dice: `(N,)`.
@@ -58,9 +58,9 @@ def summarize_doubts(
     known = ~np.isnan(dice)
     coverage = np.linspace(1 / COVERAGES, 1, COVERAGES)
     summary = {}
-    for name, doubt in doubts.items():
-        summary[name] = {"auroc": _interval(error_auroc(doubt, predicted != truth), groups)}
-        summary[name] |= _risk(risk_coverage(tile_doubt(doubt, predicted), dice), coverage)
+    for name, uncertainty in uncertainties.items():
+        summary[name] = {"auroc": _interval(error_auroc(uncertainty, predicted != truth), groups)}
+        summary[name] |= _risk(risk_coverage(tile_uncertainty(uncertainty, predicted), dice), coverage)
     summary["perfect"] = _risk(risk_coverage(-dice, dice), coverage)
     summary["none"] = _risk(np.full(known.sum(), 1 - dice[known].mean()), coverage)
     return summary

@@ -1,98 +1,66 @@
-"""Using a trained network: probabilities for images, and what they cost in time."""
+"""Tiles through a network: logits of tiles at the network's own scale, and what a pass costs in time."""
 
+import copy
 import statistics
 import time
-from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from helpers.devices import mixed_precision
 from helpers.model import EfficientNetSegmentation
 from helpers.normalization import normalize
-from helpers.preprocessing import enlarge_probabilities, shrink_images
 from helpers.provenance import device_name
 
 # Quarter turns, and whether a flip follows: the eight symmetries of the square, the first of which changes nothing.
 SYMMETRIES = tuple((quarter_turns, flip) for flip in (False, True) for quarter_turns in range(4))
 
 
-def predict_probabilities(
-    model: EfficientNetSegmentation,
+def predict_tiles(
+    network: EfficientNetSegmentation,
     images: np.ndarray,
     device: torch.device | str = "cpu",
     batch_size: int | None = None,
-    flips_and_turns: bool = False,
+    symmetry: tuple[int, bool] = SYMMETRIES[0],
     dropout: bool = False,
 ) -> np.ndarray:
-    """Predict the probability of nucleus for every pixel of square tiles.
-
-    Tiles of another size than the network was trained at are shrunk by area, and the probabilities enlarged
-    bilinearly, so that they come back at the size of the tiles.
+    """Predict the logit of nucleus for every pixel of square tiles that have the network's scale.
 
     Args:
-        model: the network; it is left in evaluation mode.
+        network: the network; it is left in evaluation mode, where it was (`on_device`).
         images: `(N, S, S, 3)` uint8, RGB.
         device: where to compute.
         batch_size: tiles at once; None for 16, on a CPU for 2: there, larger ones wait for memory.
-        flips_and_turns: give the mean over the eight symmetries of the square (test-time averaging).
+        symmetry: one of `SYMMETRIES`; the tiles are turned and flipped by it, the logits turned back.
         dropout: drop features as in training, by torch's own random numbers.
 
     Returns:
-        `(N, S, S)` float32, 0 to 1.
-
-    Raises:
-        ValueError: both averaging and dropout.
+        `(N, S, S)` float32.
     """
-    if flips_and_turns and dropout:
-        raise ValueError("flips_and_turns and dropout: expected one of them at most")
-    if flips_and_turns:
-        return sum(predict_symmetries(model, images, device, batch_size)) / len(SYMMETRIES)
-    return _predict(model, images, device, batch_size, SYMMETRIES[0], dropout)
-
-
-def predict_symmetries(
-    model: EfficientNetSegmentation,
-    images: np.ndarray,
-    device: torch.device | str = "cpu",
-    batch_size: int | None = None,
-) -> Iterator[np.ndarray]:
-    """Predict under each of the eight symmetries of the square: as `predict_probabilities`, one after the other.
-
-    Yields:
-        `(N, S, S)` float32, 0 to 1, turned back.
-    """
-    for symmetry in SYMMETRIES:
-        yield _predict(model, images, device, batch_size, symmetry)
-
-
-def _predict(
-    model: EfficientNetSegmentation,
-    images: np.ndarray,
-    device: torch.device | str,
-    batch_size: int | None,
-    symmetry: tuple[int, bool],
-    dropout: bool = False,
-) -> np.ndarray:
     device = torch.device(device)
     batch_size = batch_size or (2 if device.type == "cpu" else 16)
-    # Not in inference mode: weights that are moved there could never take part in a gradient again.
-    model.to(device, memory_format=torch.channels_last).eval()
-    size = images.shape[1]
-    small = images if size == model.img_size else shrink_images(images, model.img_size)
-    probabilities = []
+    network = on_device(network, device)
+    logits = []
     try:
+        network.eval()
         if dropout:
-            model.dropout.train()
-        for start in range(0, len(small), batch_size):
-            batch = normalize(small[start : start + batch_size]).to(device)
-            maps = _undo(_predict_batch(model, _apply(batch, symmetry)), symmetry)
-            probabilities.append(maps[:, 0].cpu().numpy())
+            network.dropout.train()
+        for start in range(0, len(images), batch_size):
+            batch = normalize(images[start : start + batch_size]).to(device)  # (B, 3, S, S)
+            maps = _undo(_forward(network, _apply(batch, symmetry)), symmetry)  # (B, 1, S, S)
+            logits.append(maps[:, 0].cpu().numpy())
     finally:
-        model.eval()
-    joined = np.concatenate(probabilities)
-    return joined if size == model.img_size else enlarge_probabilities(joined, size)
+        network.eval()
+    return np.concatenate(logits)
+
+
+def on_device(network: nn.Module, device: torch.device | str) -> nn.Module:
+    """Give a network on a device: itself if it is there, else a copy, so that the caller's own stays where it is."""
+    device = torch.device(device)
+    if next(network.parameters(), torch.empty(0, device=device)).device.type != device.type:
+        network = copy.deepcopy(network).to(device)
+    return network.to(memory_format=torch.channels_last)
 
 
 def _apply(batch: Tensor, symmetry: tuple[int, bool]) -> Tensor:
@@ -106,16 +74,17 @@ def _undo(batch: Tensor, symmetry: tuple[int, bool]) -> Tensor:
     return (batch.flip(-1) if flip else batch).rot90(-quarter_turns, (-2, -1))
 
 
+# Not all of `predict_tiles`: weights that were moved in inference mode could never take part in a gradient again.
 @torch.inference_mode()
-def _predict_batch(model: EfficientNetSegmentation, batch: Tensor) -> Tensor:
-    """Take `(B, 3, h, w)`, normalised, to probabilities `(B, 1, h, w)` float32."""
+def _forward(network: EfficientNetSegmentation, batch: Tensor) -> Tensor:
+    """Take `(B, 3, h, w)`, normalised, to logits `(B, 1, h, w)` float32."""
     with mixed_precision(batch.device):
-        logits = model(batch.contiguous(memory_format=torch.channels_last))
-    return logits.float().sigmoid()
+        logits = network(batch.contiguous(memory_format=torch.channels_last))
+    return logits.float()
 
 
 def time_inference(
-    model: EfficientNetSegmentation,
+    network: EfficientNetSegmentation,
     device: torch.device | str = "cpu",
     batch_sizes: tuple[int, ...] = (1, 16),
     repeats: int = 15,
@@ -126,7 +95,7 @@ def time_inference(
     Each pass is waited for before the clock is read: on a GPU a call returns before the work is done.
 
     Args:
-        model: the network.
+        network: the network.
         device: where to compute.
         batch_sizes: tiles at once.
         repeats: timed passes, of which the median counts.
@@ -136,12 +105,12 @@ def time_inference(
         a row for each batch size: `device`, `batch_size`, `ms_per_batch`, `ms_per_tile` (medians), `repeats`.
     """
     device = torch.device(device)
-    model.to(device, memory_format=torch.channels_last).eval()
+    network = on_device(network, device).eval()
     rows = []
     for batch_size in batch_sizes:
-        images = torch.zeros(batch_size, model.in_channels, model.img_size, model.img_size, device=device)
+        images = torch.zeros(batch_size, network.in_channels, network.img_size, network.img_size, device=device)
         images = images.contiguous(memory_format=torch.channels_last)
-        seconds = [_time_once(model, images, device) for _ in range(warm_up + repeats)][warm_up:]
+        seconds = [_time_once(network, images, device) for _ in range(warm_up + repeats)][warm_up:]
         milliseconds = 1000 * statistics.median(seconds)
         row = {"device": device_name(device), "batch_size": batch_size, "ms_per_batch": milliseconds}
         rows.append(row | {"ms_per_tile": milliseconds / batch_size, "repeats": repeats})
@@ -149,10 +118,10 @@ def time_inference(
 
 
 @torch.inference_mode()
-def _time_once(model: torch.nn.Module, images: torch.Tensor, device: torch.device) -> float:
+def _time_once(network: nn.Module, images: Tensor, device: torch.device) -> float:
     started = time.perf_counter()
     with mixed_precision(device):
-        model(images)
+        network(images)
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter() - started

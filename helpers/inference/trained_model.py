@@ -1,23 +1,24 @@
 """The shipped model: weights that go from hand to hand, with all that is needed to use them rightly inside the file."""
 
+import dataclasses
+import functools
 import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from scipy.special import expit, logit
 from torch import Tensor
 
+from helpers.config import LOGIT_THRESHOLD
 from helpers.errors import InputError
+from helpers.inference.batches import on_device
 from helpers.model import EfficientNetSegmentation
 from helpers.networks import build_own_network
 
 WEIGHTS = Path(__file__).parents[2] / "models" / "nuclei_unet_b0.safetensors"
 KEY, FORMAT = "nuclei", 2
-EDGE = 1e-6  # probabilities are kept this far from 0 and 1, where a logit is infinite
 
 
 @dataclass(frozen=True)
@@ -25,22 +26,22 @@ class TrainedModel:
     """A network and what must be known to use it.
 
     Attributes:
-        network: in evaluation mode, float32, on the CPU.
+        network: in evaluation mode, float32.
         um_per_px: the scale it was trained at, in micrometres a pixel of its input.
         threshold_logit: logit from which a pixel counts as nucleus; as a logit it does not move with the temperature.
         temperature: what its logits are divided by to make probabilities that hold, as `calibration` fitted it.
-        attention: the map to look at, named as in `faithfulness.all_maps`.
+        attention: the map to look at, named as in `faithfulness.all_maps`; empty where none was chosen.
         training_tiles: digests of the tiles it was trained on, as in `prepare.Cache.tile_digests`.
         digest: SHA-256 over the names and values of its weights.
     """
 
     network: EfficientNetSegmentation
     um_per_px: float
-    threshold_logit: float
-    temperature: float
-    attention: str
-    training_tiles: tuple[str, ...]
-    digest: str
+    threshold_logit: float = LOGIT_THRESHOLD
+    temperature: float = 1.0
+    attention: str = ""
+    training_tiles: tuple[str, ...] = ()
+    digest: str = ""
 
 
 def load_model(path: Path | str = WEIGHTS) -> TrainedModel:
@@ -95,6 +96,13 @@ def load_model(path: Path | str = WEIGHTS) -> TrainedModel:
     return TrainedModel(network.eval(), um_per_px, *decision, attention, training_tiles, digest)
 
 
+@functools.cache
+def shipped_model(device: str = "cpu") -> TrainedModel:
+    """Load the shipped model onto a device once, and give it from then on."""
+    model = load_model()
+    return dataclasses.replace(model, network=on_device(model.network, device))
+
+
 def digest_tensors(tensors: dict[str, Tensor]) -> str:
     """Give the SHA-256 over names, types, shapes and values, in the order of the names."""
     digest = hashlib.sha256()
@@ -103,14 +111,3 @@ def digest_tensors(tensors: dict[str, Tensor]) -> str:
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         digest.update(value.contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def temper(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Divide the logits behind probabilities by a temperature. The order of pixels stays, and so does 0.5.
-
-    >>> temper(np.array([0.5, 0.9]), 2.0).round(2).tolist()
-    [0.5, 0.75]
-    """
-    probabilities = np.asarray(probabilities)
-    kept = np.clip(probabilities, EDGE, 1 - EDGE)
-    return expit(logit(kept) / temperature).astype(probabilities.dtype)

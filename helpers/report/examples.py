@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.special import expit
 
 from helpers.config import THRESHOLD, Recipe
 from helpers.data.augmentation import build_augmentation
 from helpers.data.cache import Cache
 from helpers.explanation.faithfulness import OCCLUSION, make_map
 from helpers.explanation.grad_cam import METHODS, attention_layers, choose_regions, grad_cams, predicted_region
-from helpers.inference.batches import predict_probabilities
+from helpers.inference.batches import predict_tiles
 from helpers.metrics import count_pixels, dice_per_image
 from helpers.model import EfficientNetSegmentation
 from helpers.normalization import denormalize, normalize
@@ -66,7 +67,7 @@ def ranked_examples(
         device: where to compute.
     """
     images, truth = np.array(cache.images[indices]), np.array(cache.class_maps[indices]) > 0
-    probabilities = predict_probabilities(model, images, device)
+    probabilities = expit(predict_tiles(model, images, device))
     counts = count_pixels(probabilities >= THRESHOLD, truth)
     dice = dice_per_image(counts)
     return [
@@ -122,7 +123,7 @@ def show_worst(model: EfficientNetSegmentation, cache: Cache, worst: Sequence[di
     indices = np.array([entry["tile"] for entry in worst])
     images, truth = np.array(cache.images[indices]), np.array(cache.class_maps[indices]) > 0
     titles = [f"Dice {entry['dice']:.3f}\n{', '.join(entry['causes']) or 'none of these causes'}" for entry in worst]
-    return [Example(*parts) for parts in zip(titles, images, truth, predict_probabilities(model, images), strict=True)]
+    return [Example(*parts) for parts in zip(titles, images, truth, expit(predict_tiles(model, images)), strict=True)]
 
 
 def attention_maps(

@@ -1,4 +1,4 @@
-"""What maps, doubts and probabilities were measured to be worth, for a reader: tables, and what they say together.
+"""What maps, uncertainty and probabilities were measured to be worth, for a reader: tables, and what they say together.
 
 All take an explanation as from `explanation.explain_tiles`.
 """
@@ -8,7 +8,7 @@ import math
 import pandas as pd
 
 from helpers.evaluation.failures import OUTLINE
-from helpers.evaluation.uncertainty import DOUBT_NAMES, DOUBTS
+from helpers.evaluation.uncertainty import UNCERTAINTIES, UNCERTAINTY_NAMES
 from helpers.explanation.faithfulness import ALL_RANDOM, CONTROLS, SHUFFLED
 from helpers.explanation.verdicts import ALIKE, beats, loses, passes_sanity
 from helpers.report.tables import MISSING, format_interval, format_number
@@ -66,20 +66,20 @@ def cascade_table(explanation: dict) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").fillna(MISSING).rename_axis("map")
 
 
-def doubt_table(explanation: dict) -> pd.DataFrame:
-    """Show how well each doubt finds wrong pixels, and what Dice is lost where the least doubtful tiles are kept."""
+def uncertainty_table(explanation: dict) -> pd.DataFrame:
+    """Show how well each uncertainty finds wrong pixels, and what Dice is lost where the surest tiles are kept."""
     rows = {}
-    for name, summary in explanation["doubt"].items():
+    for name, summary in explanation["uncertainty"].items():
         auroc = summary.get("auroc")
         risks = _risk_by_coverage(summary)
-        rows[DOUBT_NAMES[name]] = {
+        rows[UNCERTAINTY_NAMES[name]] = {
             "AUROC of wrong pixels": MISSING if auroc is None else format_number(auroc["mean"]),
             "95 % interval": MISSING if auroc is None else format_interval(auroc["interval"]),
             "Dice lost, surest half": format_number(risks.get(0.5)),
             "Dice lost, all tiles": format_number(risks.get(1.0)),
             "area under risk": format_number(summary["risk_area"]),
         }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("doubt")
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("uncertainty")
 
 
 def calibration_table(explanation: dict) -> pd.DataFrame:
@@ -160,24 +160,24 @@ def describe_maps(explanation: dict) -> str:
     return "\n".join([*lines, "", f"Preferred: **{preferred}**, which beats {beaten}."])
 
 
-def describe_doubt(explanation: dict) -> str:
-    """Say in Markdown what doubt is worth, and what the temperature mends."""
-    doubt, calibration = explanation["doubt"], explanation["calibration"]
-    finder = max(DOUBTS, key=lambda name: _mean(doubt[name]))
-    keeper = max(DOUBTS, key=lambda name: -_number(doubt[name]["risk_area"]))
-    auroc, *less = sorted((format_number(doubt[name]["auroc"]["mean"]) for name in DOUBTS), reverse=True)
-    area, *more = sorted(format_number(doubt[name]["risk_area"]) for name in DOUBTS)
-    none, perfect = (format_number(doubt[name]["risk_area"]) for name in ("none", "perfect"))
+def describe_uncertainty(explanation: dict) -> str:
+    """Say in Markdown what uncertainty is worth, and what the temperature mends."""
+    uncertainty, calibration = explanation["uncertainty"], explanation["calibration"]
+    finder = max(UNCERTAINTIES, key=lambda name: _mean(uncertainty[name]))
+    keeper = max(UNCERTAINTIES, key=lambda name: -_number(uncertainty[name]["risk_area"]))
+    auroc, *less = sorted((format_number(uncertainty[name]["auroc"]["mean"]) for name in UNCERTAINTIES), reverse=True)
+    area, *more = sorted(format_number(uncertainty[name]["risk_area"]) for name in UNCERTAINTIES)
+    none, perfect = (format_number(uncertainty[name]["risk_area"]) for name in ("none", "perfect"))
     errors = [calibration[name]["expected_calibration_error"] for name in ("before", "after")]
     before, after = (format_number(error, 4) for error in errors)
     lean = "too sure of itself" if calibration["temperature"] > 1 else "not sure enough"
     return "\n".join(
         [
-            f"- In the mean, wrong pixels are found best by the {DOUBTS[finder]} (AUROC {auroc}; the others "
+            f"- In the mean, wrong pixels are found best by the {UNCERTAINTIES[finder]} (AUROC {auroc}; the others "
             f"{' and '.join(less)}).",
-            f"- Bad tiles are found best by the {DOUBTS[keeper]}: area under risk {area} (the others "
+            f"- Bad tiles are found best by the {UNCERTAINTIES[keeper]}: area under risk {area} (the others "
             f"{' and '.join(more)}), against {none} for any order and {perfect} for the perfect one.",
-            *_misleading(doubt),
+            *_misleading(uncertainty),
             f"- The temperature is {format_number(calibration['temperature'], 2)}: the network was {lean}. On the "
             f"groups that did not fit it, the expected calibration error goes from {before} to {after}"
             f"{', which mends nothing' if errors[1] >= errors[0] else ''}.",
@@ -185,22 +185,22 @@ def describe_doubt(explanation: dict) -> str:
     )
 
 
-def _misleading(doubt: dict) -> list[str]:
-    """Name the doubts whose surest tenth of the tiles is no better than all."""
+def _misleading(uncertainty: dict) -> list[str]:
+    """Name the measures whose surest tenth of the tiles is no better than all."""
     lines = []
-    for name in DOUBTS:
-        risks = _risk_by_coverage(doubt[name])
+    for name in UNCERTAINTIES:
+        risks = _risk_by_coverage(uncertainty[name])
         if 0.1 in risks and risks[0.1] >= risks[1.0]:
             lines.append(
-                f"- By the {DOUBTS[name]} the surest tenth of the tiles loses {format_number(risks[0.1])} of Dice, "
+                f"- By the {UNCERTAINTIES[name]} the surest tenth of the tiles loses {format_number(risks[0.1])} of Dice, "
                 f"no less than all of them ({format_number(risks[1.0])}): where it is surest, it misleads."
             )
     return lines
 
 
 def draw_conclusion(explanation: dict) -> str:
-    """Say in Markdown what maps and doubts may be used for, as far as the numbers go."""
-    maps, doubt = explanation["faithfulness"]["maps"], explanation["doubt"]
+    """Say in Markdown what maps and uncertainty may be used for, as far as the numbers go."""
+    maps, uncertainty = explanation["faithfulness"]["maps"], explanation["uncertainty"]
     verdicts = [judge_map(maps[name], networks) for name, networks in explanation["sanity"]["maps"].items()]
     passing = verdicts.count("passes")
     chance = verdicts.count("not shown to beat darkness") + verdicts.count("loses to darkness")
@@ -216,16 +216,18 @@ def draw_conclusion(explanation: dict) -> str:
         )
     else:
         use = f"none of {len(verdicts)} was shown to tell more than chance: draw no conclusion from them."
-    cheap, others = "confidence", [name for name in DOUBTS if name != "confidence"]
+    cheap, others = "confidence", [name for name in UNCERTAINTIES if name != "confidence"]
     better = {
-        "wrong pixels": [name for name in others if _mean(doubt[name]) > _mean(doubt[cheap])],
-        "bad tiles": [name for name in others if _number(doubt[name]["risk_area"]) < doubt[cheap]["risk_area"]],
+        "wrong pixels": [name for name in others if _mean(uncertainty[name]) > _mean(uncertainty[cheap])],
+        "bad tiles": [
+            name for name in others if _number(uncertainty[name]["risk_area"]) < uncertainty[cheap]["risk_area"]
+        ],
     }
     lines = [f"- **Maps:** {use}"]
     for what, named in better.items():
-        names = " and ".join(DOUBTS[name] for name in named)
+        names = " and ".join(UNCERTAINTIES[name] for name in named)
         told = f"is outdone by {names}" if named else "costs nothing and neither of the others finds them better"
-        lines.append(f"- **Doubt, {what}:** the {DOUBTS[cheap]} {told}, in the mean.")
+        lines.append(f"- **Uncertainty, {what}:** the {UNCERTAINTIES[cheap]} {told}, in the mean.")
     return "\n".join(lines)
 
 

@@ -123,6 +123,23 @@ def plot_segmentation(image: np.ndarray, segmentation: Segmentation) -> Figure:
     return figure
 
 
+def plot_result(image: np.ndarray, found: np.ndarray, truth: np.ndarray) -> Figure:
+    """Draw an image, and the same with the outlines of what was found and of the truth.
+
+    Args:
+        image: `(H, W, 3)` uint8.
+        found: `(H, W)` bool, the nuclei that a model found.
+        truth: `(H, W)` bool, those that people drew.
+    """
+    figure, axes = _panels(1, 3, PANEL * 1.8)
+    axes[0, 0].imshow(image)
+    axes[0, 1].imshow(draw_contours(image, found, PREDICTION_COLOUR, 2))
+    axes[0, 2].imshow(draw_contours(image, truth, TRUTH_COLOUR, 2))
+    for axis, title in zip(axes[0], ("image", "found by the model", "drawn by people"), strict=True):
+        axis.set_title(title, fontsize=10)
+    return figure
+
+
 def plot_predictions(examples: Sequence[Example]) -> Figure:
     """Draw, a row for each example: the image, truth, prediction and error on one scale, and the probability."""
     figure, axes = _panels(len(examples), 5)
@@ -166,7 +183,7 @@ def plot_attention(image: np.ndarray, maps: dict[str, dict[str, np.ndarray]]) ->
 def plot_examination(examination: Examination) -> Figure:
     """Draw what a clinician is shown: image, nuclei (filled where sure, dashed where not), attention, and spread."""
     figure, axes = _panels(1, 4, PANEL * 1.5)
-    shown, contours, attention, doubt = axes[0]
+    shown, contours, attention, uncertainty = axes[0]
     shown.imshow(examination.image)
     contours.imshow(examination.image)
     colour = np.array(PREDICTION_COLOUR) / 255
@@ -176,9 +193,9 @@ def plot_examination(examination: Examination) -> Figure:
             contours.contour(mask, levels=[0.5], colors=[colour], linestyles=style, linewidths=1.2)
     attention.imshow(cv2.cvtColor(np.ascontiguousarray(examination.image), cv2.COLOR_RGB2GRAY), cmap="gray")
     heat = attention.imshow(examination.attention, vmin=0, vmax=1, cmap="inferno", alpha=0.6)
-    spread = doubt.imshow(examination.spread, vmin=0, vmax=0.5, cmap="viridis")
+    spread = uncertainty.imshow(examination.spread, vmin=0, vmax=0.5, cmap="viridis")
     figure.colorbar(heat, ax=attention, shrink=0.6, label="attention (largest = 1)")
-    figure.colorbar(spread, ax=doubt, shrink=0.6, label="spread of the probability")
+    figure.colorbar(spread, ax=uncertainty, shrink=0.6, label="spread of the probability")
     titles = ("image", "nuclei: sure filled, unsure dashed", f"attention: {examination.attention_name}", "spread")
     for axis, title in zip(axes[0], titles, strict=True):
         axis.set_title(title, fontsize=8)

@@ -1,6 +1,9 @@
-"""The only writer of `models/`, `figures/` and the README's results: what a run gives, nothing typed by hand."""
+"""The only writer of `models/`, `figures/`, the README's results and the notebook's first picture: nothing by hand."""
 
+import base64
+import dataclasses
 import io
+import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -12,15 +15,18 @@ from PIL import Image
 
 from helpers.errors import InputError
 from helpers.evaluation.ablation import ABLATION
+from helpers.evaluation.subject import open_subject
 from helpers.files import read_json, write_csv, write_json, written_whole
 from helpers.inference.trained_model import WEIGHTS, load_model
 from helpers.report.card import CARD, model_card
-from helpers.report.published_figures import draw_explanation, draw_run
-from helpers.report.words import headline
+from helpers.report.published_figures import RESULT, draw_figures
+from helpers.report.words import headline, result_cell, results_page
 from helpers.training.checkpoints import export_weights
-from helpers.training.run import BEST, HISTORY, RESULTS
+from helpers.training.results import BEST, HISTORY, RESULTS, read_finished
 
 README_MARKS = ("<!-- results -->", "<!-- /results -->")
+PAGE = "RESULTS.md"
+NOTEBOOK, RESULT_CELL = "cancer_nuclei_analysis.ipynb", "result"
 
 
 def publish_run(run: Path, project: Path, ship: bool = False) -> list[Path]:
@@ -41,53 +47,55 @@ def publish_run(run: Path, project: Path, ship: bool = False) -> list[Path]:
             was; it is the shipped one and `ship` is off; or its network is none that can be shipped.
     """
     run, project = Path(run), Path(project)
-    models = project / "models"
-    results = read_json(run / RESULTS)
-    if results["training"]["status"] != "finished":
-        raise InputError(f"{run}: expected a finished run, found one after {results['training']['epochs']} epochs")
-    validation = next((entry for entry in results["evaluations"].values() if entry["part"] == "validation"), None)
-    if validation is None:
-        raise InputError(f"{run}: its validation part was never scored; run `python -m helpers evaluate` on it first")
-    if validation["predictors"]["model"]["scores"]["dice"] is None:
-        raise InputError(f"{run}: expected nuclei in its validation part, found none, so there is nothing to show")
+    results, reported, name = read_finished(run), _reported(project), run.resolve().name
+    validation = _validation(results, run)
     if ship and results["recipe"].get("shuffled_masks"):
         raise InputError(f"{run}: expected a model to ship, found a control, trained on the masks of other images")
-    reported = _reported(models / RESULTS)
-    name = run.resolve().name
     if not ship and reported["shipped"] and reported["shipped"]["run"] == name:
         raise InputError(f"{run}: {name} is the shipped run; ship it again (`--ship`), or weights and results part")
     with tempfile.TemporaryDirectory() as temporary:
-        made = Path(temporary)
-        figures, targets = {}, {}
+        made, figures = Path(temporary), {}
         if ship:
             digest = _export(run, results, made / WEIGHTS.name)
-            figures = draw_run(run, results, validation) | draw_explanation(results, load_model(made / WEIGHTS.name))
-            for file, figure in figures.items():
-                _save_small(figure, made / file)
-                plt.close(figure)
-            reported["shipped"] = {"run": name, "file": WEIGHTS.name, "digest": digest}
-            targets[WEIGHTS.name] = models
+            # The figures show the shipped weights, as they were rounded, with their temperature and map.
+            subject = dataclasses.replace(open_subject(run), model=load_model(made / WEIGHTS.name))
+            figures = draw_figures(subject, results, validation, pd.read_csv(run / HISTORY, index_col="epoch"))
+            shipped = {"run": name, "file": WEIGHTS.name, "digest": digest}
+            reported["shipped"] = shipped | {"evaluations": results["evaluations"]}
         results["data"].pop("path")  # of use on this machine alone
         reported["runs"][name] = results
-        if reported["shipped"]:  # its card sets it beside every run
-            (made / CARD).write_text(model_card(reported), encoding="utf-8")
-            targets[CARD] = models
-        targets |= dict.fromkeys(figures, project / "figures")
-        for file, folder in targets.items():
-            with written_whole(folder / file) as part:  # the temporary folder may stand on another disk
-                shutil.copyfile(made / file, part)
-        if ship:
-            for stale in (project / "figures").glob("fig[0-9][0-9]_*.png"):
-                if stale.name not in figures:
-                    stale.unlink()
-    write_json(models / RESULTS, reported)
-    _add_history(models / HISTORY, name, run / HISTORY)
-    return [
-        models / RESULTS,
-        models / HISTORY,
-        *(folder / file for file, folder in targets.items()),
-        *_update_readme(project / "README.md", reported),
-    ]
+        rows = pd.read_csv(run / HISTORY, dtype=str, keep_default_na=False)
+        rows.insert(0, "run", name)
+        return _write(project, reported, figures, made, rows)
+
+
+def publish_scores(weights: Path | None, project: Path) -> list[Path]:
+    """Publish what `evaluate` measured of the shipped weights, and draw their card and figures again.
+
+    Args:
+        weights: the shipped weights; None for the package's own.
+        project: the folder that holds `models/` and `figures/`, where these weights are shipped.
+
+    Returns:
+        the files written.
+
+    Raises:
+        InputError: these are not the weights that the project ships, or their validation part was never scored.
+    """
+    subject, project = open_subject(weights), Path(project)
+    reported = _reported(project)
+    shipped = reported["shipped"] or {}
+    if shipped.get("digest") != subject.model.digest:
+        raise InputError(
+            f"{subject.name}: expected the weights that {project / 'models'} ships, digest "
+            f"{str(shipped.get('digest'))[:12]}, found {subject.model.digest[:12]}; publish their run with `--ship`"
+        )
+    validation = _validation(subject.results, subject.name)
+    history = pd.read_csv(project / "models" / HISTORY, index_col=["run", "epoch"]).loc[shipped["run"]]
+    figures = draw_figures(subject, reported["runs"][shipped["run"]], validation, history)
+    reported["shipped"] = shipped | {"evaluations": subject.results["evaluations"]}
+    with tempfile.TemporaryDirectory() as temporary:
+        return _write(project, reported, figures, Path(temporary))
 
 
 def publish_ablation(folder: Path, project: Path) -> list[Path]:
@@ -101,8 +109,18 @@ def publish_ablation(folder: Path, project: Path) -> list[Path]:
         the files written.
     """
     path = Path(project) / "models" / RESULTS
-    write_json(path, _reported(path) | {"ablation": read_json(Path(folder) / ABLATION)})
+    write_json(path, _reported(Path(project)) | {"ablation": read_json(Path(folder) / ABLATION)})
     return [path]
+
+
+def _validation(results: dict, name: object) -> dict:
+    """Give the evaluation on the validation part; an InputError where there is none, or none with nuclei."""
+    validation = next((entry for entry in results["evaluations"].values() if entry["part"] == "validation"), None)
+    if validation is None:
+        raise InputError(f"{name}: its validation part was never scored; run `python -m helpers evaluate` on it first")
+    if validation["predictors"]["model"]["scores"]["dice"] is None:
+        raise InputError(f"{name}: expected nuclei in its validation part, found none, so there is nothing to show")
+    return validation
 
 
 def _export(run: Path, results: dict, path: Path) -> str:
@@ -118,18 +136,56 @@ def _export(run: Path, results: dict, path: Path) -> str:
     return export_weights(run / BEST, path, **chosen)
 
 
-def _reported(path: Path) -> dict:
+def _reported(project: Path) -> dict:
+    path = project / "models" / RESULTS
     return read_json(path) if path.exists() else {"shipped": None, "runs": {}}
 
 
-def _add_history(path: Path, name: str, history: Path) -> None:
+def _write(
+    project: Path, reported: dict, figures: dict[str, Figure], made: Path, history: pd.DataFrame | None = None
+) -> list[Path]:
+    """Make every file in the folder `made`, which holds new weights if there are any; then put all in their places."""
+    models = project / "models"
+    targets = {path.name: models for path in made.iterdir()}
+    for file, figure in figures.items():
+        _save_small(figure, made / file)
+        plt.close(figure)
+    targets |= dict.fromkeys(figures, project / "figures")
+    (made / PAGE).write_text(results_page(reported), encoding="utf-8")
+    targets[PAGE] = models
+    if reported["shipped"]:  # its card and the README set it beside every run
+        (made / CARD).write_text(model_card(reported), encoding="utf-8")
+        targets[CARD] = models
+        if (readme := project / "README.md").exists():
+            text = readme_with_results(readme.read_text(encoding="utf-8"), reported)
+            (made / readme.name).write_text(text, encoding="utf-8")
+            targets[readme.name] = project
+        picture = made / RESULT if RESULT in figures else project / "figures" / RESULT
+        if (notebook := project / NOTEBOOK).exists() and picture.exists():
+            text = notebook_with_result(notebook.read_text(encoding="utf-8"), reported, picture.read_bytes())
+            (made / NOTEBOOK).write_text(text, encoding="utf-8")
+            targets[NOTEBOOK] = project
+    for file, folder in targets.items():
+        with written_whole(folder / file) as part:  # the temporary folder may stand on another disk
+            shutil.copyfile(made / file, part)
+    if figures:
+        for stale in (project / "figures").glob("fig[0-9][0-9]_*.png"):
+            if stale.name not in figures:
+                stale.unlink()
+    write_json(models / RESULTS, reported)
+    written = [models / RESULTS]
+    if history is not None:
+        written.append(_add_history(models / HISTORY, history))
+    return [*written, *(folder / file for file, folder in targets.items())]
+
+
+def _add_history(path: Path, rows: pd.DataFrame) -> Path:
     """Put a run's epochs into the reported history, in place of those of an earlier run of that name."""
-    rows = pd.read_csv(history, dtype=str, keep_default_na=False)
-    rows.insert(0, "run", name)
     if path.exists():
         earlier = pd.read_csv(path, dtype=str, keep_default_na=False)
-        rows = pd.concat([earlier[earlier["run"] != name], rows])
+        rows = pd.concat([earlier[earlier["run"] != rows["run"].iloc[0]], rows])
     write_csv(path, rows.to_dict("records"))
+    return path
 
 
 def readme_with_results(text: str, reported: dict) -> str:
@@ -139,16 +195,18 @@ def readme_with_results(text: str, reported: dict) -> str:
     return f"{before}{start}\n{headline(reported)}\n{end}{after}" if end else text
 
 
+def notebook_with_result(text: str, reported: dict, picture: bytes) -> str:
+    """Put the result and its picture, attached, into the notebook's cell `result`; without that cell all stays."""
+    notebook = json.loads(text)
+    for cell in notebook["cells"]:
+        if cell.get("id") == RESULT_CELL:
+            cell["source"] = result_cell(reported, f"attachment:{RESULT}").splitlines(keepends=True)
+            cell["attachments"] = {RESULT: {"image/png": base64.b64encode(picture).decode("ascii")}}
+    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+
+
 def _save_small(figure: Figure, path: Path) -> None:
     """Save a figure as PNG of 256 colours: tissue then takes a third of the space, and the eye sees no difference."""
     with io.BytesIO() as buffer:
         figure.savefig(buffer, format="png")
         Image.open(buffer).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
-
-
-def _update_readme(path: Path, reported: dict) -> list[Path]:
-    if not path.exists():
-        return []
-    with written_whole(path) as temporary:
-        temporary.write_text(readme_with_results(path.read_text(encoding="utf-8"), reported), encoding="utf-8")
-    return [path]

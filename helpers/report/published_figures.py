@@ -1,4 +1,4 @@
-"""The figures that are published with a shipped run: which tiles they show is decided by rule, and not by eye."""
+"""The figures that are published with the shipped model: which tiles they show is decided by rule, and not by eye."""
 
 from pathlib import Path
 
@@ -6,16 +6,25 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from helpers.config import Recipe
+from helpers.config import TILE_SIZE, TILE_UM_PER_PX
 from helpers.data.cache import Cache
 from helpers.data.fold import find_folds
 from helpers.data.prepare import prepare
+from helpers.data.stitching import source_images, stitch
 from helpers.errors import InputError
 from helpers.evaluation.evaluation import read_tiles
+from helpers.evaluation.subject import Subject, choose_tiles
 from helpers.explanation.examine import examine
 from helpers.explanation.grad_cam import METHODS
-from helpers.inference.trained_model import TrainedModel
-from helpers.report.charts import plot_history, plot_predictor_scores, plot_scores_by_tissue
+from helpers.inference.predict import predict
+from helpers.report.charts import (
+    plot_cascade,
+    plot_deletion_insertion,
+    plot_history,
+    plot_predictor_scores,
+    plot_scores_by_tissue,
+    plot_uncertainty,
+)
 from helpers.report.examples import (
     attention_maps,
     augmented_views,
@@ -24,92 +33,90 @@ from helpers.report.examples import (
     region_maps,
     show_worst,
 )
-from helpers.report.explanation_figures import plot_cascade, plot_deletion_insertion, plot_doubt
-from helpers.report.overlays import plot_attention, plot_examination, plot_predictions, plot_tiles, plot_views
+from helpers.report.overlays import (
+    plot_attention,
+    plot_examination,
+    plot_predictions,
+    plot_result,
+    plot_tiles,
+    plot_views,
+)
 from helpers.report.tables import PREDICTOR_NAMES
-from helpers.training.checkpoints import load_checkpoint
 from helpers.training.comparisons import untrained_model
-from helpers.training.run import BEST, HISTORY
 
+RESULT = "fig00_result.png"
 VIEWS = 7  # of each tile in the figure of the augmentation
 WORST = 4  # tiles shown
 
 
-def draw_run(run: Path, results: dict, validation: dict) -> dict[str, Figure]:
-    """Draw what a run learnt from, how it went and what it reached.
+def draw_figures(subject: Subject, run: dict, validation: dict, history: pd.DataFrame) -> dict[str, Figure]:
+    """Draw what a model learnt from, how that went, what it reached, and what its explanation measured.
 
     Args:
-        run: the folder of a finished run.
-        results: what its `results.json` holds.
-        validation: its evaluation on its validation part.
+        subject: the model; `data["path"]` among its results is where its data set stands.
+        run: the results of the run it came from.
+        validation: its evaluation on the validation part.
+        history: of the run, indexed by epoch.
 
     Returns:
         file name to figure.
 
     Raises:
-        InputError: the data set has changed since the run.
+        InputError: the data set has changed since it was scored.
     """
-    recipe, training = Recipe(**results["recipe"]), results["training"]
-    dataset = Path(results["data"]["path"])
-    model, _ = load_checkpoint(run / BEST)
-    cache = _prepared(results)
-    indices = np.array(results["data"]["validation_indices"])
+    dataset, recipe, network = Path(subject.results["data"]["path"]), subject.recipe, subject.model.network
+    cache = prepare(dataset, recipe.image_size, recipe.labels, progress=False)
+    if cache.digest != validation["digest"]:
+        raise InputError(f"{dataset}: the data set has changed since the model was scored on it; restore it")
+    _, indices = choose_tiles(subject, cache)
+    training, scored = run["training"], validation["predictors"]["model"]
     chosen = one_tile_per_tissue(cache, indices)
     tiles = read_tiles(find_folds(dataset), chosen)
-    training_tiles = np.setdiff1d(np.arange(len(cache)), indices)
-    chosen_training = one_tile_per_tissue(cache, training_tiles, most=3)
-    examples = ranked_examples(model, cache, indices)
+    chosen_training = one_tile_per_tissue(cache, np.setdiff1d(np.arange(len(cache)), indices), most=3)
+    examples = ranked_examples(network, cache, indices)
     median = next((example.image for example in examples if example.title.startswith("median")), examples[0].image)
-    maps = attention_maps({"trained": model, "untrained": untrained_model(recipe)}, median, METHODS)
-    return {
+    maps = attention_maps({"trained": network, "untrained": untrained_model(recipe)}, median, METHODS)
+    figures = {
+        RESULT: _draw_result(subject, cache, indices, validation),
         "fig01_tiles.png": plot_tiles(tiles.images, tiles.class_maps, cache.tissues[chosen], _is_typed(cache)),
-        "fig02_training.png": plot_history(
-            pd.read_csv(run / HISTORY, index_col="epoch"), training["best_epoch"], training["early_stopping_epoch"]
-        ),
+        "fig02_training.png": plot_history(history, training["best_epoch"], training["early_stopping_epoch"]),
         "fig03_scores.png": plot_predictor_scores(validation, PREDICTOR_NAMES),
-        "fig04_tissues.png": plot_scores_by_tissue(
-            validation["predictors"]["model"]["by_tissue"], validation["predictors"]["model"]["scores"]["dice"]
-        ),
+        "fig04_tissues.png": plot_scores_by_tissue(scored["by_tissue"], scored["scores"]["dice"]),
         "fig05_predictions.png": plot_predictions(examples),
         "fig06_attention.png": plot_attention(median, maps),
         "fig07_augmentation.png": plot_views(
             [augmented_views(cache, int(index), recipe, VIEWS) for index in chosen_training]
         ),
-        "fig08_regions.png": plot_attention(median, region_maps(model, median)),
+        "fig08_regions.png": plot_attention(median, region_maps(network, median)),
     }
+    if explanation := run.get("explanation"):
+        middle = indices[np.argsort(cache.nuclei[indices].sum(1), kind="stable")[len(indices) // 2]]
+        tile = read_tiles(find_folds(dataset), np.array([middle])).images[0]
+        worst = show_worst(network, cache, explanation["failures"]["worst"][:WORST])
+        figures |= {
+            "fig09_faithfulness.png": plot_deletion_insertion(explanation),
+            "fig10_sanity.png": plot_cascade(explanation),
+            "fig11_uncertainty.png": plot_uncertainty(explanation),
+            "fig12_examination.png": plot_examination(examine(tile, model=subject.model)),
+            "fig13_worst.png": plot_predictions(worst),
+        }
+    return figures
 
 
-def draw_explanation(results: dict, model: TrainedModel) -> dict[str, Figure]:
-    """Draw what a run's explanation measured, the panel of one tile, and the worst tiles.
-
-    Args:
-        results: what a run's `results.json` holds; without an explanation there is nothing to draw.
-        model: the run's network.
-
-    Returns:
-        file name to figure.
-    """
-    if (explanation := results.get("explanation")) is None:
-        return {}
-    cache = _prepared(results)
-    indices = np.array(results["data"]["validation_indices"])
-    median = indices[np.argsort(cache.nuclei[indices].sum(1), kind="stable")[len(indices) // 2]]
-    tile = read_tiles(find_folds(Path(results["data"]["path"])), np.array([median])).images[0]
-    return {
-        "fig09_faithfulness.png": plot_deletion_insertion(explanation),
-        "fig10_sanity.png": plot_cascade(explanation),
-        "fig11_doubt.png": plot_doubt(explanation),
-        "fig12_examination.png": plot_examination(examine(tile, model=model)),
-        "fig13_worst.png": plot_predictions(show_worst(model.network, cache, explanation["failures"]["worst"][:WORST])),
-    }
-
-
-def _prepared(results: dict) -> Cache:
-    recipe, dataset = Recipe(**results["recipe"]), Path(results["data"]["path"])
-    cache = prepare(dataset, recipe.image_size, recipe.labels, progress=False)
-    if cache.digest != results["data"]["digest"]:
-        raise InputError(f"{dataset}: the data set has changed since the run; restore it")
-    return cache
+def _draw_result(subject: Subject, cache: Cache, indices: np.ndarray, validation: dict) -> Figure:
+    """Draw the validation image with the median Dice; of a large one its middle, as large as a tile."""
+    counts = {row["name"]: row for row in validation["images"] if row["tp"] + row["fn"]}
+    dice = {name: row["tp"] / (2 * row["tp"] + row["fp"] + row["fn"]) for name, row in counts.items()}
+    name = sorted(dice, key=dice.get)[len(dice) // 2]
+    images = source_images(indices, cache.tissues, cache.groups, cache.positions)
+    image = next(image for image in images if image.name == name)
+    tiles = read_tiles(find_folds(Path(subject.results["data"]["path"])), image.indices)
+    whole = np.rint(stitch(tiles.images, image.positions)).astype(np.uint8)
+    truth = stitch(tiles.class_maps > 0, image.positions) >= 0.5
+    found = predict(whole, TILE_UM_PER_PX, subject.model).mask
+    top, left = ((length - TILE_SIZE) // 2 for length in truth.shape)
+    window = np.s_[top : top + TILE_SIZE, left : left + TILE_SIZE]
+    return plot_result(whole[window], found[window], truth[window])
 
 
 def _is_typed(cache: Cache) -> bool:

@@ -4,7 +4,7 @@ import torch
 
 from helpers.explanation.grad_cam import captured, evaluating
 from helpers.model import EfficientNetSegmentation, count_parameters
-from helpers.report import course_report
+from helpers.report import references
 
 ENCODER_PARAMETERS = (
     4_007_548  # EfficientNet-B0 without its classifier (Tan & Le 2019, as efficientnet-pytorch builds it)
@@ -33,7 +33,7 @@ def stage_table(model: EfficientNetSegmentation) -> list[dict[str, str]]:
         {
             "stage": stage,
             "measured": f"{output.shape[1]}, {_scale(size // output.shape[2])}",
-            "report": course_report.STAGES[stage],
+            "report": references.STAGES[stage],
         }
         for stage, output in zip(modules, outputs, strict=True)
     ]
@@ -50,8 +50,8 @@ def parameter_table(model: EfficientNetSegmentation) -> list[dict[str, object]]:
     rows = (
         ("encoder (EfficientNet-B0, no classifier)", encoder, ENCODER_PARAMETERS),
         ("decoder and head", whole - encoder, None),
-        ("whole network", whole, course_report.PARAMETERS),
-        ("the network that the report's table draws", drawn, course_report.PARAMETERS),
+        ("whole network", whole, references.PARAMETERS),
+        ("the network that the report's table draws", drawn, references.PARAMETERS),
     )
     return [
         {
@@ -66,7 +66,7 @@ def parameter_table(model: EfficientNetSegmentation) -> list[dict[str, object]]:
 
 def _drawn_decoder_parameters() -> int:
     """Count the decoder of the report's table: two 3 x 3 convolutions with batch norm a level, then one logit."""
-    channels = {stage: int(text.split(",")[0]) for stage, text in course_report.STAGES.items()}
+    channels = {stage: int(text.split(",")[0]) for stage, text in references.STAGES.items()}
     total, below = 0, channels["encoder 5"]
     for level in range(4, -1, -1):
         out = channels[f"decoder {level}"]

@@ -6,10 +6,8 @@ import pandas as pd
 
 from helpers.config import CLASS_NAMES
 from helpers.data.cache import Cache
-from helpers.evaluation.baselines import BASELINES
 from helpers.files import read_json
-from helpers.report import course_report
-from helpers.report.known_systems import KNOWN_SYSTEMS
+from helpers.report import references
 
 MISSING = "\N{EN DASH}"
 PREDICTOR_NAMES = {
@@ -125,45 +123,11 @@ def score_by_nuclei_table(entry: dict) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename(columns={"dice": "Dice"}).rename_axis("nuclei in a tile")
 
 
-def comparison_table(reported: dict) -> pd.DataFrame:
-    """Set all reported runs beside what needs no learning and beside known systems: Dice with its interval by set.
-
-    Args:
-        reported: as `models/results.json` holds it.
-
-    Returns:
-        a row for each system, a column for each set; what was not measured is an en dash.
-    """
-    runs = reported["runs"]
-    sets = list(dict.fromkeys(_set_name(entry) for run in runs.values() for entry in run["evaluations"].values()))
-    shipped = runs.get((reported.get("shipped") or {}).get("run"), list(runs.values())[-1])
-    digest, nothing = shipped["data"]["digest"], {"parameters": "0", "trained on": "nothing"}
-    rows = {}
-    for name, run in runs.items():
-        rows[f"`{name}`"] = _comparison_row(run, "model", sets, digest)
-        if any("averaged" in entry["predictors"] for entry in run["evaluations"].values()):
-            rows[f"`{name}`, averaged over flips and turns"] = _comparison_row(run, "averaged", sets, digest)
-    for name in BASELINES:
-        rows[PREDICTOR_NAMES[name]] = _comparison_row(shipped, name, sets, digest) | nothing
-    for system in KNOWN_SYSTEMS:
-        millions = MISSING if system.parameters is None else f"{system.parameters:g} million"
-        rows[f"{system.name} ({system.source})"] = {"parameters": millions, "trained on": system.training} | {
-            name: system.dice.get(name, MISSING) for name in sets
-        }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("system")
-
-
 def markdown_table(frame: pd.DataFrame) -> str:
     """Write a table of texts as Markdown, its index first."""
     lines = [[frame.index.name or "", *frame.columns], ["---"] * (len(frame.columns) + 1)]
     lines += [[str(name), *map(str, row)] for name, row in zip(frame.index, frame.to_numpy(), strict=True)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def describe_start(run: dict) -> str:
-    """Say what a run started from: an encoder of ImageNet, chance, or another run's weights for the whole network."""
-    start = run["model"]["encoder_start"]
-    return {"imagenet": "an ImageNet encoder", "random": "random weights"}.get(start, f"the weights of {start}")
 
 
 def summary_table(runs: dict[str, dict]) -> pd.DataFrame:
@@ -172,7 +136,7 @@ def summary_table(runs: dict[str, dict]) -> pd.DataFrame:
     Args:
         runs: column title to a run's `results.json`.
     """
-    theirs = course_report.RESULTS
+    theirs = references.RESULTS
     columns = {
         "course report": {
             "Dice, best epoch": theirs["best_dice"],
@@ -185,7 +149,7 @@ def summary_table(runs: dict[str, dict]) -> pd.DataFrame:
             "nuclei accuracy": theirs["nuclei_accuracy"],
             "overall accuracy": theirs["accuracy"],
             "best epoch": theirs["best_epoch"],
-            "parameters": course_report.PARAMETERS,
+            "parameters": references.PARAMETERS,
         }
     }
     for title, run in runs.items():
@@ -221,25 +185,6 @@ def read_reported(models: Path) -> tuple[dict, pd.DataFrame]:
     return read_json(Path(models) / "results.json"), pd.read_csv(
         Path(models) / "history.csv", index_col=["run", "epoch"]
     )
-
-
-def _set_name(entry: dict) -> str:
-    return "validation" if entry["part"] == "validation" else entry["name"]
-
-
-def _comparison_row(run: dict, predictor: str, sets: list[str], digest: str) -> dict[str, str]:
-    data = "these sets" if run["data"]["digest"] == digest else f"`{run['data']['name']}`"
-    training = f"{data} at {run['recipe']['image_size']} pixels; from {describe_start(run)}"
-    row = {"parameters": format_number(run["model"]["parameters"]), "trained on": training}
-    entries = {_set_name(entry): entry["predictors"].get(predictor) for entry in run["evaluations"].values()}
-    for name in sets:
-        scored = entries.get(name)
-        row[name] = (
-            MISSING
-            if scored is None
-            else f"{format_number(scored['scores']['dice'])} ({format_interval(scored['intervals']['dice'])})"
-        )
-    return row
 
 
 def _dice_of(iou: float) -> float:

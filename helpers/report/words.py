@@ -4,38 +4,105 @@ from collections import Counter
 
 from helpers.config import GOALS
 from helpers.evaluation.baselines import BASELINES
-from helpers.report import course_report
-from helpers.report.tables import PREDICTOR_NAMES, comparison_table, describe_start, format_number, markdown_table
+from helpers.report import references
+from helpers.report.comparison import (
+    comparison_table,
+    control_run,
+    describe_start,
+    headline_table,
+    set_name,
+    shipped_run,
+    shipped_scores,
+)
+from helpers.report.run_tables import ablation_table, describe_ablation
+from helpers.report.tables import PREDICTOR_NAMES, format_interval, format_number, markdown_table
 
 INTERVALS = (
     "with 95 % bootstrap intervals over groups of images that may share a slide (on the test sets, single images)"
 )
 LEVEL = 0.02  # precision and recall closer than this are called level
+SET_NAMES = {"monuseg-test": "MoNuSeg", "consep-test": "CoNSeP"}
+PICTURE_ALT = (
+    "Three views of a piece of real tissue: as it is, with the outlines of the nuclei that the model found, and with "
+    "those that people drew"
+)
+
+
+def result_line(reported: dict) -> str:
+    """Say in Markdown, in one paragraph, what the shipped model reaches on the test sets and what that is beside."""
+    tests = [entry for entry in shipped_scores(reported).values() if entry["part"] == "all"] or list(
+        shipped_scores(reported).values()
+    )
+    told = [
+        f"**{format_number(_dice(entry, 'model'))}** (95 % interval "
+        f"{format_interval(entry['predictors']['model']['intervals']['dice'])}) on the "
+        f"{entry['predictors']['model']['scores']['n_with_nuclei']} images of "
+        f"{SET_NAMES.get(set_name(entry), set_name(entry))} ({_tissues(entry)})"
+        for entry in tests
+    ]
+    beside = [
+        f"{PREDICTOR_NAMES[name]}: {' and '.join(format_number(_dice(entry, name)) for entry in tests)}"
+        for name in BASELINES
+    ]
+    if control := control_run(reported):
+        scored = {set_name(entry): entry for entry in control[1]["evaluations"].values()}
+        found = [_dice(scored[set_name(entry)], "model") for entry in tests if set_name(entry) in scored]
+        beside.insert(0, f"the course report's recipe on the same tiles: {' and '.join(map(format_number, found))}")
+    return f"Dice of the shipped model on test images: {' and '.join(told)}. Beside it, {'; '.join(beside)}."
+
+
+def result_cell(reported: dict, picture: str) -> str:
+    """Write the notebook's first picture and result as Markdown; `picture` is where the picture is."""
+    return f"![{PICTURE_ALT}]({picture})\n\n**Figure 1.** {PICTURE_ALT}.\n\n{result_line(reported)}"
 
 
 def headline(reported: dict) -> str:
-    """Say in Markdown what every published run reached, beside no learning and known systems, and which goals it met.
+    """Write the README's results as Markdown: four rows of Dice."""
+    return f"Dice, mean over images with nuclei, {INTERVALS}:\n\n{markdown_table(headline_table(reported))}"
 
-    Args:
-        reported: as `models/results.json` holds it.
-    """
-    lines = [
-        f"Dice, mean over images with nuclei, {INTERVALS}:",
-        "",
+
+def results_page(reported: dict) -> str:
+    """Write `models/RESULTS.md`: every run, what it was scored on, which goals it met, and the ablation."""
+    parts = [
+        "# Every run",
+        "Written by `python -m helpers publish`; the numbers in full stand in `results.json`. Dice, mean over images "
+        f"with nuclei, {INTERVALS}. Recipes and epochs were chosen on validation groups, so that column flatters. "
+        "The shipped model was scored as `predict` gives it.",
         markdown_table(comparison_table(reported)),
-        "",
     ]
+    old = comparison_table(reported, current=False)
+    if len(old):
+        parts += [
+            "## Old masks",
+            "These runs were scored before the masks of MoNuSeg were drawn anew, tile by tile, which is not quite how "
+            "`predict` goes. Their numbers stand beside each other, and not beside those above.",
+            markdown_table(old),
+        ]
+    verdicts = []
     for name, run in reported["runs"].items():
         goals = GOALS.get((run["recipe"]["name"], run["recipe"]["image_size"]), {})
-        verdicts = [_judge(entry, goals.get(entry["name"])) for entry in run["evaluations"].values()]
-        lines.append(f"- `{name}`, from {describe_start(run)}: {'; '.join(verdicts)}.")
-    return "\n".join([*lines, "", describe_scorings(reported)])
+        judged = "; ".join(_judge(entry, goals.get(entry["name"])) for entry in run["evaluations"].values())
+        verdicts.append(f"- `{name}`, from {describe_start(run)}: {judged or 'not scored'}.")
+    parts += ["## Goals", "\n".join(verdicts), describe_scorings(reported)]
+    trained = [f"- `{name}`: {describe_training(run)}" for name, run in reported["runs"].items()]
+    parts += ["## Training", "\n".join(trained)]
+    if ablation := reported.get("ablation"):
+        parts += ["## Ablation (old masks)", markdown_table(ablation_table(ablation)), describe_ablation(ablation)]
+    return "\n\n".join(parts) + "\n"
+
+
+def describe_masks(reported: dict) -> str:
+    """Say that the shipped run's explanation was measured on old masks, where it was; else nothing."""
+    validation = shipped_scores(reported).get("validation")
+    if validation is None or validation["digest"] == shipped_run(reported)["data"]["digest"]:
+        return ""
+    return "Measured before the masks of MoNuSeg were drawn anew; the scores of the model are of the new ones."
 
 
 def _judge(entry: dict, goal: float | None) -> str:
     """Say what the network reached on one set, which goals that meets, and whether no learning beats it."""
     dice, best = _dice(entry, "model"), _best_baseline(entry)
-    goals = {"the report's goal": course_report.DICE_GOAL} | ({} if goal is None else {"this project's own": goal})
+    goals = {"the report's goal": references.DICE_GOAL} | ({} if goal is None else {"this project's own": goal})
     met = [f"{'meets' if dice >= value else 'misses'} {name} of {value:.2f}" for name, value in goals.items()]
     # A goal missed by less than the decimals show must not read as met.
     told_right = all((round(dice, 3) >= value) == (dice >= value) for value in goals.values())
@@ -61,12 +128,16 @@ def describe_stages(reported: dict, name: str) -> str:
 
 
 def describe_scorings(reported: dict) -> str:
-    """Say how often each test set was scored, over all published runs: every time is a chance to choose by it."""
+    """Say how often each test set was scored, over all published models: every time is a chance to choose by it."""
     times = Counter()
-    for run in reported["runs"].values():
-        times.update({entry["name"]: entry["times_scored"] for entry in _tests(run)})
+    shipped = shipped_scores(reported).values()
+    # A run that was shipped as it was scored is one scoring, told twice.
+    runs = [entry for run in reported["runs"].values() for entry in run["evaluations"].values() if entry not in shipped]
+    for entry in [*shipped, *runs]:
+        if entry["part"] == "all":
+            times[entry["name"]] += entry["times_scored"]
     told = ", ".join(f"`{name}` {count}" for name, count in times.items()) or "none"
-    return f"Times that each test set was scored, over the runs above: {told}."
+    return f"Times that each test set was scored, by all models on this page: {told}."
 
 
 def describe_training(results: dict) -> str:
@@ -89,19 +160,23 @@ def describe_training(results: dict) -> str:
     )
 
 
-def describe_tests(results: dict) -> str:
-    """Say in Markdown, for every test set, whether the goal was met and what the gain over no learning is."""
+def describe_tests(evaluations: dict[str, dict]) -> str:
+    """Say in Markdown, for every test set, whether the report's goal was met and what the gain over no learning is.
+
+    Args:
+        evaluations: a model's, as `results.json` holds them.
+    """
     lines = []
-    for entry in _tests(results):
+    for entry in (entry for entry in evaluations.values() if entry["part"] == "all"):
         ours, best = _dice(entry, "model"), _best_baseline(entry)
         gain = ours - _dice(entry, best)
-        verdict = "meets" if ours >= course_report.DICE_GOAL else "misses"
+        verdict = "meets" if ours >= references.DICE_GOAL else "misses"
         precision, recall = (entry["predictors"]["model"]["scores"][key] for key in ("precision", "recall"))
         lean = "invents more than it misses" if precision < recall else "misses more than it invents"
         if abs(precision - recall) < LEVEL:
             lean = "misses about as much as it invents"
         lines.append(
-            f"- On {_where(entry)} the network {verdict} the report's goal of {course_report.DICE_GOAL:.2f} with "
+            f"- On {_where(entry)} the network {verdict} the report's goal of {references.DICE_GOAL:.2f} with "
             f"{format_number(ours)}, {abs(gain):.3f} {'above' if gain >= 0 else '**below**'} the best without "
             f"learning, {PREDICTOR_NAMES[best]}. "
             f"It {lean} (precision {format_number(precision)}, recall {format_number(recall)})."
@@ -109,8 +184,9 @@ def describe_tests(results: dict) -> str:
     return "\n".join(lines)
 
 
-def _tests(results: dict) -> list[dict]:
-    return [entry for entry in results["evaluations"].values() if entry["part"] == "all"]
+def _tissues(entry: dict) -> str:
+    tissues = list(entry["predictors"]["model"]["by_tissue"])
+    return tissues[0].lower() if len(tissues) == 1 else f"{len(tissues)} organs"
 
 
 def _best_baseline(entry: dict) -> str:

@@ -15,7 +15,7 @@ from helpers.config import LOGIT_THRESHOLD
 from helpers.devices import mixed_precision
 from helpers.metrics import count_pixels, scores
 from helpers.training.distributed import add_up, gather_in_order, synchronised, world_size
-from helpers.training.guard import StepGuard
+from helpers.training.schedule import StepGuard
 
 
 def train_epoch(

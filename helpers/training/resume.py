@@ -15,8 +15,7 @@ from helpers.model import set_batch_norm_momentum
 from helpers.training.checkpoints import load_checkpoint
 from helpers.training.comparisons import COMPARISONS, untrained_model
 from helpers.training.encoder_weights import PRETRAINED_MOMENTUM, load_imagenet_weights
-
-BEST, LAST, HISTORY, RESULTS = "best_model.pth", "last.pth", "history.csv", "results.json"
+from helpers.training.results import BEST, LAST, RESULTS
 
 
 def take_up_or_start(run: Path, recipe: Recipe, cache: Cache, split: Split, init: Path | None) -> dict:

@@ -23,10 +23,10 @@ from helpers.provenance import describe_environment, device_name
 from helpers.training.checkpoints import save_checkpoint
 from helpers.training.distributed import main_first, process_group, rank, share_buffers, world_size, wrap
 from helpers.training.epochs import average_weights, evaluate_model, train_epoch
-from helpers.training.guard import StepGuard
 from helpers.training.loaders import make_loaders, nuclei_share, start_epoch
-from helpers.training.resume import BEST, HISTORY, LAST, RESULTS, take_up_or_start
-from helpers.training.schedule import best_epoch, early_stopping_epoch, make_scheduler
+from helpers.training.results import BEST, HISTORY, LAST, RESULTS
+from helpers.training.resume import take_up_or_start
+from helpers.training.schedule import StepGuard, best_epoch, early_stopping_epoch, make_scheduler
 
 
 def train_run(

@@ -1,11 +1,16 @@
-"""When the learning rate falls, which epoch is the best, and after which one a run ends."""
+"""When the learning rate falls, when training ends, and what happens to a step that is not finite."""
 
 import math
 
+import torch
+from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
 from helpers.config import WARMUP_EPOCHS, Recipe
+from helpers.errors import InputError
+
+MOST_IN_A_ROW = 10  # a scaler that starts too high needs a few; a network that is lost never stops
 
 
 def make_scheduler(optimizer: Optimizer, recipe: Recipe) -> LRScheduler:
@@ -49,3 +54,45 @@ def early_stopping_epoch(history: list[dict], patience: int) -> int | None:
 def _validation_dice(row: dict) -> float:
     # Without a nucleus in the whole validation part Dice is not defined: any epoch is as good as another.
     return row["val_dice"] if row["val_dice"] == row["val_dice"] else -1.0
+
+
+class StepGuard:
+    """Decides which optimiser steps are taken, and counts those that are not.
+
+    Attributes:
+        skipped: steps that were skipped so far.
+    """
+
+    def __init__(self) -> None:
+        self.skipped, self._in_a_row = 0, 0
+        self._buffers: list[torch.Tensor] = []
+
+    def remember(self, model: nn.Module) -> None:
+        """Keep the running statistics of batch norm as they are before a step: a forward pass alone can spoil them."""
+        self._buffers = [buffer.clone() for buffer in model.buffers()]
+
+    def accepts(self, model: nn.Module, loss: float, gradient_norm: float) -> bool:
+        """Tell whether to take the step; if not, put the running statistics back.
+
+        Args:
+            model: the network.
+            loss: of the step's images, in every process.
+            gradient_norm: of all its gradients, unscaled.
+
+        Raises:
+            InputError: too many steps in a row are not finite.
+        """
+        if math.isfinite(loss) and math.isfinite(gradient_norm):
+            self._in_a_row = 0
+            return True
+        self.skipped, self._in_a_row = self.skipped + 1, self._in_a_row + 1
+        with torch.no_grad():
+            for buffer, kept in zip(model.buffers(), self._buffers, strict=True):
+                buffer.copy_(kept)
+        if self._in_a_row == MOST_IN_A_ROW:
+            raise InputError(
+                f"training: expected a finite loss and finite gradients, found others in {MOST_IN_A_ROW} steps in a "
+                "row; the last whole epoch is kept. Lower the learning rate or check the images, and train into a new "
+                "folder"
+            )
+        return False

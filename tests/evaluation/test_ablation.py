@@ -27,13 +27,13 @@ from helpers.evaluation.ablation import (
     read_counts,
     run_ablation,
 )
-from helpers.inference.batches import predict_probabilities
+from helpers.inference.batches import predict_tiles
 from helpers.metrics import count_pixels, paired_bootstrap, scores
 from helpers.model import count_parameters
 from helpers.sample_tissue.sample import write_sample_fold
 from helpers.training.checkpoints import load_checkpoint
 from helpers.training.comparisons import NETWORK_NAMES, build_network
-from helpers.training.run import BEST
+from helpers.training.results import BEST
 
 CPU = torch.device("cpu")
 
@@ -165,7 +165,7 @@ def test_every_row_is_judged_against_majority_labels(finished, dataset):
     for name, row in TINY_ROWS.items():
         for seed, dice in zip(row.seeds, made["rows"][name]["dice"], strict=True):
             model, _ = load_checkpoint(out / f"{name}-{seed}" / BEST)
-            predicted = predict_probabilities(model, truth.images[tiles]) >= 0.5
+            predicted = predict_tiles(model, truth.images[tiles]) >= 0
             counts = count_pixels(predicted, truth.class_maps[tiles] > 0)
             kept, groups = read_counts(out / f"{name}-{seed}" / TILES)
             assert np.array_equal(kept, counts)

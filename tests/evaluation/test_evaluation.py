@@ -15,21 +15,24 @@ from tiny_run import RECIPE, FinishedRun, change_results, make_cache, read_resul
 from helpers.config import LABEL_RULES
 from helpers.data.fold import Tiles, find_folds
 from helpers.data.prepare import prepare
-from helpers.data.stitching import SourceImage
+from helpers.data.stitching import SourceImage, source_images, stitch
 from helpers.errors import InputError
-from helpers.evaluation import evaluation
+from helpers.evaluation import evaluation, subject
 from helpers.evaluation.baselines import BASELINES
 from helpers.evaluation.evaluation import (
-    evaluate_run,
+    evaluate,
     read_tiles,
     score_by_nuclei,
     summarize,
     through_network_size,
     untrained_model,
 )
-from helpers.metrics import COUNT_NAMES, bootstrap_interval, scores
+from helpers.inference.predict import predict
+from helpers.inference.trained_model import TrainedModel
+from helpers.metrics import COUNT_NAMES, bootstrap_interval, count_pixels, scores
 from helpers.model import EfficientNetSegmentation
 from helpers.sample_tissue.sample import write_sample_fold
+from helpers.training.checkpoints import load_checkpoint
 
 PREDICTORS = {"model", "untrained", *BASELINES}
 
@@ -60,7 +63,7 @@ def scored(finished_run, other, tmp_path_factory) -> dict:
     folder = tmp_path_factory.mktemp("scored")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluation, "bootstrap_interval", functools.partial(bootstrap_interval, resamples=20))
-        yield evaluate_run(finished_run.copy(folder / "run"), other, torch.device("cpu"))
+        yield evaluate(finished_run.copy(folder / "run"), other, torch.device("cpu"))
     shutil.rmtree(folder)
 
 
@@ -72,7 +75,7 @@ def whole_numbers(counts: list[dict]) -> np.ndarray:
 
 
 def test_own_data_set_gives_its_validation_part(run, finished_run: FinishedRun):
-    entry = evaluate_run(run, finished_run.dataset)
+    entry = evaluate(run, finished_run.dataset)
     data = read_results(run)["data"]
     assert (entry["part"], entry["name"], entry["digest"]) == ("validation", "slides", data["digest"])
     assert entry["tiles"] == len(data["validation_indices"]) == 4
@@ -94,8 +97,8 @@ def test_tiles_that_the_run_was_trained_on_are_refused(run, finished_run: Finish
     known = np.load(finished_run.dataset / "Images/images.npy")[trained]
     mixed = write_fold(tmp_path / "mixed", np.concatenate([example_images(2), known]), example_masks(5))
     before = read_results(run)
-    with pytest.raises(InputError, match=r"mixed: the run was trained on 3 of these 5 tiles"):
-        evaluate_run(run, mixed)
+    with pytest.raises(InputError, match=r"mixed: \S*run was trained on 3 of these 5 tiles"):
+        evaluate(run, mixed)
     assert read_results(run) == before
 
 
@@ -103,7 +106,7 @@ def test_validation_tiles_in_another_data_set_are_none_that_it_was_trained_on(ru
     validation = read_results(run)["data"]["validation_indices"][:1]
     known = np.load(finished_run.dataset / "Images/images.npy")[validation]
     mixed = write_fold(tmp_path / "mixed", np.concatenate([example_images(1), known]), example_masks(2))
-    assert evaluate_run(run, mixed)["tiles"] == 2
+    assert evaluate(run, mixed)["tiles"] == 2
 
 
 def test_glass_may_be_seen_again(run, tmp_path, monkeypatch):
@@ -119,12 +122,12 @@ def test_glass_may_be_seen_again(run, tmp_path, monkeypatch):
 
         return load
 
-    load_checkpoint = evaluation.load_checkpoint
-    monkeypatch.setattr(evaluation, "load_checkpoint", trained_on(digests[1:]))
-    assert evaluate_run(run, folder)["tiles"] == 2
-    monkeypatch.setattr(evaluation, "load_checkpoint", trained_on(digests))
+    load_checkpoint = subject.load_checkpoint
+    monkeypatch.setattr(subject, "load_checkpoint", trained_on(digests[1:]))
+    assert evaluate(run, folder)["tiles"] == 2
+    monkeypatch.setattr(subject, "load_checkpoint", trained_on(digests))
     with pytest.raises(InputError, match="1 of these 2 tiles"):
-        evaluate_run(run, folder)
+        evaluate(run, folder)
 
 
 def test_tiles_are_read_across_folds(tmp_path):
@@ -144,18 +147,19 @@ def test_tiles_are_read_across_folds(tmp_path):
 
 
 def perfect(dataset):
-    """Stand in for `predict_probabilities`: knows the truth of every tile of a data set."""
+    """Stand in for `predict_logits`: knows the truth of every image of a data set."""
     (fold,) = find_folds(dataset)
     tiles = fold.read(0, len(fold))
-    truth = {image.tobytes(): class_map > 0 for image, class_map in zip(tiles.images, tiles.class_maps, strict=True)}
-    return lambda model, images, device, flips_and_turns: np.stack([truth[image.tobytes()] for image in images]).astype(
-        np.float32
-    )
+    truth = {}
+    for source in source_images(np.arange(len(fold)), fold.tissues, fold.groups, fold.positions):
+        image, mask = (stitch(of[source.indices], source.positions) for of in (tiles.images, tiles.class_maps > 0))
+        truth[np.rint(image).astype(np.uint8).tobytes()] = mask >= 0.5
+    return lambda model, image, um_per_px, device, symmetries: np.where(truth[image.tobytes()], 1.0, -1.0)
 
 
 def test_perfect_predictions_score_one(run, other, monkeypatch):
-    monkeypatch.setattr(evaluation, "predict_probabilities", perfect(other))
-    predictors = evaluate_run(run, other)["predictors"]
+    monkeypatch.setattr(evaluation, "predict_logits", perfect(other))
+    predictors = evaluate(run, other)["predictors"]
     for name in ("model", "untrained"):
         found = predictors[name]["scores"]
         assert {value for key, value in found.items() if key not in ("n", "n_with_nuclei")} == {1.0}
@@ -194,7 +198,7 @@ def test_without_groups_every_tile_is_an_image(run, other, tmp_path):
     folder = shutil.copytree(other, tmp_path / "loose")
     for name in ("groups", "positions"):
         (folder / f"Images/{name}.npy").unlink()
-    entry = evaluate_run(run, folder)
+    entry = evaluate(run, folder)
     assert [row["name"] for row in entry["images"]] == [f"tile {number}" for number in range(20)]
     assert whole_numbers(entry["images"]).sum(1).tolist() == [256 * 256] * 20
     model = entry["predictors"]["model"]
@@ -300,11 +304,11 @@ def test_tiles_by_number_of_nuclei_are_all_tiles(scored):
 def test_averaging_is_a_predictor_of_its_own(run, other, monkeypatch):
     truth = perfect(other)
 
-    def predict(model, images, device, flips_and_turns):
-        return truth(model, images, device, flips_and_turns) * flips_and_turns  # else nothing
+    def predict(model, image, um_per_px, device, symmetries):
+        return np.where(len(symmetries) == 8, truth(model, image, um_per_px, device, symmetries), -1.0)
 
-    monkeypatch.setattr(evaluation, "predict_probabilities", predict)
-    predictors = evaluate_run(run, other, flips_and_turns=True)["predictors"]
+    monkeypatch.setattr(evaluation, "predict_logits", predict)
+    predictors = evaluate(run, other, flips_and_turns=True)["predictors"]
     assert predictors["averaged"]["scores"]["dice"] == 1
     assert predictors["model"]["scores"]["dice"] == predictors["untrained"]["scores"]["dice"] == 0
 
@@ -337,9 +341,9 @@ def read_json_of(entry: dict) -> dict:
 
 
 def test_entry_is_added_under_name_and_digest_and_scorings_are_counted(run, finished_run, other):
-    first = evaluate_run(run, finished_run.dataset)
-    elsewhere = evaluate_run(run, other)
-    second = evaluate_run(run, finished_run.dataset)
+    first = evaluate(run, finished_run.dataset)
+    elsewhere = evaluate(run, other)
+    second = evaluate(run, finished_run.dataset)
     assert (first["times_scored"], second["times_scored"], elsewhere["times_scored"]) == (1, 2, 1)
     evaluations = read_results(run)["evaluations"]
     assert list(evaluations) == [f"{entry['name']}:{entry['digest'][:12]}" for entry in (first, elsewhere)]
@@ -348,10 +352,10 @@ def test_entry_is_added_under_name_and_digest_and_scorings_are_counted(run, fini
 
 
 def test_scorings_count_on_when_the_folder_is_renamed(run, other):
-    evaluate_run(run, other)
+    evaluate(run, other)
     renamed = other.rename(other.with_name("renamed"))
     try:
-        assert evaluate_run(run, renamed)["times_scored"] == 2
+        assert evaluate(run, renamed)["times_scored"] == 2
     finally:
         renamed.rename(other)
     assert [entry["name"] for entry in read_results(run)["evaluations"].values()] == ["renamed"]
@@ -359,13 +363,13 @@ def test_scorings_count_on_when_the_folder_is_renamed(run, other):
 
 def test_nothing_else_in_the_results_changes(run, finished_run):
     before = read_results(run)
-    evaluate_run(run, finished_run.dataset)
+    evaluate(run, finished_run.dataset)
     assert read_results(run) | {"evaluations": {}} == before
 
 
 def test_what_is_not_defined_is_null_in_the_file(run, tmp_path):
     folder = write_fold(tmp_path / "empty", example_images(2), empty_masks(2))
-    entry = evaluate_run(run, folder)
+    entry = evaluate(run, folder)
     assert math.isnan(entry["predictors"]["model"]["scores"]["dice"])
     (kept,) = read_results(run)["evaluations"].values()
     assert kept["predictors"]["model"]["scores"]["dice"] is None
@@ -376,9 +380,20 @@ def test_what_is_not_defined_is_null_in_the_file(run, tmp_path):
 def test_unfinished_run_is_refused(run, finished_run):
     change_results(run, training={"status": "running", "epochs": 1})
     with pytest.raises(InputError, match=r"run: expected a finished run, found one after 1 epochs"):
-        evaluate_run(run, finished_run.dataset)
+        evaluate(run, finished_run.dataset)
 
 
 def test_folder_without_a_run_is_refused(finished_run, tmp_path):
     with pytest.raises(InputError, match="results.json: there is no such file"):
-        evaluate_run(tmp_path, finished_run.dataset)
+        evaluate(tmp_path, finished_run.dataset)
+
+
+def test_the_score_is_of_what_predict_gives(scored, finished_run, other):
+    (fold,) = find_folds(other)
+    tiles = fold.read(0, 4)
+    network, about = load_checkpoint(finished_run.folder / "best_model.pth")
+    model = TrainedModel(network, about["um_per_px"])
+    image = np.rint(stitch(tiles.images, fold.positions[:4])).astype(np.uint8)
+    truth = stitch(tiles.class_maps > 0, fold.positions[:4]) >= 0.5
+    expected = count_pixels(predict(image, 0.25, model).mask[None], truth[None])
+    np.testing.assert_array_equal(whole_numbers(scored["images"][:1]), expected)

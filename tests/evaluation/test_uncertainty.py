@@ -3,18 +3,19 @@
 import numpy as np
 import pytest
 import torch
+from scipy.special import expit
 from tiny_run import make_network
 
 from helpers.evaluation.uncertainty import (
-    DOUBTS,
+    UNCERTAINTIES,
     error_auroc,
-    measure_doubts,
+    measure_uncertainty,
     predict_with_dropout,
     risk_coverage,
     spread,
-    tile_doubt,
+    tile_uncertainty,
 )
-from helpers.inference.batches import predict_probabilities, predict_symmetries
+from helpers.inference.batches import SYMMETRIES, predict_tiles
 
 
 @pytest.fixture(scope="module")
@@ -33,19 +34,15 @@ def test_spread_is_the_standard_deviation():
 
 
 def test_every_doubt_has_the_size_of_the_tiles(network, images):
-    probabilities, doubts = measure_doubts(network, images, passes=3)
-    assert list(doubts) == list(DOUBTS)
-    for doubt in doubts.values():
-        assert doubt.shape == probabilities.shape == (3, 64, 64)
-        assert doubt.min() >= 0
-        assert doubt.max() > 0
-    np.testing.assert_array_equal(probabilities, predict_probabilities(network, images))
-    np.testing.assert_allclose(doubts["averaging"], np.std([*predict_symmetries(network, images)], axis=0), atol=1e-5)
-
-
-def test_averaging_is_the_mean_of_the_symmetries(network, images):
-    averaged = predict_probabilities(network, images, flips_and_turns=True)
-    np.testing.assert_allclose(averaged, np.mean([*predict_symmetries(network, images)], axis=0), atol=1e-6)
+    logits, uncertainties = measure_uncertainty(network, images, passes=3)
+    assert list(uncertainties) == list(UNCERTAINTIES)
+    for uncertainty in uncertainties.values():
+        assert uncertainty.shape == logits.shape == (3, 64, 64)
+        assert uncertainty.min() >= 0
+        assert uncertainty.max() > 0
+    np.testing.assert_array_equal(logits, predict_tiles(network, images))
+    turned = [expit(predict_tiles(network, images, symmetry=symmetry)) for symmetry in SYMMETRIES]
+    np.testing.assert_allclose(uncertainties["averaging"], np.std(turned, axis=0), atol=1e-5)
 
 
 def test_dropout_is_seeded_and_leaves_network_and_chance_as_they_were(network, images):
@@ -64,21 +61,21 @@ def test_without_dropout_the_passes_agree(images):
     network.dropout.p = 0.0
     first, second = predict_with_dropout(network, images, passes=2)
     np.testing.assert_array_equal(first, second)
-    np.testing.assert_array_equal(first, predict_probabilities(network, images))
+    np.testing.assert_array_equal(first, expit(predict_tiles(network, images)))
 
 
 def test_auroc_of_perfect_useless_and_inverted_doubt():
     wrong = np.zeros((4, 2, 4), bool)
     wrong[:3, 0] = True
-    doubt = np.zeros((4, 2, 4))
-    doubt[0, 0], doubt[2, 1] = 1, 1
-    np.testing.assert_array_equal(error_auroc(doubt, wrong), [1, 0.5, 0, np.nan])
+    uncertainty = np.zeros((4, 2, 4))
+    uncertainty[0, 0], uncertainty[2, 1] = 1, 1
+    np.testing.assert_array_equal(error_auroc(uncertainty, wrong), [1, 0.5, 0, np.nan])
 
 
-def test_tile_doubt_is_counted_in_nuclei():
-    doubt = np.full((2, 2, 2), 0.5)
+def test_tile_uncertainty_is_counted_in_nuclei():
+    uncertainty = np.full((2, 2, 2), 0.5)
     predicted = np.array([[[1, 1], [0, 0]], [[0, 0], [0, 0]]], bool)
-    np.testing.assert_array_equal(tile_doubt(doubt, predicted), [1, 2])
+    np.testing.assert_array_equal(tile_uncertainty(uncertainty, predicted), [1, 2])
 
 
 def test_risk_falls_with_a_doubt_that_knows_and_not_with_one_that_does_not():

@@ -10,12 +10,12 @@ from tiny_run import change_results, read_results
 from helpers.data.prepare import prepare
 from helpers.errors import InputError
 from helpers.evaluation.failures import CAUSES
-from helpers.evaluation.uncertainty import DOUBTS
+from helpers.evaluation.uncertainty import UNCERTAINTIES
 from helpers.explanation.explanation import explain_run, explain_tiles
 from helpers.explanation.faithfulness import ALL_RANDOM, CONTROLS, OCCLUSION, SHUFFLED
 from helpers.training.checkpoints import save_checkpoint
 from helpers.training.comparisons import build_network
-from helpers.training.run import BEST
+from helpers.training.results import BEST
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def explanation(explained_run) -> dict:
 def test_every_part_is_there_in_plain_numbers(explanation, explained_run):
     results = read_results(explained_run)
     assert explanation["tiles"] == results["data"]["validation_tiles"]
-    assert set(explanation["doubt"]) == {*DOUBTS, "perfect", "none"}
+    assert set(explanation["uncertainty"]) == {*UNCERTAINTIES, "perfect", "none"}
     assert set(explanation["failures"]["causes"]) == {*CAUSES, "none of these"}
     assert 0.1 <= explanation["calibration"]["temperature"] <= 10
     assert explanation["environment"]["packages"]["torch"]
@@ -96,7 +96,7 @@ def test_a_control_of_another_network_is_refused(finished_run, tmp_path):
 
 
 def test_risk_at_full_coverage_is_the_mean_loss(explanation):
-    ends = [summary["risk"][-1] for summary in explanation["doubt"].values()]
+    ends = [summary["risk"][-1] for summary in explanation["uncertainty"].values()]
     np.testing.assert_allclose(ends, ends[0])
 
 

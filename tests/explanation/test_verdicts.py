@@ -10,11 +10,11 @@ from helpers.explanation.verdicts import (
     passes_sanity,
     prefer_map,
     summarize_calibration,
-    summarize_doubts,
     summarize_failures,
     summarize_faithfulness,
     summarize_sanity,
     summarize_sources,
+    summarize_uncertainty,
 )
 
 GROUPS = np.repeat([f"slide-{number}" for number in range(8)], 3)
@@ -98,10 +98,10 @@ def test_temperature_is_fitted_on_one_half_and_measured_on_the_other():
     random = np.random.default_rng(0)
     logits = random.normal(0, 2, (24, 40, 40))
     truth = random.random(logits.shape) < expit(logits)
-    found = summarize_calibration(expit(2 * logits), truth, GROUPS)
+    found = summarize_calibration(2 * logits, truth, GROUPS)
     fitting = np.isin(GROUPS, np.random.default_rng(0).permutation(np.unique(GROUPS))[:4])
     changed = truth & fitting[:, None, None]  # what the other half holds does not move it
-    assert summarize_calibration(expit(2 * logits), changed, GROUPS)["temperature"] == found["temperature"]
+    assert summarize_calibration(2 * logits, changed, GROUPS)["temperature"] == found["temperature"]
     assert found["temperature"] == pytest.approx(2, rel=0.05)
     assert (found["fitted_groups"], found["measured_groups"]) == (4, 4)
     assert sum(found["before"]["pixels"]) == 12 * 40 * 40
@@ -114,8 +114,8 @@ def test_a_doubt_that_knows_beats_one_that_does_not():
     truth = random.random((24, 16, 16)) < 0.5
     wrong = random.random(truth.shape) < np.linspace(0.02, 0.5, 24)[:, None, None]
     dice = 1 - wrong.mean((1, 2))
-    doubts = {"averaging": wrong + 0.1 * random.random(wrong.shape), "dropout": random.random(wrong.shape)}
-    found = summarize_doubts(doubts, truth ^ wrong, truth, dice, GROUPS)
+    uncertainties = {"averaging": wrong + 0.1 * random.random(wrong.shape), "dropout": random.random(wrong.shape)}
+    found = summarize_uncertainty(uncertainties, truth ^ wrong, truth, dice, GROUPS)
     assert found["averaging"]["auroc"]["mean"] == 1
     assert found["dropout"]["auroc"]["mean"] == pytest.approx(0.5, abs=0.05)
     areas = {name: summary["risk_area"] for name, summary in found.items()}

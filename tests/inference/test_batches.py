@@ -1,4 +1,4 @@
-"""Probabilities: of which pixel, of which tile, at which size; and a clock that is read after the work."""
+"""Logits of tiles: of which pixel, of which tile, on which device; and a clock that is read after the work."""
 
 import contextlib
 from types import SimpleNamespace
@@ -6,13 +6,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from scipy.special import expit
 from tiny_run import make_network
 from torch import Tensor, nn
 
 from helpers.inference import batches
-from helpers.inference.batches import predict_probabilities, time_inference
+from helpers.inference.batches import SYMMETRIES, on_device, predict_tiles, time_inference
 from helpers.normalization import normalize
-from helpers.preprocessing import enlarge_probabilities, shrink_images
 from helpers.provenance import device_name
 
 CPU = torch.device("cpu")
@@ -51,62 +51,38 @@ def _full_precision(monkeypatch):
 
 
 @pytest.mark.usefixtures("_full_precision")
-def test_own_size_is_a_forward_pass(network, images):
-    found = predict_probabilities(network, images)
+def test_logits_are_a_forward_pass(network, images):
+    found = predict_tiles(network, images)
     assert (found.shape, found.dtype) == ((5, 64, 64), np.float32)
     with torch.no_grad():
-        expected = network(normalize(images)).sigmoid()[:, 0].numpy()
+        expected = network(normalize(images))[:, 0].numpy()
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert expected.std() > 0.01  # the network tells pixels apart, or the above would say little
 
 
 def test_mixed_precision_changes_little(network, images):
     with torch.no_grad():
-        expected = network(normalize(images)).sigmoid()[:, 0].numpy()
-    found = predict_probabilities(network, images)
+        expected = network(normalize(images))[:, 0].numpy()
+    found = predict_tiles(network, images)
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found, expected, atol=0.05)
-
-
-@pytest.mark.usefixtures("_full_precision")
-def test_other_sizes_are_shrunk_by_area_and_enlarged_bilinearly(network):
-    tiles = np.random.default_rng(1).integers(0, 256, (2, 256, 256, 3), np.uint8)
-    found = predict_probabilities(network, tiles)
-    assert (found.shape, found.dtype) == ((2, 256, 256), np.float32)
-    assert found.min() >= 0
-    assert found.max() <= 1
-    small = predict_probabilities(network, shrink_images(tiles, 64))
-    np.testing.assert_array_equal(found, enlarge_probabilities(small, 256))
-
-
-def test_enlarged_probabilities_stay_in_place():
-    tiles = np.zeros((1, 256, 256, 3), np.uint8)
-    tiles[:, 60:, 128:] = 255  # an edge between columns 127 and 128, one between rows 59 and 60
-    found = predict_probabilities(Redness(), tiles)[0] >= 0.5
-    expected = np.zeros((256, 256), bool)
-    expected[60:, 128:] = True
-    assert (found != expected).sum() <= 1  # the corner is round
-    assert found[60, 200]
-    assert not found[59, 200]
-    assert found[200, 128]
-    assert not found[200, 127]
+    np.testing.assert_allclose(expit(found), expit(expected), atol=0.05)
 
 
 @pytest.mark.usefixtures("_full_precision")
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
 def test_batch_size_does_not_matter(network, images, batch_size):
-    expected = predict_probabilities(network, images, batch_size=16)
-    np.testing.assert_allclose(predict_probabilities(network, images, batch_size=batch_size), expected, atol=1e-5)
+    expected = predict_tiles(network, images, batch_size=16)
+    np.testing.assert_allclose(predict_tiles(network, images, batch_size=batch_size), expected, atol=1e-5)
 
 
 def test_tiles_go_to_the_network_in_batches_and_come_back_in_order(images):
     model = Redness()
-    found = predict_probabilities(model, images, batch_size=2)
+    found = predict_tiles(model, images, batch_size=2)
     assert model.shapes == [(2, 3, 64, 64), (2, 3, 64, 64), (1, 3, 64, 64)]
-    np.testing.assert_allclose(found, (100 * normalize(images)[:, 0]).sigmoid().numpy(), atol=1e-5)
+    np.testing.assert_allclose(found, (100 * normalize(images)[:, 0]).numpy(), rtol=1e-5)
 
 
-def test_all_eight_symmetries_are_tried_once_and_undone():
+def test_every_symmetry_shows_another_picture_and_is_undone():
     class Corner(nn.Module):
         """Sees a nucleus in the top left quarter of whatever it is shown, and notes the pictures."""
 
@@ -115,26 +91,34 @@ def test_all_eight_symmetries_are_tried_once_and_undone():
 
         def forward(self, images: Tensor) -> Tensor:
             self.pictures = (*self.pictures, images[0, 0].clone())
-            logits = torch.full_like(images[:, :1], -50.0)
-            logits[..., :32, :32] = 50.0
+            logits = torch.zeros_like(images[:, :1])
+            logits[..., :32, :32] = 8.0
             return logits
 
     model, tile = Corner(), np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), np.uint8)
-    averaged = predict_probabilities(model, tile, flips_and_turns=True)
+    averaged = np.mean([predict_tiles(model, tile, symmetry=symmetry) for symmetry in SYMMETRIES], axis=0)
     pictures = torch.stack(model.pictures)
     assert len(pictures) == len(torch.unique(pictures, dim=0)) == 8
     # Each quarter of the tile stood top left in two of the eight.
-    np.testing.assert_allclose(averaged, 0.25, atol=1e-6)
+    np.testing.assert_allclose(averaged, 2.0, atol=1e-6)
 
 
-def test_symmetries_are_undone(images):
-    once, averaged = (predict_probabilities(Redness(), images, flips_and_turns=chosen) for chosen in (False, True))
-    np.testing.assert_allclose(averaged, once, atol=1e-5)
+@pytest.mark.parametrize("symmetry", SYMMETRIES)
+def test_a_network_that_sees_pixels_alone_knows_no_symmetry(images, symmetry):
+    np.testing.assert_allclose(predict_tiles(Redness(), images, symmetry=symmetry), predict_tiles(Redness(), images))
+
+
+def test_another_device_gets_a_copy():
+    network = make_network()
+    assert on_device(network, "cpu") is network
+    moved = on_device(network, "meta")
+    assert {parameter.device.type for parameter in moved.parameters()} == {"meta"}
+    assert {parameter.device.type for parameter in network.parameters()} == {"cpu"}
 
 
 def test_network_is_left_in_evaluation_mode_and_can_still_be_trained(images):
     model = make_network().train()
-    predict_probabilities(model, images[:1])
+    predict_tiles(model, images[:1])
     assert not any(module.training for module in model.modules())
     model.train()(normalize(images[:2])).sum().backward()
     assert model.head.weight.grad is not None
@@ -151,7 +135,7 @@ def _warn_always():
 def test_tiles_that_may_only_be_read_are_no_cause_for_a_warning():
     tiles = np.full((1, 64, 64, 3), 255, np.uint8)
     tiles.flags.writeable = False
-    assert predict_probabilities(Redness(), tiles).min() > 0.99
+    assert predict_tiles(Redness(), tiles).min() > 100
 
 
 def read_clock(monkeypatch, seconds: list[float]) -> None:
@@ -189,14 +173,9 @@ def test_times_of_the_network_itself(network):
         assert row["ms_per_tile"] == row["ms_per_batch"] / row["batch_size"]
 
 
-def test_averaging_and_dropout_together_are_refused():
-    with pytest.raises(ValueError, match="expected one of them at most"):
-        predict_probabilities(make_network(), np.zeros((1, 64, 64, 3), np.uint8), flips_and_turns=True, dropout=True)
-
-
 def test_dropout_is_off_again_after_an_error():
     model = make_network()
     model.head = torch.nn.Conv2d(5, 1, 1)
     with pytest.raises(RuntimeError):
-        predict_probabilities(model, np.zeros((1, 64, 64, 3), np.uint8), dropout=True)
+        predict_tiles(model, np.zeros((1, 64, 64, 3), np.uint8), dropout=True)
     assert not model.dropout.training

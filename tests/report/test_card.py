@@ -3,7 +3,7 @@
 import pytest
 from tiny_run import read_results
 
-from helpers.evaluation.evaluation import evaluate_run
+from helpers.evaluation.evaluation import evaluate
 from helpers.report.card import CARD, model_card
 
 
@@ -11,7 +11,7 @@ from helpers.report.card import CARD, model_card
 def reported(finished_run, tmp_path) -> dict:
     """A shipped run whose validation part has been scored."""
     run = finished_run.copy(tmp_path / "run")
-    evaluate_run(run, finished_run.dataset)
+    evaluate(run, finished_run.dataset)
     shipped = {"run": "run", "file": "weights.safetensors", "digest": "abc123"}
     return {"shipped": shipped, "runs": {"run": read_results(run)}}
 
@@ -44,7 +44,7 @@ def test_of_other_data_no_source_and_no_licence_is_made_up(reported):
 
 
 def test_an_explanation_is_told(reported, explained_run):
-    assert "What its doubts" not in model_card(reported)
+    assert "What its uncertainty" not in model_card(reported)
     explanation = read_results(explained_run)["explanation"]
     reported["runs"]["run"]["explanation"] = explanation
     card = model_card(reported)

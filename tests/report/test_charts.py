@@ -1,4 +1,4 @@
-"""Charts hold the numbers they were given."""
+"""Figures hold what they were given."""
 
 import io
 
@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 from PIL import Image
+from tiny_run import read_results
 
 from helpers.config import CLASS_NAMES
 from helpers.report.charts import (
@@ -18,11 +19,14 @@ from helpers.report.charts import (
     TRAIN_COLOUR,
     VALIDATION_COLOUR,
     WIDE,
+    plot_cascade,
     plot_class_balance,
     plot_confusion,
+    plot_deletion_insertion,
     plot_history,
     plot_predictor_scores,
     plot_scores_by_tissue,
+    plot_uncertainty,
     read_as_jpeg,
 )
 
@@ -216,3 +220,34 @@ def test_a_published_figure_becomes_a_smaller_jpeg(tmp_path):
     data = read_as_jpeg(tmp_path / "figure.png")
     with Image.open(io.BytesIO(data)) as image:
         assert (image.format, image.size, image.mode) == ("JPEG", (120, 80), "RGB")
+
+
+@pytest.fixture
+def explanation(explained_run) -> dict:
+    yield read_results(explained_run)["explanation"]
+    plt.close("all")
+
+
+def test_curves(explanation):
+    left, right = plot_deletion_insertion(explanation).axes
+    maps = explanation["faithfulness"]["maps"]
+    for axis, kind in ((left, "deletion"), (right, "insertion")):
+        labels = [line.get_label() for line in axis.lines]
+        shown = [label.rsplit(":", 1)[0] for label in labels]
+        assert {"random", "darkness", "occlusion"} < set(shown)
+        for name, line in zip(shown, axis.lines, strict=True):
+            np.testing.assert_allclose(line.get_ydata(), maps[name]["curves"][kind])
+
+
+def test_cascade_has_a_row_for_each_map(explanation):
+    axis, bar = plot_cascade(explanation).axes
+    assert [label.get_text() for label in axis.get_yticklabels()] == list(explanation["sanity"]["maps"])
+    assert bar.get_ylabel()
+
+
+def test_reliability_and_risk(explanation):
+    left, right = plot_uncertainty(explanation).axes
+    assert len(left.lines) == 3
+    assert len(right.lines) == len(explanation["uncertainty"])
+    observed = np.array(explanation["calibration"]["before"]["observed"], dtype=float)
+    np.testing.assert_array_equal(left.lines[1].get_ydata(), observed)

@@ -11,13 +11,13 @@ from helpers.report.explanation_tables import (
     calibration_table,
     cascade_table,
     cause_table,
-    describe_doubt,
     describe_maps,
-    doubt_table,
+    describe_uncertainty,
     draw_conclusion,
     faithfulness_table,
     judge_map,
     source_table,
+    uncertainty_table,
 )
 from helpers.report.tables import MISSING
 
@@ -82,7 +82,7 @@ def test_the_conclusion_goes_as_far_as_the_best_map(made):
 
 def test_the_conclusion_names_the_doubts_that_outdo_the_cheap_one(made):
     for name, (auroc, risk) in {"confidence": (0.9, 0.2), "averaging": (0.8, 0.1), "dropout": (0.7, 0.15)}.items():
-        made["doubt"][name] = made["doubt"][name] | {"auroc": interval(auroc), "risk_area": risk}
+        made["uncertainty"][name] = made["uncertainty"][name] | {"auroc": interval(auroc), "risk_area": risk}
     text = draw_conclusion(made)
     assert "wrong pixels:** the closeness of the probability to 0.5 costs nothing" in text
     assert "0.5 is outdone by spread over flips and turns and spread under Monte Carlo dropout" in text
@@ -118,7 +118,7 @@ def test_insane_is_said_before_unfaithful():
 def test_measured_tables_have_a_row_for_each(explanation):
     assert set(CONTROLS) < set(faithfulness_table(explanation).index)
     assert set(cascade_table(explanation).index) == set(explanation["sanity"]["maps"])
-    assert len(doubt_table(explanation)) == 5
+    assert len(uncertainty_table(explanation)) == 5
     assert calibration_table(explanation).index.tolist() == ["before", "after"]
     assert len(cause_table(explanation)) == 5
     assert source_table(explanation)["n"].sum() <= explanation["tiles"]
@@ -126,10 +126,10 @@ def test_measured_tables_have_a_row_for_each(explanation):
 
 def test_a_doubt_that_misleads_where_it_is_surest_is_named(explanation):
     for name in ("confidence", "averaging", "dropout"):
-        coverage = explanation["doubt"][name]["coverage"]
-        explanation["doubt"][name]["risk"] = [0.2 if share < 0.15 else 0.1 for share in coverage]
-    explanation["doubt"]["dropout"]["risk"] = [0.1 for _ in coverage[:-1]] + [0.15]
-    text = describe_doubt(explanation)
+        coverage = explanation["uncertainty"][name]["coverage"]
+        explanation["uncertainty"][name]["risk"] = [0.2 if share < 0.15 else 0.1 for share in coverage]
+    explanation["uncertainty"]["dropout"]["risk"] = [0.1 for _ in coverage[:-1]] + [0.15]
+    text = describe_uncertainty(explanation)
     assert text.count("the surest tenth of the tiles loses 0.200 of Dice, no less than all of them (0.100)") == 2
     assert "- By the closeness of the probability to 0.5 the surest tenth" in text
 
@@ -145,14 +145,14 @@ def test_what_gains_less_than_a_control_loses_to_it(made):
 
 def test_doubt_in_words(explanation):
     for name, auroc, area in (("confidence", 0.9, 0.2), ("averaging", 0.8, 0.1), ("dropout", 0.6, 0.3)):
-        explanation["doubt"][name] |= {"auroc": interval(auroc), "risk_area": area}
+        explanation["uncertainty"][name] |= {"auroc": interval(auroc), "risk_area": area}
     explanation["calibration"] |= {"temperature": 1.5}
     explanation["calibration"]["before"]["expected_calibration_error"] = 0.02
     explanation["calibration"]["after"]["expected_calibration_error"] = 0.01
-    text = describe_doubt(explanation)
+    text = describe_uncertainty(explanation)
     assert "found best by the closeness of the probability to 0.5 (AUROC 0.900; the others 0.800 and 0.600)" in text
     assert "found best by the spread over flips and turns: area under risk 0.100 (the others 0.200 and 0.300)" in text
     assert "too sure of itself" in text
     assert "goes from 0.0200 to 0.0100." in text
     explanation["calibration"]["after"]["expected_calibration_error"] = 0.03
-    assert "which mends nothing" in describe_doubt(explanation)
+    assert "which mends nothing" in describe_uncertainty(explanation)

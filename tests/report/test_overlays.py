@@ -328,11 +328,11 @@ def test_examination_fills_what_is_sure_and_dashes_what_is_not():
     examination = Examination(
         np.full((40, 60, 3), 200, np.uint8), 0.25, flat, flat, mask, sure, flat, "occlusion", nuclei=2, unsure=1
     )
-    _, contours, attention, doubt = plot_examination(examination).axes[:4]
+    _, contours, attention, uncertainty = plot_examination(examination).axes[:4]
     fill = contours.images[1].get_array()[..., 3]
     np.testing.assert_array_equal(fill > 0, sure)
     solid, dashed = (drawn.get_linestyles()[0][1] for drawn in contours.collections)
     assert solid is None
     assert dashed is not None
     assert attention.images[1].get_clim() == (0, 1)
-    assert doubt.images[0].get_clim() == (0, 0.5)
+    assert uncertainty.images[0].get_clim() == (0, 0.5)

@@ -15,7 +15,7 @@ from tiny_run import change_results, make_cache, read_results
 from helpers.__main__ import main
 from helpers.config import CLASS_NAMES
 from helpers.errors import InputError
-from helpers.evaluation.evaluation import evaluate_run
+from helpers.evaluation.evaluation import evaluate
 from helpers.files import write_json
 from helpers.inference.trained_model import load_model
 from helpers.report import publish, published_figures
@@ -48,7 +48,7 @@ def scored(finished_run, tmp_path_factory):
     """A copy of the finished run whose validation part has been scored."""
     folder = tmp_path_factory.mktemp("scored")
     run = finished_run.copy(folder / "run")
-    evaluate_run(run, finished_run.dataset)
+    evaluate(run, finished_run.dataset)
     yield run
     shutil.rmtree(folder)
 
@@ -164,7 +164,7 @@ def test_the_shipped_run_is_not_replaced_without_its_weights(published, scored, 
 
 
 def test_what_an_explanation_chose_travels_with_the_weights(explained_run, tmp_path):
-    evaluate_run(explained_run, explained_run.parent / "slides")
+    evaluate(explained_run, explained_run.parent / "slides")
     results = read_results(explained_run)
     results["explanation"] |= {"preferred": "Grad-CAM++, decoder 2"}
     write_json(explained_run / "results.json", results)

@@ -1,37 +1,54 @@
 """The published figures of an explained run."""
 
+import dataclasses
+
 import matplotlib.pyplot as plt
+import pandas as pd
 import pytest
 from tiny_run import read_results
 
 from helpers.errors import InputError
-from helpers.inference.trained_model import load_model
-from helpers.report.published_figures import draw_explanation
-from helpers.training.checkpoints import export_weights
-from helpers.training.run import BEST
+from helpers.evaluation.evaluation import evaluate
+from helpers.evaluation.subject import open_subject
+from helpers.report.published_figures import draw_figures
+
+EXPLAINED = [
+    "fig09_faithfulness.png", "fig10_sanity.png", "fig11_uncertainty.png", "fig12_examination.png", "fig13_worst.png",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def model(explained_run, tmp_path_factory):
-    path = tmp_path_factory.mktemp("exported") / "weights.safetensors"
-    export_weights(explained_run / BEST, path)
-    return load_model(path)
+def arguments(explained_run):
+    """What is drawn: the model, its run's results, its validation scores, its history."""
+    validation = evaluate(explained_run, explained_run.parent / "slides")
+    history = pd.read_csv(explained_run / "history.csv", index_col="epoch")
+    subject = open_subject(explained_run)
+    model = dataclasses.replace(subject.model, attention="Grad-CAM, decoder 1")
+    return dataclasses.replace(subject, model=model), read_results(explained_run), validation, history
 
 
-def test_figures_of_an_explanation(explained_run, model):
-    figures = draw_explanation(read_results(explained_run), model)
-    assert list(figures) == [
-        "fig09_faithfulness.png", "fig10_sanity.png", "fig11_doubt.png", "fig12_examination.png", "fig13_worst.png",
-    ]  # fmt: skip
+@pytest.fixture(autouse=True)
+def _closed():
+    yield
     plt.close("all")
 
 
-def test_without_an_explanation_there_is_nothing_to_draw(finished_run, model):
-    assert draw_explanation(read_results(finished_run.folder), model) == {}
+def test_figures_of_an_explanation_follow_those_of_the_run(arguments):
+    subject, run, *others = arguments
+    figures = draw_figures(*arguments)
+    assert list(figures) == sorted(figures)
+    assert list(figures)[-5:] == EXPLAINED
+    without = {name: part for name, part in run.items() if name != "explanation"}
+    assert list(draw_figures(subject, without, *others)) == list(figures)[:-5]
 
 
-def test_a_changed_data_set_is_refused(explained_run, model):
-    results = read_results(explained_run)
-    results["data"]["digest"] = "0" * 64
-    with pytest.raises(InputError, match="the data set has changed since the run"):
-        draw_explanation(results, model)
+def test_the_first_picture_shows_image_found_and_truth(arguments):
+    axes = draw_figures(*arguments)["fig00_result.png"].axes
+    assert [axis.get_title() for axis in axes] == ["image", "found by the model", "drawn by people"]
+    assert axes[0].images[0].get_array().shape == (256, 256, 3)
+
+
+def test_a_changed_data_set_is_refused(arguments):
+    subject, run, validation, history = arguments
+    with pytest.raises(InputError, match="the data set has changed since the model was scored on it"):
+        draw_figures(subject, run, validation | {"digest": "0" * 64}, history)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from helpers.model import EfficientNetSegmentation
-from helpers.report import course_report
+from helpers.report import references
 from helpers.report.stages import parameter_table, stage_table
 
 
@@ -29,12 +29,12 @@ def test_stages_as_efficientnet_has_them(model):
         "decoder 0": "16, H",
         "output": "1, H",
     }
-    assert [row["stage"] for row in rows] == list(course_report.STAGES)
+    assert [row["stage"] for row in rows] == list(references.STAGES)
 
 
 def test_stages_beside_those_of_the_report(model):
     rows = stage_table(model)
-    assert {row["stage"]: row["report"] for row in rows} == course_report.STAGES
+    assert {row["stage"]: row["report"] for row in rows} == references.STAGES
     differ = {row["stage"] for row in rows if row["measured"] != row["report"]}
     assert differ == {"encoder 0", "encoder 1", "encoder 2", "encoder 3", "encoder 4"}
 

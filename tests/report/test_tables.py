@@ -12,8 +12,8 @@ from helpers.errors import InputError
 from helpers.evaluation.baselines import BASELINES
 from helpers.files import write_csv, write_json
 from helpers.metrics import scores
-from helpers.report import course_report
-from helpers.report.known_systems import KNOWN_SYSTEMS
+from helpers.report import references
+from helpers.report.references import KNOWN_SYSTEMS
 from helpers.report.tables import (
     MISSING,
     PREDICTOR_NAMES,
@@ -201,7 +201,7 @@ def test_summary_beside_the_course_report():
     assert (theirs["nuclei accuracy"], ours["nuclei accuracy"]) == ("0.681", MISSING)
     assert (theirs["Dice over all pixels"], ours["Dice over all pixels"]) == (MISSING, "0.700")
     assert (theirs["best epoch"], ours["best epoch"]) == ("4", "3")
-    assert (theirs["parameters"], ours["parameters"]) == (f"{course_report.PARAMETERS:,}", "7,000,000")
+    assert (theirs["parameters"], ours["parameters"]) == (f"{references.PARAMETERS:,}", "7,000,000")
     assert theirs["Dice that this IoU means"] == "0.743"  # 2 * 0.5913 / 1.5913
 
 

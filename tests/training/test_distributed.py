@@ -26,7 +26,7 @@ from helpers.training.distributed import (
     world_size,
     wrap,
 )
-from helpers.training.run import BEST, HISTORY, LAST, RESULTS
+from helpers.training.results import BEST, HISTORY, LAST, RESULTS
 
 ROOT = Path(__file__).resolve().parents[2]
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")

@@ -18,7 +18,7 @@ from helpers.losses import BinarySegLoss
 from helpers.metrics import count_pixels, scores
 from helpers.model import EfficientNetSegmentation
 from helpers.training.epochs import average_weights, evaluate_model, train_epoch
-from helpers.training.guard import StepGuard
+from helpers.training.schedule import StepGuard
 
 CPU = torch.device("cpu")
 REPORT_KEYS = {"loss", "dice", "iou", "background_accuracy", "nuclei_accuracy", "accuracy"}

@@ -26,7 +26,8 @@ from helpers.training import checkpoints, comparisons, resume
 from helpers.training import run as runs
 from helpers.training.checkpoints import load_checkpoint, save_checkpoint
 from helpers.training.loaders import nuclei_share
-from helpers.training.run import BEST, HISTORY, LAST, RESULTS, train_run
+from helpers.training.results import BEST, HISTORY, LAST, RESULTS
+from helpers.training.run import train_run
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(

@@ -1,9 +1,17 @@
-"""The ablation as table and words, from numbers that were written by hand."""
+"""Ablation and benchmarks, as a reader sees them."""
+
+from pathlib import Path
 
 import pytest
 
 from helpers.evaluation.ablation import ROWS
-from helpers.report.ablation_table import ablation_table, describe_ablation
+from helpers.report.run_tables import (
+    ablation_table,
+    benchmark_table,
+    describe_ablation,
+    describe_benchmarks,
+    read_benchmarks,
+)
 from helpers.report.tables import MISSING
 
 
@@ -80,3 +88,36 @@ def test_words_name_what_was_not_trained():
     first = row(compared_with=None, difference=None, interval=None, noise=None)
     told = describe_ablation({"rows": {name: first for name in ROWS if name not in ("narrow", "wide")}})
     assert told == "- Not trained: `wide`, `narrow`."
+
+
+MADE = {
+    "date": "2026-01-02",
+    "environment": {
+        "processor": "Some CPU", "device": "CPU, 2 threads (x86_64)", "python": "3.11.0",
+        "packages": {"torch": "2.6.0", "numpy": "2.0.0", "opencv-python": None},
+    },
+    "rows": [
+        {"what": "memory", "ours": 512.0, "theirs": 2100.0, "unit": "MB", "against": "loop", "goal": "", "met": True},
+        {"what": "time", "ours": 1.234, "theirs": 12.34, "unit": "s", "against": "loop", "goal": "", "met": True},
+        {"what": "other", "ours": 3200.0, "theirs": None, "unit": "MB", "against": "all", "goal": "3 GB", "met": False},
+    ],
+}  # fmt: skip
+
+
+def test_benchmarks_by_hand():
+    table = benchmark_table(MADE)
+    assert table["ours"].tolist() == ["512 MB", "1.23 s", "3,200 MB"]
+    assert table["theirs"].tolist() == ["2,100 MB", "12.3 s", "–"]
+    assert table["met"].tolist() == ["yes", "yes", "no"]
+
+
+def test_sentence_on_benchmarks():
+    assert describe_benchmarks(MADE).startswith(
+        "2 of 3 goals met on 2026-01-02: Some CPU, CPU, 2 threads (x86_64), Python"
+    )
+
+
+def test_what_is_committed_can_be_shown():
+    benchmarks = read_benchmarks(Path(__file__).parents[2] / "models")
+    assert len(benchmark_table(benchmarks)) == len(benchmarks["rows"]) >= 8
+    assert "goals met on" in describe_benchmarks(benchmarks)

@@ -1,0 +1,110 @@
+"""What can be scored: a finished run, or shipped weights; and on which tiles of its own data set it may be."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from helpers.config import RECIPES, Recipe
+from helpers.data.cache import Cache
+from helpers.errors import InputError
+from helpers.files import read_json
+from helpers.inference.trained_model import WEIGHTS, TrainedModel, load_model
+from helpers.training.checkpoints import load_checkpoint
+from helpers.training.results import BEST, RESULTS, read_finished
+
+SCORES = Path("runs")  # where the scores of weights are put, in a folder with the weights' name
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model to score.
+
+    Attributes:
+        name: the run or the weights, as messages name them.
+        model: the network with its scale and threshold, as `predict` uses it.
+        recipe: what it was trained by, which gives the same network untrained.
+        data: what is known of its own data set: `digest`, `validation_indices` and `validation_groups`, or nothing.
+        folder: its scores stand in `results.json` there.
+        results: what is to stand there already: a run's results, or which weights these are.
+    """
+
+    name: str
+    model: TrainedModel
+    recipe: Recipe
+    data: dict
+    folder: Path
+    results: dict
+
+
+def open_subject(source: Path | None = None) -> Subject:
+    """Open what is to be scored.
+
+    Args:
+        source: the folder of a finished run, or a `.safetensors` file; None for the shipped weights.
+
+    Raises:
+        InputError: it is neither, it is damaged, or its folder of scores holds those of other weights.
+    """
+    source = WEIGHTS if source is None else Path(source)
+    return _open_weights(source) if source.suffix == WEIGHTS.suffix else _open_run(source)
+
+
+def _open_run(run: Path) -> Subject:
+    results = read_finished(run)
+    network, about = load_checkpoint(run / BEST)
+    model = TrainedModel(network, about["um_per_px"], training_tiles=tuple(about["training_tiles"]))
+    return Subject(str(run), model, Recipe(**results["recipe"]), results["data"], run, results)
+
+
+def _open_weights(path: Path) -> Subject:
+    model, folder = load_model(path), SCORES / path.stem
+    results = {"weights": {"file": path.name, "digest": model.digest}, "data": {}, "evaluations": {}}
+    if (folder / RESULTS).exists():
+        found = read_json(folder / RESULTS)
+        if found.get("weights") != results["weights"]:
+            raise InputError(
+                f"{folder / RESULTS}: expected scores of {path.name} with the digest {model.digest[:12]}, found those "
+                "of something else; move that folder away"
+            )
+        results = found
+    recipe = dataclasses.replace(
+        RECIPES["strong"], network=model.network.name, image_size=model.network.img_size, pretrained=False
+    )
+    data = {}
+    if (published := path.with_name(RESULTS)).exists():  # as `publish` lays it beside the shipped weights
+        reported = read_json(published)
+        if (reported.get("shipped") or {}).get("digest") == model.digest:
+            run = reported["runs"][reported["shipped"]["run"]]
+            recipe, data = Recipe(**run["recipe"]), run["data"]
+    return Subject(str(path), model, recipe, data, folder, results)
+
+
+def choose_tiles(subject: Subject, cache: Cache) -> tuple[str, np.ndarray]:
+    """Choose the tiles of a data set that a model may be scored on: none that it was trained on.
+
+    Of the model's own data set those are the validation tiles. A data set that holds tiles it was trained on and is
+    not that one to the byte, as when its masks were drawn anew, gives the tiles of its validation groups.
+
+    Returns:
+        "validation" or "all", and `(n,)` tile numbers.
+
+    Raises:
+        InputError: it was trained on some of them, and no groups tell the others apart.
+    """
+    everything = np.arange(len(cache))
+    if cache.digest == subject.data.get("digest"):
+        return "validation", np.array(subject.data["validation_indices"])
+    seen = cache.find_seen(everything, subject.model.training_tiles)
+    if not seen.any():
+        return "all", everything
+    groups = subject.data.get("validation_groups")
+    if groups and cache.groups is not None:
+        kept = np.flatnonzero(np.isin(cache.groups, groups))
+        if len(kept) and not seen[kept].any():
+            return "validation", kept
+    raise InputError(
+        f"{cache.name}: {subject.name} was trained on {seen.sum()} of these {len(cache)} tiles; score it on others, or "
+        "on the very data set it was trained on, which gives its validation part"
+    )

@@ -1,0 +1,118 @@
+"""Models beside each other, beside what needs no learning, and beside known systems.
+
+Masks of a data set can be drawn anew, and a score moves with them. So scores stand beside each other only where they
+are of the same masks as the shipped model's; the others are *old masks* and get a table of their own.
+"""
+
+import pandas as pd
+
+from helpers.evaluation.baselines import BASELINES
+from helpers.report.references import KNOWN_SYSTEMS
+from helpers.report.tables import MISSING, PREDICTOR_NAMES, format_interval, format_number
+
+SHIPPED = "shipped model"
+
+
+def shipped_run(reported: dict) -> dict | None:
+    """Give the run that the shipped weights are of, or None where nothing is shipped."""
+    return reported["runs"][reported["shipped"]["run"]] if reported["shipped"] else None
+
+
+def shipped_scores(reported: dict) -> dict[str, dict]:
+    """Give the evaluations of the shipped weights, validation first: name of the set to entry."""
+    entries = reported["shipped"]["evaluations"].values() if reported["shipped"] else []
+    return {set_name(entry): entry for entry in sorted(entries, key=lambda entry: entry["part"] != "validation")}
+
+
+def scores_of(run: dict, reported: dict, current: bool = True) -> dict[str, dict]:
+    """Give a run's evaluations on the masks that the shipped weights were scored on, or else those on other masks."""
+    digests = {name: entry["digest"] for name, entry in shipped_scores(reported).items()}
+    return {
+        set_name(entry): entry
+        for entry in run["evaluations"].values()
+        if (digests.get(set_name(entry), entry["digest"]) == entry["digest"]) == current
+    }
+
+
+def control_run(reported: dict) -> tuple[str, dict] | None:
+    """Give name and results of the control, the last run of the report's recipe, or None."""
+    named = [(name, run) for name, run in reported["runs"].items() if run["recipe"]["name"] == "report"]
+    return named[-1] if named else None
+
+
+def set_name(entry: dict) -> str:
+    """Name an evaluation's set: that of the data set, or "validation"."""
+    return "validation" if entry["part"] == "validation" else entry["name"]
+
+
+def comparison_table(reported: dict, current: bool = True) -> pd.DataFrame:
+    """Set the shipped model and all runs beside no learning and known systems: Dice with its interval by set.
+
+    Args:
+        reported: as `models/results.json` holds it.
+        current: scores of the masks of the shipped model's scores; or those of old masks.
+
+    Returns:
+        a row for each system, a column for each set; what was not measured is an en dash.
+    """
+    scored = {name: scores_of(run, reported, current) for name, run in reported["runs"].items()}
+    systems = {f"`{name}`": (reported["runs"][name], entries) for name, entries in scored.items() if entries}
+    if reported["shipped"] and current:
+        systems.pop(f"`{reported['shipped']['run']}`", None)  # its weights are the shipped ones
+        systems = {SHIPPED: (shipped_run(reported), shipped_scores(reported))} | systems
+    if not systems:
+        return pd.DataFrame()
+    sets = list(dict.fromkeys(name for _, entries in systems.values() for name in entries))
+    rows = {}
+    for title, (run, entries) in systems.items():
+        about = {"parameters": format_number(run["model"]["parameters"]), "trained on": _training(run)}
+        for predictor, suffix in (("model", ""), ("averaged", ", averaged over flips and turns")):
+            if any(predictor in entry["predictors"] for entry in entries.values()):
+                rows[title + suffix] = about | _dice_by_set(entries, sets, predictor)
+    # Whatever needs no learning scores the same on the same masks, whichever run was scored beside it.
+    entries = {name: next(of[name] for _, of in systems.values() if name in of) for name in sets}
+    for name in BASELINES:
+        about = {"parameters": "0", "trained on": "nothing"}
+        rows[PREDICTOR_NAMES[name]] = about | _dice_by_set(entries, sets, name)
+    for system in KNOWN_SYSTEMS:
+        millions = MISSING if system.parameters is None else f"{system.parameters:g} million"
+        rows[f"{system.name} ({system.source})"] = {"parameters": millions, "trained on": system.training} | {
+            name: system.dice.get(name, MISSING) for name in sets
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("system").rename(columns=_with_n(entries))
+
+
+def headline_table(reported: dict) -> pd.DataFrame:
+    """Show the four rows that matter: the shipped model, the control, and what needs no learning."""
+    table = comparison_table(reported)
+    control = control_run(reported)
+    titles = {SHIPPED: SHIPPED} | ({f"`{control[0]}`": "the report's recipe (control)"} if control else {})
+    titles |= {PREDICTOR_NAMES[name]: PREDICTOR_NAMES[name] for name in BASELINES}
+    kept = table.loc[[title for title in titles if title in table.index]]
+    return kept.drop(columns=["parameters", "trained on"]).rename(index=titles)
+
+
+def describe_start(run: dict) -> str:
+    """Say what a run started from: an encoder of ImageNet, chance, or another run's weights for the whole network."""
+    start = run["model"]["encoder_start"]
+    return {"imagenet": "an ImageNet encoder", "random": "random weights"}.get(start, f"the weights of {start}")
+
+
+def _training(run: dict) -> str:
+    return f"`{run['data']['name']}` at {run['recipe']['image_size']} pixels; from {describe_start(run)}"
+
+
+def _dice_by_set(entries: dict[str, dict], sets: list[str], predictor: str) -> dict[str, str]:
+    row = dict.fromkeys(sets, MISSING)
+    for name, entry in entries.items():
+        if scored := entry["predictors"].get(predictor):
+            row[name] = f"{format_number(scored['scores']['dice'])} ({format_interval(scored['intervals']['dice'])})"
+    return row
+
+
+def _with_n(entries: dict[str, dict]) -> dict[str, str]:
+    """Give each set's name with its number of images."""
+    return {
+        name: f"{name} (n = {entry['predictors']['model']['scores']['n_with_nuclei']})"
+        for name, entry in entries.items()
+    }
