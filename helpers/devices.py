@@ -1,13 +1,23 @@
 """Where to compute, and with how many bits."""
 
+import copy
 from contextlib import AbstractContextManager
 
 import torch
+from torch import nn
 
 
 def pick_device() -> torch.device:
     """Give the GPU where there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def on_device(network: nn.Module, device: torch.device | str) -> nn.Module:
+    """Give a network on a device: itself if it is there, else a copy, so that the caller's own stays where it is."""
+    device = torch.device(device)
+    if next(network.parameters(), torch.empty(0, device=device)).device.type != device.type:
+        network = copy.deepcopy(network).to(device)
+    return network.to(memory_format=torch.channels_last)
 
 
 def mixed_precision(device: torch.device, enabled: bool = True) -> AbstractContextManager:

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from tiny_run import make_network
 from torch import nn
 
 from helpers import devices
-from helpers.devices import cpu_has_bfloat16, mixed_precision, pick_device
+from helpers.devices import cpu_has_bfloat16, mixed_precision, on_device, pick_device
 
 CPU = torch.device("cpu")
 
@@ -45,3 +46,11 @@ def test_device_is_the_gpu_where_there_is_one(monkeypatch):
     for available, expected in ((True, "cuda"), (False, "cpu")):
         monkeypatch.setattr(torch.cuda, "is_available", lambda available=available: available)
         assert pick_device() == torch.device(expected)
+
+
+def test_another_device_gets_a_copy():
+    network = make_network()
+    assert on_device(network, "cpu") is network
+    moved = on_device(network, "meta")
+    assert {parameter.device.type for parameter in moved.parameters()} == {"meta"}
+    assert {parameter.device.type for parameter in network.parameters()} == {"cpu"}

@@ -15,13 +15,13 @@ from helpers.data.cache import Cache
 from helpers.data.fold import Fold, Tiles, find_folds
 from helpers.data.prepare import prepare
 from helpers.data.stitching import SourceImage, source_images, stitch
-from helpers.devices import pick_device
+from helpers.devices import on_device, pick_device
 from helpers.evaluation.baselines import BASELINES
 from helpers.evaluation.subject import Subject, choose_tiles, open_subject
 from helpers.files import MERGE_SECONDS, locked, read_json, write_json
-from helpers.inference.batches import SYMMETRIES, on_device
+from helpers.inference.batches import SYMMETRIES
+from helpers.inference.predict import PLAIN, predict_logits
 from helpers.inference.trained_model import TrainedModel
-from helpers.inference.whole_image import PLAIN, predict_logits
 from helpers.metrics import COUNT_NAMES, FEWEST_FOR_INTERVAL, bootstrap_interval, count_pixels, scores
 from helpers.preprocessing import enlarge_probabilities, shrink_class_maps
 from helpers.provenance import describe_environment
@@ -42,7 +42,7 @@ def evaluate(
     """Score a model on a data set and add the result to its `results.json`.
 
     Tiles are stitched to whole images where their positions are known, and go the way of `predict`
-    (`whole_image.predict_logits`): the score is of what a user gets. It is held against full-size masks.
+    (`predict.predict_logits`): the score is of what a user gets. It is held against full-size masks.
 
     Args:
         source: the folder of a finished run, or weights; None for the shipped ones. Scores of weights are added to

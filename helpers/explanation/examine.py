@@ -8,13 +8,13 @@ import torch
 from scipy.special import expit
 
 from helpers.config import TILE_UM_PER_PX
+from helpers.devices import on_device
 from helpers.errors import InputError
 from helpers.evaluation.uncertainty import spread
 from helpers.explanation.faithfulness import make_map
-from helpers.inference.batches import SYMMETRIES, on_device
-from helpers.inference.predict import check_image
+from helpers.inference.batches import SYMMETRIES
+from helpers.inference.predict import check_image, predict_logits, resize, size_at_scale
 from helpers.inference.trained_model import TrainedModel, shipped_model
-from helpers.inference.whole_image import predict_logits, resize, size_at_scale
 from helpers.normalization import normalize
 
 SURE = 0.8  # mean probability, at the model's temperature, from which a nucleus is drawn as sure

@@ -1,4 +1,4 @@
-"""What a network's maps, uncertainty and probabilities are worth, measured together on tiles that it was not trained on."""
+"""What a network's maps, uncertainty and probabilities are worth, measured on tiles it was not trained on."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -40,7 +40,7 @@ def explain_run(
     sane: int = 20,
     log: Callable[[str], None] = print,
 ) -> dict:
-    """Measure a finished run's explanations and uncertainty on its validation tiles; add them to the run's `results.json`.
+    """Measure a finished run's maps and uncertainty on its validation tiles, and add that to its `results.json`.
 
     Args:
         run: the folder of a finished run.
@@ -123,8 +123,8 @@ def explain_tiles(
         log: takes one line for each step.
 
     Returns:
-        `calibration`, `uncertainty`, `failures`, `sources`, `faithfulness`, `sanity`, and the `preferred` map, all in plain
-        numbers.
+        `calibration`, `uncertainty`, `failures`, `sources`, `faithfulness`, `sanity`, and the `preferred` map, all in
+        plain numbers.
 
     Raises:
         InputError: tiles of a single source image, which cannot both fit a temperature and judge it, or nothing that

@@ -43,7 +43,7 @@ def summarize_calibration(logits: np.ndarray, truth: np.ndarray, groups: np.ndar
 def summarize_uncertainty(
     uncertainties: dict[str, np.ndarray], predicted: np.ndarray, truth: np.ndarray, dice: np.ndarray, groups: np.ndarray
 ) -> dict[str, dict]:
-    """Tell of each uncertainty how well it finds wrong pixels (`auroc`) and bad tiles (`risk` at `coverage`, `risk_area`).
+    """Tell how well each uncertainty finds wrong pixels (`auroc`) and bad tiles (`risk` at `coverage`, `risk_area`).
 
     Args:
         uncertainties: name to `(N, H, W)`, as from `uncertainty.measure_uncertainty`.

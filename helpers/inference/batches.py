@@ -1,6 +1,5 @@
 """Tiles through a network: logits of tiles at the network's own scale, and what a pass costs in time."""
 
-import copy
 import statistics
 import time
 
@@ -8,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from helpers.devices import mixed_precision
+from helpers.devices import mixed_precision, on_device
 from helpers.model import EfficientNetSegmentation
 from helpers.normalization import normalize
 from helpers.provenance import device_name
@@ -28,7 +27,7 @@ def predict_tiles(
     """Predict the logit of nucleus for every pixel of square tiles that have the network's scale.
 
     Args:
-        network: the network; it is left in evaluation mode, where it was (`on_device`).
+        network: the network; it is left in evaluation mode, on the device where it was.
         images: `(N, S, S, 3)` uint8, RGB.
         device: where to compute.
         batch_size: tiles at once; None for 16, on a CPU for 2: there, larger ones wait for memory.
@@ -53,14 +52,6 @@ def predict_tiles(
     finally:
         network.eval()
     return np.concatenate(logits)
-
-
-def on_device(network: nn.Module, device: torch.device | str) -> nn.Module:
-    """Give a network on a device: itself if it is there, else a copy, so that the caller's own stays where it is."""
-    device = torch.device(device)
-    if next(network.parameters(), torch.empty(0, device=device)).device.type != device.type:
-        network = copy.deepcopy(network).to(device)
-    return network.to(memory_format=torch.channels_last)
 
 
 def _apply(batch: Tensor, symmetry: tuple[int, bool]) -> Tensor:

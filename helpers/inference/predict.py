@@ -1,19 +1,24 @@
-"""From any H&E image to its nuclei: the one call a stranger needs."""
+"""From any H&E image to its nuclei: the one call a stranger needs, and the one road that scores and maps take too."""
 
+import math
 from dataclasses import dataclass
 from numbers import Real
 
+import cv2
 import numpy as np
 import torch
 from scipy.special import expit
 
 from helpers.config import TILE_UM_PER_PX
+from helpers.devices import on_device
 from helpers.errors import InputError
-from helpers.inference.batches import SYMMETRIES
+from helpers.inference.batches import SYMMETRIES, predict_tiles
 from helpers.inference.trained_model import TrainedModel, shipped_model
-from helpers.inference.whole_image import PLAIN, predict_logits
 
 SCALES = (0.1, 1.0)  # um/px; beyond, nuclei are blurs of a few pixels, or blown up from nothing
+OVERLAP = 4  # neighbouring tiles share 1/4 of their side, where the nearer one counts more
+TILES = 16  # cut at once
+PLAIN = SYMMETRIES[:1]
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ def predict(
     device: torch.device | str = "cpu",
     flips_and_turns: bool = False,
 ) -> Segmentation:
-    """Find the nuclei of an image of any size, as `whole_image.predict_logits` does.
+    """Find the nuclei of an image of any size, as `predict_logits` does.
 
     It takes some 20 bytes of memory a pixel at the model's scale: cut slides into regions.
 
@@ -59,6 +64,78 @@ def predict(
         raise InputError(f"model: expected what `helpers.load_model(PATH)` gives, found {type(model).__name__}")
     logits = predict_logits(model, image, um_per_px, device, SYMMETRIES if flips_and_turns else PLAIN)
     return Segmentation(expit(logits / model.temperature), logits >= model.threshold_logit)
+
+
+def predict_logits(
+    model: TrainedModel,
+    image: np.ndarray,
+    um_per_px: float,
+    device: torch.device | str = "cpu",
+    symmetries: tuple[tuple[int, bool], ...] = PLAIN,
+) -> np.ndarray:
+    """Predict the logit of nucleus for every pixel of an image of any size.
+
+    The image is brought to the model's scale and cut into overlapping tiles; their logits are averaged over the
+    symmetries, blended, and brought back to the image's size. The network's own logits come out, not divided by its
+    temperature: `logits >= model.threshold_logit` is the mask, `expit(logits / model.temperature)` the probability.
+
+    Args:
+        model: the network and its scale; it stays on its own device.
+        image: `(H, W, 3)` uint8, RGB.
+        um_per_px: the image's scale in micrometres a pixel.
+        device: where to compute.
+        symmetries: of `batches.SYMMETRIES`, over which each tile is averaged; all eight are test-time averaging.
+
+    Returns:
+        `(H, W)` float32.
+
+    Reference:
+        Overlapping tiles as in Ronneberger, Fischer, Brox 2015, figure 2, doi:10.1007/978-3-319-24574-4_28.
+    """
+    size, network = model.network.img_size, on_device(model.network, device)
+    at_scale = resize(image, *size_at_scale(image, um_per_px, model))
+    height, width = at_scale.shape[:2]
+    # Smaller than a tile: its border is repeated, for a black frame would look like tissue.
+    padding = (0, max(0, size - height), 0, max(0, size - width))
+    padded = cv2.copyMakeBorder(at_scale, *padding, cv2.BORDER_REPLICATE) if any(padding) else at_scale
+    ramp = np.minimum(np.arange(1, size + 1), np.arange(size, 0, -1)).astype(np.float32)
+    window = np.minimum.outer(ramp, ramp)
+    total = np.zeros(padded.shape[:2], np.float32)
+    weight = np.zeros_like(total)
+    rows, columns = (_starts(length, size) for length in padded.shape[:2])
+    places = [np.s_[row : row + size, column : column + size] for row in rows for column in columns]
+    for start in range(0, len(places), TILES):
+        chunk = places[start : start + TILES]
+        tiles = np.stack([padded[place] for place in chunk])  # (n, size, size, 3)
+        turned = [predict_tiles(network, tiles, device, symmetry=symmetry) for symmetry in symmetries]
+        for place, logits in zip(chunk, np.mean(turned, axis=0), strict=True):
+            total[place] += window * logits
+            weight[place] += window
+    return resize((total / weight)[:height, :width], *image.shape[:2])
+
+
+def size_at_scale(image: np.ndarray, um_per_px: float, model: TrainedModel) -> tuple[int, int]:
+    """Give the height and width that an image of `um_per_px` has at the model's scale, one pixel at least."""
+    height, width = (max(1, round(length * um_per_px / model.um_per_px)) for length in image.shape[:2])
+    return height, width
+
+
+def resize(array: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Shrink `(H, W)` or `(H, W, 3)` by area, or enlarge it bilinearly; pixel centres stay in place."""
+    if array.shape[:2] == (height, width):
+        return array
+    shrinks = height <= array.shape[0] and width <= array.shape[1]
+    return cv2.resize(array, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def _starts(length: int, size: int) -> list[int]:
+    """Give where tiles begin along one side: evenly, from end to end, overlapping by `1 / OVERLAP` at least.
+
+    >>> _starts(256, 256), _starts(600, 256)
+    ([0], [0, 172, 344])
+    """
+    steps = math.ceil((length - size) / (size - size // OVERLAP))
+    return [round(step * (length - size) / steps) for step in range(steps + 1)] if steps else [0]
 
 
 def check_image(image: np.ndarray, um_per_px: float) -> None:

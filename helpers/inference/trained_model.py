@@ -12,8 +12,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from helpers.config import LOGIT_THRESHOLD
+from helpers.devices import on_device
 from helpers.errors import InputError
-from helpers.inference.batches import on_device
 from helpers.model import EfficientNetSegmentation
 from helpers.networks import build_own_network
 

@@ -7,7 +7,6 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -18,13 +17,16 @@ from helpers.config import CLASS_NAMES
 from helpers.evaluation.uncertainty import UNCERTAINTIES, UNCERTAINTY_NAMES
 from helpers.explanation.faithfulness import CONTROLS, CURVES, OCCLUSION
 from helpers.explanation.verdicts import ALIKE
-
-DPI = 100
-WIDE, HALF = (9.0, 3.2), (5.2, 3.4)  # inches: the two sizes of charts
-# Okabe and Ito's palette (2008), which colour-blind readers can tell apart; one colour a class, everywhere.
-CLASS_COLOURS = dict(zip(CLASS_NAMES, ("#D55E00", "#009E73", "#0072B2", "#F0E442", "#CC79A7"), strict=True))
-TRAIN_COLOUR, VALIDATION_COLOUR, MARK_COLOUR = "#0072B2", "#D55E00", "#555555"
-COLOURS = [TRAIN_COLOUR, VALIDATION_COLOUR, CLASS_COLOURS["Inflammatory"], CLASS_COLOURS["Epithelial"], MARK_COLOUR]
+from helpers.report.palette import (
+    CLASS_COLOURS,
+    COLOURS,
+    HALF,
+    MARK_COLOUR,
+    TRAIN_COLOUR,
+    VALIDATION_COLOUR,
+    WIDE,
+    subplots,
+)
 
 
 def plot_class_balance(nuclei: np.ndarray, pixel_shares: Sequence[float]) -> Figure:
@@ -139,16 +141,6 @@ def read_as_jpeg(path: Path | str) -> bytes:
     with Image.open(path) as image, io.BytesIO() as buffer:
         image.convert("RGB").save(buffer, "jpeg", quality=65)
         return buffer.getvalue()
-
-
-def subplots(rows: int, columns: int, size: tuple[float, float], **gridspec: object):
-    """Make a figure of charts without frames on the right and above: figure and axes, as `plt.subplots` gives them."""
-    figure, axes = plt.subplots(
-        rows, columns, figsize=size, dpi=DPI, layout="constrained", gridspec_kw=gridspec or None
-    )
-    for each in np.ravel(axes):
-        sns.despine(ax=each)
-    return figure, axes
 
 
 def plot_deletion_insertion(explanation: dict) -> Figure:

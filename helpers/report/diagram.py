@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from helpers.report.charts import DPI, MARK_COLOUR, TRAIN_COLOUR, VALIDATION_COLOUR
+from helpers.report.palette import DPI, MARK_COLOUR, TRAIN_COLOUR, VALIDATION_COLOUR
 
 BOX_WIDTH, BOX_HEIGHT = 1.7, 0.6
 

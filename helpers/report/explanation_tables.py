@@ -192,8 +192,8 @@ def _misleading(uncertainty: dict) -> list[str]:
         risks = _risk_by_coverage(uncertainty[name])
         if 0.1 in risks and risks[0.1] >= risks[1.0]:
             lines.append(
-                f"- By the {UNCERTAINTIES[name]} the surest tenth of the tiles loses {format_number(risks[0.1])} of Dice, "
-                f"no less than all of them ({format_number(risks[1.0])}): where it is surest, it misleads."
+                f"- By the {UNCERTAINTIES[name]} the surest tenth of the tiles loses {format_number(risks[0.1])} of "
+                f"Dice, no less than all of them ({format_number(risks[1.0])}): where it is surest, it misleads."
             )
     return lines
 

@@ -11,8 +11,8 @@ from matplotlib.patches import Patch
 from helpers.config import CLASS_NAMES, THRESHOLD
 from helpers.explanation.examine import Examination
 from helpers.inference.predict import Segmentation
-from helpers.report.charts import CLASS_COLOURS, DPI, TRAIN_COLOUR
 from helpers.report.examples import Example
+from helpers.report.palette import CLASS_COLOURS, DPI, TRAIN_COLOUR
 
 # True positives are left to the tissue's own colour; what is wrong stands out, in colours that all readers tell apart.
 ERROR_COLOURS = {"missed (false negative)": (0, 114, 178), "invented (false positive)": (240, 228, 66)}

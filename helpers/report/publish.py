@@ -108,9 +108,9 @@ def publish_ablation(folder: Path, project: Path) -> list[Path]:
     Returns:
         the files written.
     """
-    path = Path(project) / "models" / RESULTS
-    write_json(path, _reported(Path(project)) | {"ablation": read_json(Path(folder) / ABLATION)})
-    return [path]
+    reported = _reported(Path(project)) | {"ablation": read_json(Path(folder) / ABLATION)}
+    with tempfile.TemporaryDirectory() as temporary:
+        return _write(Path(project), reported, {}, Path(temporary))
 
 
 def _validation(results: dict, name: object) -> dict:

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from helpers.evaluation.ablation import ROWS
 from helpers.files import read_json
 from helpers.report.tables import MISSING, format_interval, format_number
 
@@ -41,7 +40,7 @@ def ablation_table(ablation: dict) -> pd.DataFrame:
 
 
 def describe_ablation(ablation: dict) -> str:
-    """Say in Markdown which changes help, which hurt, which cannot be told apart, and what was not trained.
+    """Say in Markdown which changes help, which hurt, which cannot be told apart.
 
     Args:
         ablation: as from `ablation.run_ablation`.
@@ -62,8 +61,6 @@ def describe_ablation(ablation: dict) -> str:
             f"- Runs that differ in nothing but the seed lie up to {format_number(max(spreads))} apart. The intervals "
             "know nothing of that: a smaller difference between single runs may be chance."
         )
-    if missing := [f"`{name}`" for name in ROWS if name not in rows]:
-        lines.append(f"- Not trained: {', '.join(missing)}.")
     return "\n".join(lines)
 
 

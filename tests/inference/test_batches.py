@@ -11,7 +11,7 @@ from tiny_run import make_network
 from torch import Tensor, nn
 
 from helpers.inference import batches
-from helpers.inference.batches import SYMMETRIES, on_device, predict_tiles, time_inference
+from helpers.inference.batches import SYMMETRIES, predict_tiles, time_inference
 from helpers.normalization import normalize
 from helpers.provenance import device_name
 
@@ -106,14 +106,6 @@ def test_every_symmetry_shows_another_picture_and_is_undone():
 @pytest.mark.parametrize("symmetry", SYMMETRIES)
 def test_a_network_that_sees_pixels_alone_knows_no_symmetry(images, symmetry):
     np.testing.assert_allclose(predict_tiles(Redness(), images, symmetry=symmetry), predict_tiles(Redness(), images))
-
-
-def test_another_device_gets_a_copy():
-    network = make_network()
-    assert on_device(network, "cpu") is network
-    moved = on_device(network, "meta")
-    assert {parameter.device.type for parameter in moved.parameters()} == {"meta"}
-    assert {parameter.device.type for parameter in network.parameters()} == {"cpu"}
 
 
 def test_network_is_left_in_evaluation_mode_and_can_still_be_trained(images):

@@ -12,8 +12,9 @@ def reported(finished_run, tmp_path) -> dict:
     """A shipped run whose validation part has been scored."""
     run = finished_run.copy(tmp_path / "run")
     evaluate(run, finished_run.dataset)
-    shipped = {"run": "run", "file": "weights.safetensors", "digest": "abc123"}
-    return {"shipped": shipped, "runs": {"run": read_results(run)}}
+    results = read_results(run)
+    shipped = {"run": "run", "file": "weights.safetensors", "digest": "abc123", "evaluations": results["evaluations"]}
+    return {"shipped": shipped, "runs": {"run": results}}
 
 
 def test_numbers_follow_the_results(reported):

@@ -12,13 +12,6 @@ from tiny_run import read_results
 
 from helpers.config import CLASS_NAMES
 from helpers.report.charts import (
-    CLASS_COLOURS,
-    DPI,
-    HALF,
-    MARK_COLOUR,
-    TRAIN_COLOUR,
-    VALIDATION_COLOUR,
-    WIDE,
     plot_cascade,
     plot_class_balance,
     plot_confusion,
@@ -29,6 +22,7 @@ from helpers.report.charts import (
     plot_uncertainty,
     read_as_jpeg,
 )
+from helpers.report.palette import CLASS_COLOURS, DPI, HALF, TRAIN_COLOUR, VALIDATION_COLOUR, WIDE
 
 
 @pytest.fixture(autouse=True)
@@ -54,11 +48,6 @@ def ticks(axes) -> list[str]:
 
 def legend(axes) -> list[str]:
     return [text.get_text() for text in axes.get_legend().get_texts()]
-
-
-def test_classes_have_colours_of_their_own():
-    assert tuple(CLASS_COLOURS) == CLASS_NAMES
-    assert len({to_hex(colour) for colour in CLASS_COLOURS.values()}) == len(CLASS_NAMES)
 
 
 def test_class_balance():
@@ -208,10 +197,6 @@ def test_intervals_that_are_not_known_are_not_drawn():
     entry = {"name": "made", "part": "all", "predictors": {"model": predictor(0.8, [None, None])}}
     drawn(plot_predictor_scores(entry, {"model": "ours"}))
     drawn(plot_scores_by_tissue({"Skin": tissue(0.5, [None, None])}, 0.5))
-
-
-def test_marks_stand_back():
-    assert MARK_COLOUR not in (*CLASS_COLOURS.values(), TRAIN_COLOUR, VALIDATION_COLOUR)
 
 
 def test_a_published_figure_becomes_a_smaller_jpeg(tmp_path):

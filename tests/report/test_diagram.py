@@ -6,8 +6,8 @@ import matplotlib.pyplot as plt
 import pytest
 from matplotlib.colors import to_rgba
 
-from helpers.report.charts import TRAIN_COLOUR, VALIDATION_COLOUR
 from helpers.report.diagram import plot_architecture
+from helpers.report.palette import TRAIN_COLOUR, VALIDATION_COLOUR
 
 ENCODER = [f"encoder {level}" for level in range(6)]
 DECODER = [f"decoder {level}" for level in range(4, -1, -1)]

@@ -7,7 +7,6 @@ from matplotlib.colors import to_rgb
 
 from helpers.explanation.examine import Examination
 from helpers.inference.predict import Segmentation
-from helpers.report.charts import CLASS_COLOURS
 from helpers.report.examples import Example
 from helpers.report.overlays import (
     ERROR_COLOURS,
@@ -23,6 +22,7 @@ from helpers.report.overlays import (
     plot_tiles,
     plot_views,
 )
+from helpers.report.palette import CLASS_COLOURS
 
 MISSED, INVENTED = ERROR_COLOURS.values()
 

@@ -1,5 +1,6 @@
 """Publishing: all of a run that others may see, nothing of this machine, and all or nothing."""
 
+import base64
 import json
 import re
 import shutil
@@ -19,15 +20,27 @@ from helpers.evaluation.evaluation import evaluate
 from helpers.files import write_json
 from helpers.inference.trained_model import load_model
 from helpers.report import publish, published_figures
-from helpers.report.publish import README_MARKS, publish_run, readme_with_results
+from helpers.report.publish import (
+    NOTEBOOK,
+    README_MARKS,
+    notebook_with_result,
+    publish_run,
+    publish_scores,
+    readme_with_results,
+)
 from helpers.report.tables import format_number, read_reported
-from helpers.report.words import headline
+from helpers.report.words import headline, result_cell
 from helpers.training.checkpoints import load_checkpoint
 
 FIGURES = [
-    "fig01_tiles.png", "fig02_training.png", "fig03_scores.png", "fig04_tissues.png", "fig05_predictions.png",
-    "fig06_attention.png", "fig07_augmentation.png", "fig08_regions.png",
+    "fig00_result.png", "fig01_tiles.png", "fig02_training.png", "fig03_scores.png", "fig04_tissues.png",
+    "fig05_predictions.png", "fig06_attention.png", "fig07_augmentation.png", "fig08_regions.png",
 ]  # fmt: skip
+
+ABLATION_ROW = {
+    "changed": "stop early False", "compared_with": None, "n": 3, "seeds": [0], "mean": 0.5, "spread": None,
+    "difference": None, "interval": None, "noise": None, "parameters": 7, "seconds": 60.0,
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -64,11 +77,14 @@ def published(scored, tmp_path_factory):
     """A project that the run was published into, and the paths that were named."""
     project = tmp_path_factory.mktemp("project")
     (project / "README.md").write_text(f"# Title\n\n{README_MARKS[0]}\nold\n{README_MARKS[1]}\n\nEnd.\n", "utf-8")
+    cells = [{"id": "title", "source": ["# Title"]}, {"id": "result", "source": ["old"]}]
+    (project / NOTEBOOK).write_text(json.dumps({"cells": cells}), "utf-8")
     return project, publish_run(scored, project, ship=True)
 
 
 def reported_of(run) -> dict:
-    return {"shipped": None, "runs": {"run": read_results(run)}}
+    results = read_results(run)
+    return {"shipped": {"run": "run", "evaluations": results["evaluations"]}, "runs": {"run": results}}
 
 
 def contents(project) -> dict[str, bytes]:
@@ -77,14 +93,10 @@ def contents(project) -> dict[str, bytes]:
 
 def test_files(published):
     project, named = published
-    expected = [
-        "models/results.json",
-        "models/history.csv",
-        "models/nuclei_unet_b0.safetensors",
-        "models/MODEL_CARD.md",
-    ]
-    expected += [*(f"figures/{name}" for name in FIGURES), "README.md"]
-    assert [path.relative_to(project).as_posix() for path in named] == expected
+    expected = ["results.json", "history.csv", "nuclei_unet_b0.safetensors", "RESULTS.md", "MODEL_CARD.md"]
+    expected = [*(f"models/{name}" for name in expected), *(f"figures/{name}" for name in FIGURES)]
+    expected += ["README.md", NOTEBOOK]
+    assert sorted(path.relative_to(project).as_posix() for path in named) == sorted(expected)
     assert sorted(contents(project)) == sorted(expected)
 
 
@@ -117,7 +129,8 @@ def test_the_shipped_model_is_the_best_of_the_run(published, scored):
     project, _ = published
     reported = json.loads((project / "models/results.json").read_text("utf-8"))
     model = load_model(project / "models/nuclei_unet_b0.safetensors")
-    assert reported["shipped"] == {"run": "run", "file": "nuclei_unet_b0.safetensors", "digest": model.digest}
+    about = {"run": "run", "file": "nuclei_unet_b0.safetensors", "digest": model.digest}
+    assert reported["shipped"] == about | {"evaluations": read_results(scored)["evaluations"]}
     best, _ = load_checkpoint(scored / "best_model.pth")
     for name, value in best.named_parameters():
         torch.testing.assert_close(model.network.get_parameter(name), value, rtol=1e-3, atol=1e-6)
@@ -138,19 +151,22 @@ def test_a_second_run_stands_beside_the_first(published, scored, tmp_path):
     assert reported["shipped"]["run"] == "run"
     assert history.index.tolist() == [("run", 1), ("run", 2), ("other", 1), ("other", 2)]
     written = {path.relative_to(project).as_posix() for path in named}
-    assert written == {"models/results.json", "models/history.csv", "models/MODEL_CARD.md", "README.md"}
-    assert {name for name, value in contents(project).items() if before[name] != value} == written
+    tables = {"models/results.json", "models/history.csv", "models/MODEL_CARD.md", "models/RESULTS.md"}
+    assert written == tables | {"README.md", NOTEBOOK}
+    assert {name for name, value in contents(project).items() if before[name] != value} == tables
 
 
 def test_an_ablation_stands_beside_the_runs(published, scored, tmp_path, capsys):
     project, folder = shutil.copytree(published[0], tmp_path / "project"), tmp_path / "ablation"
     folder.mkdir()
-    write_json(folder / "ablation.json", {"data": {}, "rows": {"report": {"mean": 0.5}}})
+    ablation = {"data": {}, "rows": {"report": ABLATION_ROW}}
+    write_json(folder / "ablation.json", ablation)
     before, _ = read_reported(project / "models")
     assert main(["publish", str(folder), "--project", str(project)]) == 0
-    assert capsys.readouterr().out == f"{project / 'models/results.json'}\n"
+    assert f"{project / 'models/RESULTS.md'}\n" in capsys.readouterr().out
+    assert "| report | stop early False |" in (project / "models/RESULTS.md").read_text("utf-8")
     after, _ = read_reported(project / "models")
-    assert after == before | {"ablation": {"data": {}, "rows": {"report": {"mean": 0.5}}}}
+    assert after == before | {"ablation": ablation}
     publish_run(scored, project, ship=True)
     assert read_reported(project / "models")[0] == after
 
@@ -198,6 +214,39 @@ def test_readme_gets_the_headline(published, scored):
     assert text == f"# Title\n\n{README_MARKS[0]}\n{headline(reported_of(scored))}\n{README_MARKS[1]}\n\nEnd.\n"
     (entry,) = read_results(scored)["evaluations"].values()
     assert f"| {format_number(entry['predictors']['model']['scores']['dice'])} (" in text
+
+
+def test_the_notebook_opens_with_the_result(published, scored):
+    project, _ = published
+    title, result = json.loads((project / NOTEBOOK).read_text("utf-8"))["cells"]
+    assert title == {"id": "title", "source": ["# Title"]}
+    assert "".join(result["source"]) == result_cell(reported_of(scored), "attachment:fig00_result.png")
+    picture = base64.b64decode(result["attachments"]["fig00_result.png"]["image/png"])
+    assert picture == (project / "figures/fig00_result.png").read_bytes()
+    text = json.dumps({"cells": [title]})
+    assert json.loads(notebook_with_result(text, reported_of(scored), b"x")) == {"cells": [title]}
+
+
+def test_scores_of_the_shipped_weights_replace_those_of_the_run(published, finished_run, tmp_path, monkeypatch):
+    project = shutil.copytree(published[0], tmp_path / "project")
+    weights = project / "models/nuclei_unet_b0.safetensors"
+    before, _ = read_reported(project / "models")
+    monkeypatch.chdir(project)
+    with pytest.raises(InputError, match="its validation part was never scored"):
+        publish_scores(weights, project)
+    entry = evaluate(weights, finished_run.dataset)
+    named = publish_scores(weights, project)
+    reported, _ = read_reported(project / "models")
+    (shipped,) = reported["shipped"]["evaluations"].values()
+    assert shipped["part"] == "validation"
+    assert shipped["date"] == entry["date"]
+    assert reported["runs"] == before["runs"]
+    assert weights not in named
+    assert project / "figures/fig00_result.png" in named
+    reported["shipped"]["digest"] = "0" * 64
+    write_json(project / "models/results.json", reported)
+    with pytest.raises(InputError, match="expected the weights that .* ships"):
+        publish_scores(weights, project)
 
 
 def test_a_disk_that_fills_up_loses_nothing(published, scored, tmp_path, monkeypatch):
@@ -301,7 +350,7 @@ def test_data_set_that_is_gone(run, project, tmp_path):
 def test_data_set_that_has_changed(run, project, tmp_path):
     other = write_fold(tmp_path / "other", example_images(2), empty_masks(2))
     change_results(run, data={"path": str(other)})
-    assert_refused(run, project, "the data set has changed since the run")
+    assert_refused(run, project, "the data set has changed since the model was scored on it")
 
 
 def test_folder_that_holds_no_run(tmp_path, project):

@@ -38,6 +38,7 @@ def test_figures_of_an_explanation_follow_those_of_the_run(arguments):
     figures = draw_figures(*arguments)
     assert list(figures) == sorted(figures)
     assert list(figures)[-5:] == EXPLAINED
+    plt.close("all")
     without = {name: part for name, part in run.items() if name != "explanation"}
     assert list(draw_figures(subject, without, *others)) == list(figures)[:-5]
 

@@ -13,14 +13,11 @@ from helpers.evaluation.baselines import BASELINES
 from helpers.files import write_csv, write_json
 from helpers.metrics import scores
 from helpers.report import references
-from helpers.report.references import KNOWN_SYSTEMS
 from helpers.report.tables import (
     MISSING,
     PREDICTOR_NAMES,
     class_table,
-    comparison_table,
     convention_table,
-    describe_start,
     format_interval,
     format_number,
     markdown_table,
@@ -211,61 +208,9 @@ def test_nuclei_in_a_tile():
     assert table.loc["1-3"].tolist() == [2, "0.750", "0.750", "0.750"]
 
 
-def reported_run(name: str, dice: float, **more) -> dict:
-    def entry(name: str, part: str, dice: float) -> dict:
-        parts = {"model": dice, "otsu_haematoxylin": 0.5, "darkest_fifth": 0.4} | more
-        predictors = {
-            key: {"scores": {"dice": value}, "intervals": {"dice": (value - 0.1, value + 0.1)}}
-            for key, value in parts.items()
-        }
-        return {"name": name, "part": part, "predictors": predictors}
-
-    evaluations = {"a": entry("some-set", "validation", dice), "b": entry("monuseg-test", "all", dice + 0.05)}
-    return {
-        "recipe": {"name": name, "image_size": 128},
-        "model": {"parameters": 7_000_000, "encoder_start": "random"},
-        "data": {"name": "some-set", "digest": "d1", "train_tiles": 1264},
-        "evaluations": evaluations,
-    }
-
-
-def test_comparison():
-    runs = {"report-128": reported_run("report", 0.6), "strong-128": reported_run("strong", 0.7, averaged=0.75)}
-    del runs["report-128"]["evaluations"]["b"]
-    table = comparison_table({"runs": runs})
-    assert table.columns.tolist() == ["parameters", "trained on", "validation", "monuseg-test"]
-    rows = {name: list(row) for name, row in zip(table.index, table.to_numpy(), strict=True)}
-    how = "these sets at 128 pixels; from random weights"
-    assert rows["`report-128`"] == ["7,000,000", how, "0.600 (0.500 to 0.700)", MISSING]
-    assert rows["`strong-128`"] == ["7,000,000", how, "0.700 (0.600 to 0.800)", "0.750 (0.650 to 0.850)"]
-    assert rows["`strong-128`, averaged over flips and turns"][2] == "0.750 (0.650 to 0.850)"
-    assert rows["Otsu on haematoxylin"] == ["0", "nothing", "0.500 (0.400 to 0.600)", "0.500 (0.400 to 0.600)"]
-    known = [name for name in rows if name.startswith("CellViT")]
-    assert known
-    assert rows[known[0]][2:] == [MISSING, KNOWN_SYSTEMS[0].dice["monuseg-test"]]
-
-
-def test_a_run_on_other_data_says_so_and_lends_no_baseline():
-    runs = {"shipped": reported_run("strong", 0.7), "other": reported_run("quick", 0.9)}
-    runs["other"]["data"] |= {"name": "slides", "digest": "d2"}
-    runs["other"]["evaluations"]["a"]["predictors"]["otsu_haematoxylin"]["scores"]["dice"] = 0.9
-    table = comparison_table({"runs": runs, "shipped": {"run": "shipped"}})
-    assert table.loc["`other`", "trained on"] == "`slides` at 128 pixels; from random weights"
-    assert table.loc["`shipped`", "trained on"].startswith("these sets at")
-    assert table.loc["Otsu on haematoxylin", "validation"].startswith("0.500")
-
-
 def test_markdown():
     frame = pd.DataFrame({"n": [1, 2], "Dice": ["0.5", MISSING]}, index=pd.Index(["a", "b"], name="set"))
     assert markdown_table(frame) == "| set | n | Dice |\n| --- | --- | --- |\n| a | 1 | 0.5 |\n| b | 2 | – |"
-
-
-def test_starts():
-    assert describe_start({"model": {"encoder_start": "random"}}) == "random weights"
-    assert describe_start({"model": {"encoder_start": "imagenet"}}) == "an ImageNet encoder"
-    assert describe_start({"model": {"encoder_start": "strong-128/best_model.pth"}}).endswith(
-        "strong-128/best_model.pth"
-    )
 
 
 # What was published.

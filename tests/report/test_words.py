@@ -2,13 +2,23 @@
 
 import pytest
 
-from helpers.report.words import describe_stages, describe_tests, describe_training, headline
+from helpers.report.words import (
+    describe_masks,
+    describe_stages,
+    describe_tests,
+    describe_training,
+    headline,
+    result_cell,
+    result_line,
+    results_page,
+)
 
 
 def predictor(dice, precision=0.5, recall=0.9):
     return {
         "scores": {"dice": dice, "precision": precision, "recall": recall, "n_with_nuclei": 14},
         "units": 7,
+        "by_tissue": {"Colon": {}, "Lung": {}},
         "intervals": {"dice": [dice - 0.05, dice + 0.05] if dice is not None else None},
     }
 
@@ -18,6 +28,7 @@ def results():
     entry = {
         "name": "some-test",
         "part": "all",
+        "digest": "e1",
         "times_scored": 2,
         "predictors": {
             "model": predictor(0.65),
@@ -45,7 +56,7 @@ def results():
     }
 
 
-def test_headline_says_which_goals_are_met(results):
+def test_every_run_says_which_goals_it_met(results):
     results["evaluations"]["other:0"] = results["evaluations"]["some-test:0123"] | {
         "name": "monuseg-test",
         "predictors": results["evaluations"]["some-test:0123"]["predictors"] | {"model": predictor(0.815)},
@@ -54,41 +65,82 @@ def test_headline_says_which_goals_are_met(results):
         f"strong-{size}": results | {"recipe": results["recipe"] | {"name": "strong", "image_size": size}}
         for size in (256, 128)
     }
-    text = headline({"shipped": None, "runs": {"report-128": results} | strong})
-    assert "| `report-128` | 7,179,405 | these sets at 128 pixels; from random weights | 0.650 (0.600 to" in text
+    text = results_page({"shipped": None, "runs": {"report-128": results} | strong})
+    assert "| `report-128` | 7,179,405 | `some-set` at 128 pixels; from random weights | 0.650 (0.600 to" in text
     assert "0.650 on `some-test` (n = 14 images in 7 groups) misses the report's goal of 0.80" in text
-    report, strong_256, strong_128, _, times = text.splitlines()[-5:]
+    assert "Old masks" not in text
+    report, strong_256, strong_128, _, times = text.partition("## Goals\n\n")[2].splitlines()[:5]
     assert report.endswith("(n = 14 images in 7 groups) meets the report's goal of 0.80.")
     assert strong_256.endswith("meets the report's goal of 0.80 and misses this project's own of 0.83.")
     assert strong_128.endswith("meets the report's goal of 0.80 and meets this project's own of 0.81.")
     # The untrained network is none that it could lose to.
     assert "misses the report's goal of 0.80, and loses to Otsu on haematoxylin; 0.815 on" in report
-    assert times == "Times that each test set was scored, over the runs above: `some-test` 6, `monuseg-test` 6."
+    assert times.endswith("by all models on this page: `some-test` 6, `monuseg-test` 6.")
 
 
 def test_validation_counts_as_no_scoring_of_a_test_set(results):
     results["evaluations"]["some-test:0123"]["part"] = "validation"
-    assert headline({"shipped": None, "runs": {"report-128": results}}).endswith("over the runs above: none.")
+    assert "by all models on this page: none." in results_page({"shipped": None, "runs": {"report-128": results}})
+
+
+@pytest.fixture
+def reported(results) -> dict:
+    """The run's weights shipped and scored on new masks, beside a control that was not trained on them."""
+    entry = results["evaluations"]["some-test:0123"]
+    shipped = entry | {"digest": "e2", "predictors": entry["predictors"] | {"model": predictor(0.83)}}
+    validation = shipped | {"part": "validation", "digest": "v2"}
+    control = results | {"evaluations": {"some-test:e2": entry | {"digest": "e2"}}}
+    return {
+        "shipped": {"run": "best", "evaluations": {"some-test:e2": shipped, "own:v2": validation}},
+        "runs": {"best": results | {"recipe": results["recipe"] | {"name": "strong"}}, "report-128": control},
+    }
+
+
+def test_the_result_in_one_line(reported):
+    assert result_line(reported) == (
+        "Dice of the shipped model on test images: **0.830** (95 % interval 0.780 to 0.880) on the 14 images of "
+        "some-test (2 organs). Beside it, the course report's recipe on the same tiles: 0.650; Otsu on haematoxylin: "
+        "0.750; darkest fifth of the pixels: 0.700."
+    )
+    first, _, caption, _, line = result_cell(reported, "attachment:a.png").splitlines()
+    assert first.startswith("![")
+    assert first.endswith("](attachment:a.png)")
+    assert caption.startswith("**Figure 1.** ")
+    assert line == result_line(reported)
+
+
+def test_the_readme_shows_four_rows_and_the_page_old_masks(reported):
+    assert headline(reported).count("\n| ") == 6  # the header, the rule below it, and four rows
+    page = results_page(reported)
+    assert page.index("| shipped model |") < page.index("## Old masks") < page.index("| `best` |")
+    assert page.endswith("\n")
+
+
+def test_an_explanation_on_old_masks_is_said_to_be(reported):
+    assert describe_masks(reported).startswith("Measured before the masks of MoNuSeg were drawn anew")
+    reported["runs"]["best"]["data"]["digest"] = "v2"
+    assert describe_masks(reported) == ""
 
 
 def test_a_network_below_a_classical_method_is_said_to_be(results):
     assert (
         "misses the report's goal of 0.80 with 0.650, 0.100 **below** the best without learning, Otsu"
-        in describe_tests(results)
+        in describe_tests(results["evaluations"])
     )
-    assert "It invents more than it misses (precision 0.500, recall 0.900)" in describe_tests(results)
+    assert "It invents more than it misses (precision 0.500, recall 0.900)" in describe_tests(results["evaluations"])
 
 
 def test_a_network_above_the_goal_is_said_to_be(results):
     results["evaluations"]["some-test:0123"]["predictors"]["model"] = predictor(0.85, precision=0.9, recall=0.8)
-    text = describe_tests(results)
+    text = describe_tests(results["evaluations"])
     assert "meets the report's goal of 0.80 with 0.850, 0.100 above the best without learning, Otsu" in text
     assert "It misses more than it invents" in text
 
 
 def test_level_precision_and_recall_are_called_so(results):
     results["evaluations"]["some-test:0123"]["predictors"]["model"] = predictor(0.81, precision=0.815, recall=0.809)
-    assert "It misses about as much as it invents (precision 0.815, recall 0.809)" in describe_tests(results)
+    told = describe_tests(results["evaluations"])
+    assert "It misses about as much as it invents (precision 0.815, recall 0.809)" in told
 
 
 def test_stages_are_told_from_the_first(results):
@@ -102,7 +154,7 @@ def test_stages_are_told_from_the_first(results):
 def test_an_undefined_dice_is_a_dash_and_not_an_error(results):
     for name in ("darkest_fifth", "otsu_haematoxylin"):
         results["evaluations"]["some-test:0123"]["predictors"][name] = predictor(None)
-    assert "0.650 above" in describe_tests(results)
+    assert "0.650 above" in describe_tests(results["evaluations"])
 
 
 def test_training_tells_both_endings(results):
@@ -131,5 +183,5 @@ def test_a_run_that_bears_the_name_of_its_start_is_told_once(results):
 def test_a_goal_missed_by_a_hair_does_not_read_as_met(results):
     entry = results["evaluations"]["some-test:0123"]
     entry["predictors"]["model"] = predictor(0.7996)
-    text = headline({"shipped": None, "runs": {"report-128": results}})
+    text = results_page({"shipped": None, "runs": {"report-128": results}})
     assert "0.7996 on `some-test` (n = 14 images in 7 groups) misses the report's goal of 0.80" in text
