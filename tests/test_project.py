@@ -153,7 +153,7 @@ def test_citation_names_the_repository():
     assert found == [PYPROJECT["urls"]["Repository"]]
 
 
-# Dependencies: requirements.txt gives reasons, pyproject.toml repeats the part that the package needs.
+# Dependencies: requirements.txt gives reasons, pyproject.toml repeats them by what needs them.
 
 
 def requirement_lines() -> list[str]:
@@ -165,18 +165,28 @@ def test_requirements_are_lower_bounds_with_a_reason_each():
     assert wrong == [], "expected: name>=version  # the reason"
 
 
-def test_dependencies_stand_in_requirements_with_the_same_bounds():
-    requirements = {line.partition("  #")[0] for line in requirement_lines()}
-    assert set(PYPROJECT["dependencies"]) <= requirements
+def test_requirements_are_the_base_and_the_extras_of_the_notebook():
+    extras = PYPROJECT["optional-dependencies"]
+    named = [*PYPROJECT["dependencies"], *extras["train"], *extras["notebook"]]
+    assert "nuclei-helpers[train]" in named
+    assert {line.partition("  #")[0] for line in requirement_lines()} == {*named} - {"nuclei-helpers[train]"}
 
 
 def test_every_dependency_is_imported_somewhere():
     trees = [syntax_tree(path) for folder in ("helpers", "tests") for path in (ROOT / folder).rglob("*.py")]
     trees += [ast.parse(source) for source in notebook_sources("code") if not re.search(r"^\s*[%!]", source, re.M)]
     names = {name.split(".")[0] for tree in trees for name in imported(tree)}
-    dependencies = {re.match(r"[\w.-]+", line).group() for line in PYPROJECT["dependencies"]}
+    lines = [*PYPROJECT["dependencies"], *PYPROJECT["optional-dependencies"]["train"]]
+    dependencies = {re.match(r"[\w.-]+", line).group() for line in lines}
     unused = {name for name in dependencies if IMPORT_NAMES.get(name, name.replace("-", "_")) not in names}
     assert unused == set(), "nothing imports these: drop them"
+
+
+def test_every_room_goes_into_the_wheel():
+    tool = tomllib.loads(read("pyproject.toml"))["tool"]["setuptools"]
+    rooms = {".".join(path.parent.relative_to(ROOT).parts) for path in MODULES.values()}
+    assert set(tool["packages"]) == rooms | {"helpers.models"}
+    assert tool["package-dir"] == {"helpers.models": "models"}
 
 
 # The tree.

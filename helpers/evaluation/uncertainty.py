@@ -13,7 +13,7 @@ import torch
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
-from helpers.inference.batches import SYMMETRIES, predict_tiles
+from helpers.inference.batches import SYMMETRIES, predict_tiles, spread
 from helpers.model import EfficientNetSegmentation
 
 # What uncertainty can be read off: the probability itself, which costs nothing, and two spreads that must beat it.
@@ -75,20 +75,6 @@ def predict_with_dropout(
         torch.manual_seed(seed)
         for _ in range(passes):
             yield expit(predict_tiles(model, images, device, dropout=True))
-
-
-def spread(predictions: Iterable[np.ndarray]) -> np.ndarray:
-    """Give the standard deviation over predictions of one shape, read one at a time (Welford 1962).
-
-    >>> spread([np.array([0.0, 0.5]), np.array([1.0, 0.5])]).tolist()
-    [0.5, 0.0]
-    """
-    count, mean, squares = 0, 0.0, 0.0
-    for count, values in enumerate(predictions, 1):
-        step = values - mean
-        mean = mean + step / count
-        squares = squares + step * (values - mean)
-    return np.sqrt(squares / count)
 
 
 def error_auroc(uncertainty: np.ndarray, wrong: np.ndarray) -> np.ndarray:

@@ -10,9 +10,8 @@ from scipy.special import expit
 from helpers.config import TILE_UM_PER_PX
 from helpers.devices import on_device
 from helpers.errors import InputError
-from helpers.evaluation.uncertainty import spread
 from helpers.explanation.faithfulness import make_map
-from helpers.inference.batches import SYMMETRIES
+from helpers.inference.batches import SYMMETRIES, spread
 from helpers.inference.predict import check_image, predict_logits, resize, size_at_scale
 from helpers.inference.trained_model import TrainedModel, shipped_model
 from helpers.normalization import normalize

@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -52,6 +53,20 @@ def predict_tiles(
     finally:
         network.eval()
     return np.concatenate(logits)
+
+
+def spread(predictions: Iterable[np.ndarray]) -> np.ndarray:
+    """Give the standard deviation over predictions of one shape, read one at a time (Welford 1962).
+
+    >>> spread([np.array([0.0, 0.5]), np.array([1.0, 0.5])]).tolist()
+    [0.5, 0.0]
+    """
+    count, mean, squares = 0, 0.0, 0.0
+    for count, values in enumerate(predictions, 1):
+        step = values - mean
+        mean = mean + step / count
+        squares = squares + step * (values - mean)
+    return np.sqrt(squares / count)
 
 
 def _apply(batch: Tensor, symmetry: tuple[int, bool]) -> Tensor:

@@ -17,7 +17,9 @@ from helpers.errors import InputError
 from helpers.model import EfficientNetSegmentation
 from helpers.networks import build_own_network
 
-WEIGHTS = Path(__file__).parents[2] / "models" / "nuclei_unet_b0.safetensors"
+NAME = "nuclei_unet_b0.safetensors"
+_INSTALLED = Path(__file__).parents[1] / "models" / NAME  # where the wheel puts what the project tracks in `models/`
+WEIGHTS = _INSTALLED if _INSTALLED.exists() else Path(__file__).parents[2] / "models" / NAME
 KEY, FORMAT = "nuclei", 2
 
 

@@ -24,14 +24,12 @@ def shipped_scores(reported: dict) -> dict[str, dict]:
     return {set_name(entry): entry for entry in sorted(entries, key=lambda entry: entry["part"] != "validation")}
 
 
-def scores_of(run: dict, reported: dict, current: bool = True) -> dict[str, dict]:
-    """Give a run's evaluations on the masks that the shipped weights were scored on, or else those on other masks."""
+def is_current(run: dict, reported: dict) -> bool:
+    """Tell whether a run was scored on the masks that the shipped weights were scored on, wherever both were scored."""
     digests = {name: entry["digest"] for name, entry in shipped_scores(reported).items()}
-    return {
-        set_name(entry): entry
-        for entry in run["evaluations"].values()
-        if (digests.get(set_name(entry), entry["digest"]) == entry["digest"]) == current
-    }
+    return all(
+        digests.get(set_name(entry), entry["digest"]) == entry["digest"] for entry in run["evaluations"].values()
+    )
 
 
 def control_run(reported: dict) -> tuple[str, dict] | None:
@@ -55,14 +53,18 @@ def comparison_table(reported: dict, current: bool = True) -> pd.DataFrame:
     Returns:
         a row for each system, a column for each set; what was not measured is an en dash.
     """
-    scored = {name: scores_of(run, reported, current) for name, run in reported["runs"].items()}
-    systems = {f"`{name}`": (reported["runs"][name], entries) for name, entries in scored.items() if entries}
+    systems = {
+        f"`{name}`": (run, {set_name(entry): entry for entry in run["evaluations"].values()})
+        for name, run in reported["runs"].items()
+        if run["evaluations"] and is_current(run, reported) == current
+    }
     if reported["shipped"] and current:
         systems.pop(f"`{reported['shipped']['run']}`", None)  # its weights are the shipped ones
         systems = {SHIPPED: (shipped_run(reported), shipped_scores(reported))} | systems
     if not systems:
         return pd.DataFrame()
-    sets = list(dict.fromkeys(name for _, entries in systems.values() for name in entries))
+    found = dict.fromkeys(name for _, entries in systems.values() for name in entries)
+    sets = sorted(found, key=lambda name: name != "validation")
     rows = {}
     for title, (run, entries) in systems.items():
         about = {"parameters": format_number(run["model"]["parameters"]), "trained on": _training(run)}
@@ -74,7 +76,7 @@ def comparison_table(reported: dict, current: bool = True) -> pd.DataFrame:
     for name in BASELINES:
         about = {"parameters": "0", "trained on": "nothing"}
         rows[PREDICTOR_NAMES[name]] = about | _dice_by_set(entries, sets, name)
-    for system in KNOWN_SYSTEMS:
+    for system in KNOWN_SYSTEMS if current else ():
         millions = MISSING if system.parameters is None else f"{system.parameters:g} million"
         rows[f"{system.name} ({system.source})"] = {"parameters": millions, "trained on": system.training} | {
             name: system.dice.get(name, MISSING) for name in sets

@@ -12,7 +12,6 @@ from helpers.evaluation.uncertainty import (
     measure_uncertainty,
     predict_with_dropout,
     risk_coverage,
-    spread,
     tile_uncertainty,
 )
 from helpers.inference.batches import SYMMETRIES, predict_tiles
@@ -26,11 +25,6 @@ def network():
 @pytest.fixture(scope="module")
 def images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
-
-
-def test_spread_is_the_standard_deviation():
-    values = np.random.default_rng(0).random((7, 4, 5))
-    np.testing.assert_allclose(spread(iter(values)), values.std(0))
 
 
 def test_every_doubt_has_the_size_of_the_tiles(network, images):

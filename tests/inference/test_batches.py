@@ -11,7 +11,7 @@ from tiny_run import make_network
 from torch import Tensor, nn
 
 from helpers.inference import batches
-from helpers.inference.batches import SYMMETRIES, predict_tiles, time_inference
+from helpers.inference.batches import SYMMETRIES, predict_tiles, spread, time_inference
 from helpers.normalization import normalize
 from helpers.provenance import device_name
 
@@ -171,3 +171,8 @@ def test_dropout_is_off_again_after_an_error():
     with pytest.raises(RuntimeError):
         predict_tiles(model, np.zeros((1, 64, 64, 3), np.uint8), dropout=True)
     assert not model.dropout.training
+
+
+def test_spread_is_the_standard_deviation():
+    values = np.random.default_rng(0).random((7, 4, 5))
+    np.testing.assert_allclose(spread(iter(values)), values.std(0))
