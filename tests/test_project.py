@@ -22,7 +22,7 @@ NOTEBOOK = "cancer_nuclei_analysis.ipynb"
 
 TOP_LEVEL = {
     *(NOTEBOOK, "README.md", "requirements.txt", "pyproject.toml", "Makefile", "LICENSE", "CITATION.cff"),
-    *("helpers", "tests", "Dataset", "models", "figures", ".github", ".ci", ".gitignore", ".gitattributes"),
+    *("helpers", "tests", "Dataset", "models", "figures", "findings", ".github", ".ci", ".gitignore", ".gitattributes"),
 }
 MAX_MODULE_LINES = 250
 MAX_MODULES_IN_A_ROOM = 18
@@ -194,6 +194,18 @@ def test_every_room_goes_into_the_wheel():
 
 def test_top_level_holds_nothing_unexpected(project_files):
     assert {name.split("/")[0] for name in project_files} - TOP_LEVEL == set()
+
+
+def test_every_finding_is_listed_and_says_when_and_of_which_versions():
+    scripts = sorted((ROOT / "findings").glob("*.sh"))
+    page = read("findings/README.md")
+    assert scripts
+    for script in scripts:
+        text = script.read_text(encoding="utf-8")
+        assert f"]({script.name})" in page
+        assert re.search(r"^# Versions: .+ Date: \d{4}-\d\d-\d\d\.$", text, re.M)
+        assert "set -euo pipefail" in text
+        assert "mktemp -d" in text
 
 
 def test_no_data_is_tracked(project_files):

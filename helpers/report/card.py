@@ -4,7 +4,7 @@ from helpers.config import THRESHOLD, TILE_SIZE, TILE_UM_PER_PX
 from helpers.report.comparison import comparison_table
 from helpers.report.explanation_tables import calibration_table, describe_maps, describe_uncertainty, source_table
 from helpers.report.tables import markdown_table
-from helpers.report.words import INTERVALS, describe_masks, describe_stages, describe_training
+from helpers.report.words import INTERVALS, describe_masks, describe_stages, describe_training, training_command
 
 CARD = "MODEL_CARD.md"
 REPORTED_DATA = "nuinsseg-monuseg-consep"  # what `Dataset/README.md` tells of
@@ -82,6 +82,24 @@ Dice by about 0.01. Every run, those scored on older masks too, stands in [`RESU
 - Few laboratories and scanners; expect worse on organs, stains and scanners that are not in the sets above. How much
   worse was not measured.
 - It learnt what annotators drew, and sets differ in how generous their outlines are.
+
+## How to repeat it
+
+```
+{training_command(shipped["run"], run)}
+python -m helpers publish runs/{shipped["run"]} --ship
+python -m helpers evaluate DATASET
+python -m helpers evaluate TEST_SET
+python -m helpers publish
+```
+
+The first `publish` needs `evaluate` of the run on DATASET, and takes what `explain` measured of it. The other runs:
+
+```
+{chr(10).join(training_command(name, other) for name, other in reported["runs"].items() if name != shipped["run"])}
+```
+
+A GPU adds up in an order of its own, so expect numbers that differ a little.
 
 ## Licence
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from helpers.config import GOALS
+from helpers.config import GOALS, RECIPES
 from helpers.evaluation.baselines import BASELINES
 from helpers.report import references
 from helpers.report.comparison import (
@@ -22,6 +22,15 @@ INTERVALS = (
 )
 LEVEL = 0.02  # precision and recall closer than this are called level
 SET_NAMES = {"monuseg-test": "MoNuSeg", "consep-test": "CoNSeP"}
+# Fields of a recipe that `python -m helpers train` takes as options, and as flags where they have this value.
+TRAINING_OPTIONS = (
+    *("network", "boundary_weight", "image_size", "epochs", "batch_size", "learning_rate", "seed", "split_seed"),
+)
+TRAINING_FLAGS = {
+    "stop_early": (False, "--no-early-stopping"),
+    "pretrained": (False, "--random-start"),
+    "shuffled_masks": (True, "--shuffled-masks"),
+}
 PICTURE_ALT = (
     "Three views of a piece of real tissue: as it is, with the outlines of the nuclei that the model found, and with "
     "those that people drew"
@@ -89,6 +98,21 @@ def results_page(reported: dict) -> str:
     if ablation := reported.get("ablation"):
         parts += ["## Ablation (old masks)", markdown_table(ablation_table(ablation)), describe_ablation(ablation)]
     return "\n\n".join(parts) + "\n"
+
+
+def training_command(name: str, run: dict) -> str:
+    """Write the command that trains a run again: its recipe's name, and the options by which it differs from that."""
+    recipe = run["recipe"]
+    if recipe["name"] not in RECIPES:
+        return f"# {name}: trained from Python, by a recipe of its own"
+    base = vars(RECIPES[recipe["name"]])
+    changed = {key: value for key, value in recipe.items() if key in base and base[key] != value}
+    parts = [f"python -m helpers train DATASET --out runs/{name} --recipe {recipe['name']}"]
+    parts += [f"--{key.replace('_', '-')} {changed[key]}" for key in TRAINING_OPTIONS if key in changed]
+    parts += [flag for key, (value, flag) in TRAINING_FLAGS.items() if changed.get(key) == value]
+    if (start := run["model"]["encoder_start"]) not in ("random", "imagenet"):
+        parts.append(f"--init runs/{start}")
+    return " ".join(parts)
 
 
 def describe_masks(reported: dict) -> str:

@@ -2,7 +2,12 @@
 
 import pytest
 
+from helpers.__main__ import HANDLERS
+from helpers.arguments import build_parser
+from helpers.config import RECIPES
 from helpers.report.words import (
+    TRAINING_FLAGS,
+    TRAINING_OPTIONS,
     describe_masks,
     describe_stages,
     describe_tests,
@@ -11,6 +16,7 @@ from helpers.report.words import (
     result_cell,
     result_line,
     results_page,
+    training_command,
 )
 
 
@@ -114,6 +120,27 @@ def test_the_readme_shows_four_rows_and_the_page_old_masks(reported):
     page = results_page(reported)
     assert page.index("| shipped model |") < page.index("## Old masks") < page.index("| `best` |")
     assert page.endswith("\n")
+
+
+def test_the_command_that_trains_a_run_again():
+    recipe = vars(RECIPES["strong"]) | {"epochs": 66, "network": "unet-stem1", "pretrained": False}
+    run = {"recipe": recipe, "model": {"encoder_start": "first/best_model.pth"}}
+    assert training_command("second", run) == (
+        "python -m helpers train DATASET --out runs/second --recipe strong --network unet-stem1 --epochs 66 "
+        "--random-start --init runs/first/best_model.pth"
+    )
+    own = {"recipe": {"name": "mine"}, "model": {"encoder_start": "random"}}
+    assert training_command("tuned", own).startswith("# tuned: trained from Python")
+    plain = {"recipe": vars(RECIPES["report"]), "model": {"encoder_start": "imagenet"}}
+    assert training_command("plain", plain) == "python -m helpers train DATASET --out runs/plain --recipe report"
+
+
+@pytest.mark.parametrize("key", [*TRAINING_OPTIONS, *TRAINING_FLAGS])
+def test_the_command_line_takes_every_option_that_a_command_may_hold(key):
+    flag = TRAINING_FLAGS[key][1] if key in TRAINING_FLAGS else f"--{key.replace('_', '-')} 1"
+    network = "--network unet" if key == "network" else flag
+    parser = build_parser("", HANDLERS)
+    parser.parse_args(["train", "DATASET", "--out", "RUN", *network.split()])
 
 
 def test_an_explanation_on_old_masks_is_said_to_be(reported):
