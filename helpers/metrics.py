@@ -115,14 +115,9 @@ def bootstrap_interval(
     names, group_of = np.unique(groups, return_inverse=True)
     if len(names) < 2:
         return math.nan, math.nan
-    rows = [np.flatnonzero(group_of == number) for number in range(len(names))]
-    random = np.random.default_rng(seed)
-    draws = [
-        scores(counts[np.concatenate([rows[pick] for pick in random.integers(len(names), size=len(names))])])[key]
-        for _ in range(resamples)
-    ]
-    low, high = np.nanpercentile(draws, [2.5, 97.5]) if not np.isnan(draws).all() else (math.nan, math.nan)
-    return float(low), float(high)
+    above, below = _group_sums(counts, key, group_of)
+    draws = np.random.default_rng(seed).integers(len(names), size=(resamples, len(names)))
+    return _percentiles(_ratio(above[draws].sum(1), below[draws].sum(1)))
 
 
 def bootstrap_mean(
@@ -189,18 +184,24 @@ def paired_bootstrap(
     if both[0].shape != both[1].shape or not np.array_equal(*sizes):
         raise ValueError("expected counts of two predictions for the same images, found other numbers of true pixels")
     names, group_of = np.unique(groups, return_inverse=True)
-    # A score is a sum over images by another: summed by group once, they need only be added up in each draw.
-    sums = [[np.bincount(group_of, terms, minlength=len(names)) for terms in _fraction(counts, key)] for counts in both]
+    sums = [_group_sums(counts, key, group_of) for counts in both]
     first, second = (_ratio(above.sum(keepdims=True), below.sum(keepdims=True))[0] for above, below in sums)
     if len(names) < 2:
         return float(first - second), math.nan, math.nan
     draws = np.random.default_rng(seed).integers(len(names), size=(resamples, len(names)))
     first_draws, second_draws = (_ratio(above[draws].sum(1), below[draws].sum(1)) for above, below in sums)
-    differences = first_draws - second_draws
-    if np.isnan(differences).all():
-        return float(first - second), math.nan, math.nan
-    low, high = np.nanpercentile(differences, [2.5, 97.5])
-    return float(first - second), float(low), float(high)
+    return float(first - second), *_percentiles(first_draws - second_draws)
+
+
+def _group_sums(counts: np.ndarray, key: str, group_of: np.ndarray) -> list[np.ndarray]:
+    """Sum by group what stands above and below the line of a score: in each draw they need only be added up."""
+    return [np.bincount(group_of, terms) for terms in _fraction(np.asarray(counts), key)]
+
+
+def _percentiles(draws: np.ndarray) -> tuple[float, float]:
+    """Give the ends of the 95 % percentile interval; NaN where no draw is defined."""
+    low, high = np.nanpercentile(draws, [2.5, 97.5]) if not np.isnan(draws).all() else (math.nan, math.nan)
+    return float(low), float(high)
 
 
 def _fraction(counts: np.ndarray, key: str) -> tuple[np.ndarray, np.ndarray]:

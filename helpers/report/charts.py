@@ -139,7 +139,7 @@ def plot_predictor_scores(entry: dict, names: dict[str, str]) -> Figure:
 def read_as_jpeg(path: Path | str) -> bytes:
     """Read a published figure as JPEG, a third as large, so that a notebook that holds several stays small."""
     with Image.open(path) as image, io.BytesIO() as buffer:
-        image.convert("RGB").save(buffer, "jpeg", quality=65)
+        image.convert("RGB").save(buffer, "jpeg", quality=60)
         return buffer.getvalue()
 
 

@@ -11,7 +11,7 @@ from helpers.errors import InputError
 from helpers.sample_tissue.sample import write_sample_fold
 
 QUICK_FOLDER = Path("build") / "quick"
-CONTROL_EPOCHS = 3
+CONTROL_EPOCHS = 2
 FULL_RUN = Path("runs") / "report"
 # All of its epochs: where early stopping would have ended is recorded beside.
 FULL_RECIPE = replace(RECIPES["report"], stop_early=False)
@@ -63,7 +63,7 @@ def choose_mode(environment: Mapping[str, str] = os.environ) -> Mode:
     dataset = write_sample_fold(QUICK_FOLDER / "sample")
     recipe, run = RECIPES["quick"], QUICK_FOLDER / "run"
     return Mode(
-        name, "this run, sample tiles", dataset, run, recipe, _control(recipe), explained_tiles=6, sanity_tiles=3
+        name, "this run, sample tiles", dataset, run, recipe, _control(recipe), explained_tiles=4, sanity_tiles=2
     )
 
 

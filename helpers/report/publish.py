@@ -19,6 +19,7 @@ from helpers.evaluation.subject import open_subject
 from helpers.files import read_json, write_csv, write_json, written_whole
 from helpers.inference.trained_model import WEIGHTS, load_model
 from helpers.report.card import CARD, model_card
+from helpers.report.charts import read_as_jpeg
 from helpers.report.published_figures import RESULT, draw_figures
 from helpers.report.words import headline, result_cell, results_page
 from helpers.training.checkpoints import export_weights
@@ -26,7 +27,7 @@ from helpers.training.results import BEST, HISTORY, RESULTS, read_finished
 
 README_MARKS = ("<!-- results -->", "<!-- /results -->")
 PAGE = "RESULTS.md"
-NOTEBOOK, RESULT_CELL = "cancer_nuclei_analysis.ipynb", "result"
+NOTEBOOK, RESULT_CELL, ATTACHED = "cancer_nuclei_analysis.ipynb", "result", "result.jpg"
 
 
 def publish_run(run: Path, project: Path, ship: bool = False) -> list[Path]:
@@ -162,7 +163,7 @@ def _write(
             targets[readme.name] = project
         picture = made / RESULT if RESULT in figures else project / "figures" / RESULT
         if (notebook := project / NOTEBOOK).exists() and picture.exists():
-            text = notebook_with_result(notebook.read_text(encoding="utf-8"), reported, picture.read_bytes())
+            text = notebook_with_result(notebook.read_text(encoding="utf-8"), reported, read_as_jpeg(picture))
             (made / NOTEBOOK).write_text(text, encoding="utf-8")
             targets[NOTEBOOK] = project
     for file, folder in targets.items():
@@ -200,8 +201,8 @@ def notebook_with_result(text: str, reported: dict, picture: bytes) -> str:
     notebook = json.loads(text)
     for cell in notebook["cells"]:
         if cell.get("id") == RESULT_CELL:
-            cell["source"] = result_cell(reported, f"attachment:{RESULT}").splitlines(keepends=True)
-            cell["attachments"] = {RESULT: {"image/png": base64.b64encode(picture).decode("ascii")}}
+            cell["source"] = result_cell(reported, f"attachment:{ATTACHED}").splitlines(keepends=True)
+            cell["attachments"] = {ATTACHED: {"image/jpeg": base64.b64encode(picture).decode("ascii")}}
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
 

@@ -20,6 +20,7 @@ from helpers.evaluation.evaluation import evaluate
 from helpers.files import write_json
 from helpers.inference.trained_model import load_model
 from helpers.report import publish, published_figures
+from helpers.report.charts import read_as_jpeg
 from helpers.report.publish import (
     NOTEBOOK,
     README_MARKS,
@@ -220,9 +221,9 @@ def test_the_notebook_opens_with_the_result(published, scored):
     project, _ = published
     title, result = json.loads((project / NOTEBOOK).read_text("utf-8"))["cells"]
     assert title == {"id": "title", "source": ["# Title"]}
-    assert "".join(result["source"]) == result_cell(reported_of(scored), "attachment:fig00_result.png")
-    picture = base64.b64decode(result["attachments"]["fig00_result.png"]["image/png"])
-    assert picture == (project / "figures/fig00_result.png").read_bytes()
+    assert "".join(result["source"]) == result_cell(reported_of(scored), "attachment:result.jpg")
+    picture = base64.b64decode(result["attachments"]["result.jpg"]["image/jpeg"])
+    assert picture == read_as_jpeg(project / "figures/fig00_result.png")
     text = json.dumps({"cells": [title]})
     assert json.loads(notebook_with_result(text, reported_of(scored), b"x")) == {"cells": [title]}
 
