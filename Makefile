@@ -10,10 +10,6 @@ RUN = $(VENV)/bin/python -m
 EXECUTE = $(RUN) nbconvert $(NOTEBOOK) --execute --ExecutePreprocessor.timeout=1800 \
 	--ExecutePreprocessor.record_timing=False --log-level=WARN --output-dir=build
 
-# Pictures inside, equations as MathML, and no script fetched from anywhere: the report opens without a network.
-OFFLINE = --HTMLExporter.embed_images=True --HTMLExporter.preprocessors=helpers.report.equations.EquationsAsMathML \
-	--HTMLExporter.mathjax_url=data:text/javascript, --HTMLExporter.require_js_url=data:text/javascript,
-
 # Touched when everything is installed, so that an interrupted installation is taken up again.
 REPORT_ENVIRONMENT = $(VENV)/.installed-requirements
 TEST_ENVIRONMENT = $(VENV)/.installed-dev
@@ -37,7 +33,7 @@ help:  ## list these commands
 report: $(REPORT_ENVIRONMENT)  ## run the notebook in quick mode on sample tiles and write build/report.html
 	@mkdir -p build
 	@rm -f $(REPORT)
-	$(EXECUTE) --to=html $(OFFLINE) --output=report.partial
+	$(EXECUTE) --to=helpers.report.web_page.WebPage --output=report.partial
 	@mv -f build/report.partial.html $(REPORT)
 	@echo "The report is written: $$PWD/$(REPORT)"
 
