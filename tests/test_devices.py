@@ -6,7 +6,7 @@ from tiny_run import make_network
 from torch import nn
 
 from helpers import devices
-from helpers.devices import cpu_has_bfloat16, mixed_precision, on_device, pick_device
+from helpers.devices import choose_batch_size, cpu_has_bfloat16, mixed_precision, on_device, pick_device
 
 CPU = torch.device("cpu")
 
@@ -54,3 +54,9 @@ def test_another_device_gets_a_copy():
     moved = on_device(network, "meta")
     assert {parameter.device.type for parameter in moved.parameters()} == {"meta"}
     assert {parameter.device.type for parameter in network.parameters()} == {"cpu"}
+
+
+def test_a_cpu_takes_as_many_pixels_at_once_whatever_the_tile():
+    sizes = {side: choose_batch_size(side, CPU) for side in (32, 128, 256, 1024)}
+    assert sizes == {32: 16, 128: 8, 256: 2, 1024: 1}
+    assert choose_batch_size(256, torch.device("cuda")) == 16

@@ -18,9 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from helpers.config import THRESHOLD
+from helpers.devices import choose_batch_size
 from helpers.model import EfficientNetSegmentation
-
-TOGETHER = 2  # images at once: on a CPU larger batches wait for memory
 
 
 def attention_layers(model: EfficientNetSegmentation) -> dict[str, nn.Module]:
@@ -126,8 +125,10 @@ def predicted_region(model: EfficientNetSegmentation, image: Tensor) -> Tensor:
 
 def region_logits(model: EfficientNetSegmentation, images: Tensor, region: Tensor) -> Tensor:
     """Sum the logits over one region `(H, W)` bool of each of `(B, 3, H, W)` images: `(B,)` float32, on the CPU."""
-    with evaluating(model), torch.inference_mode():
-        return torch.cat([model(some)[:, 0].float()[:, region].sum(1).cpu() for some in images.split(TOGETHER)])
+    batch_size = choose_batch_size(min(images.shape[2:]), images.device)
+    images = images.contiguous(memory_format=torch.channels_last)
+    with evaluating(model.to(memory_format=torch.channels_last)), torch.inference_mode():
+        return torch.cat([model(some)[:, 0].float()[:, region].sum(1).cpu() for some in images.split(batch_size)])
 
 
 def choose_regions(mask: np.ndarray) -> dict[str, np.ndarray]:

@@ -11,10 +11,11 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.transforms.v2 import functional as transforms
 
-from helpers.explanation.grad_cam import TOGETHER, check_region, predicted_region, region_logits, scale_heat
+from helpers.explanation.grad_cam import check_region, predicted_region, region_logits, scale_heat
 from helpers.model import EfficientNetSegmentation
 
 WINDOWS = 8  # a side: what is covered at once is 1/8 of the tile high and wide, about a nucleus in PanNuke's tiles
+TOGETHER = 16  # covered images prepared at once
 
 
 def occlusion_map(

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from helpers.devices import mixed_precision, on_device
+from helpers.devices import choose_batch_size, mixed_precision, on_device
 from helpers.model import EfficientNetSegmentation
 from helpers.normalization import normalize
 from helpers.provenance import device_name
@@ -31,7 +31,7 @@ def predict_tiles(
         network: the network; it is left in evaluation mode, on the device where it was.
         images: `(N, S, S, 3)` uint8, RGB.
         device: where to compute.
-        batch_size: tiles at once; None for 16, on a CPU for 2: there, larger ones wait for memory.
+        batch_size: tiles at once; None for `choose_batch_size`.
         symmetry: one of `SYMMETRIES`; the tiles are turned and flipped by it, the logits turned back.
         dropout: drop features as in training, by torch's own random numbers.
 
@@ -39,7 +39,7 @@ def predict_tiles(
         `(N, S, S)` float32.
     """
     device = torch.device(device)
-    batch_size = batch_size or (2 if device.type == "cpu" else 16)
+    batch_size = batch_size or choose_batch_size(images.shape[1], device)
     network = on_device(network, device)
     logits = []
     try:
