@@ -18,7 +18,7 @@ NOTHING = "data:text/javascript,"  # in place of a script from elsewhere
 class WebPage(HTMLExporter):
     """nbconvert's HTML with equations as MathML, which browsers of 2023 and newer draw, and pictures with their words.
 
-    A code cell's metadata hold the words, as `alt`; nbconvert's own template `lab` passes them over.
+    The words stand in the metadata of the output or of the cell, as `alt`; nbconvert's own template passes them over.
     """
 
     def __init__(self, **options: object) -> None:
@@ -41,8 +41,8 @@ class WebPage(HTMLExporter):
         if cell.cell_type == "markdown":
             cell.source, found = take_out_equations(cell.source, len(equations))
             equations += found
-        elif text := cell.metadata.get("alt"):
-            cell.outputs = [_described(output, text) for output in cell.outputs]
+        elif cell.cell_type == "code":
+            cell.outputs = [_described(output, cell.metadata.get("alt")) for output in cell.outputs]
         return cell
 
 
@@ -72,9 +72,11 @@ def _mark(number: int) -> str:
     return f"\N{MATHEMATICAL LEFT WHITE SQUARE BRACKET}equation {number}\N{MATHEMATICAL RIGHT WHITE SQUARE BRACKET}"
 
 
-def _described(output: NotebookNode, text: str) -> NotebookNode:
-    """Give an output whose JPEG stands in HTML, with its alternative text."""
-    if not (picture := output.get("data", {}).get("image/jpeg")):
+def _described(output: NotebookNode, text: str | None) -> NotebookNode:
+    """Give an output whose JPEG stands in HTML, with its own alternative text or else the cell's."""
+    picture = output.get("data", {}).get("image/jpeg")
+    text = output.get("metadata", {}).get("image/jpeg", {}).get("alt", text)
+    if not picture or not text:
         return output
     source = f"data:image/jpeg;base64,{picture.strip()}"
     return NotebookNode(output | {"data": {"text/html": f'<img src="{source}" alt="{html.escape(text)}">'}})

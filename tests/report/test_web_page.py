@@ -59,6 +59,13 @@ def test_pictures_get_the_words_of_their_cell():
     assert "No description has been provided" not in page
 
 
+def test_the_words_of_the_output_go_before_those_of_the_cell():
+    metadata = {"image/jpeg": {"alt": "its own words"}}
+    output = nbformat.v4.new_output("display_data", {"image/jpeg": "AAAA"}, metadata=metadata)
+    page = page_of(nbformat.v4.new_code_cell("plot()", outputs=[output], metadata={"alt": "the cell's"}))
+    assert 'alt="its own words"' in page
+
+
 def test_no_script_is_fetched():
     page = page_of(nbformat.v4.new_markdown_cell("text"))
     assert re.findall(r'<script[^>]*src="(?!data:)[^"]*"', page) == []
