@@ -27,24 +27,19 @@ def arguments(explained_run):
     return dataclasses.replace(subject, model=model), read_results(explained_run), validation, history
 
 
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
+@pytest.fixture(scope="module")
+def figures(arguments):
+    yield draw_figures(*arguments)
     plt.close("all")
 
 
-def test_figures_of_an_explanation_follow_those_of_the_run(arguments):
-    subject, run, *others = arguments
-    figures = draw_figures(*arguments)
+def test_figures_of_an_explanation_follow_those_of_the_run(figures):
     assert list(figures) == sorted(figures)
     assert list(figures)[-5:] == EXPLAINED
-    plt.close("all")
-    without = {name: part for name, part in run.items() if name != "explanation"}
-    assert list(draw_figures(subject, without, *others)) == list(figures)[:-5]
 
 
-def test_the_first_picture_shows_image_found_and_truth(arguments):
-    axes = draw_figures(*arguments)["fig00_result.png"].axes
+def test_the_first_picture_shows_image_found_and_truth(figures):
+    axes = figures["fig00_result.png"].axes
     assert [axis.get_title() for axis in axes] == ["image", "found by the model", "drawn by people"]
     assert axes[0].images[0].get_array().shape == (256, 256, 3)
 
