@@ -28,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
+        if error.name.startswith("helpers"):
+            raise
         print(f"error: this command needs {error.name}: pip install 'nuclei-helpers[train]'", file=sys.stderr)
         return 2
     except OSError as error:  # a full disk, a folder that may not be written
@@ -110,7 +112,7 @@ def _ablate(options: argparse.Namespace) -> None:
     ablation = _load("evaluation.ablation").run_ablation(
         options.dataset, options.out, options.row, workers=options.workers
     )
-    print(_load("report.ablation_table").ablation_table(ablation).to_string())
+    print(_load("report.run_tables").ablation_table(ablation).to_string())
 
 
 def _show(dice: float | None) -> str:

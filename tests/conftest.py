@@ -7,12 +7,14 @@ from pathlib import Path
 
 import matplotlib
 import pytest
+import torch
 from tiny_run import FinishedRun, change_results, make_finished_run
 
 from helpers.explanation.explanation import explain_run
 from helpers.training.results import BEST
 
 matplotlib.use("Agg")
+torch.set_num_threads(1)  # the networks of the tests are too small to be worth dividing
 
 
 @pytest.fixture(scope="session")

@@ -3,5 +3,5 @@
 import os
 
 NIGHTLY = os.environ.get("NUCLEI_NIGHTLY") == "1"
-KILLS = 20 if NIGHTLY else 3
-EXAMPLES = 2_000 if NIGHTLY else 200
+KILLS = 20 if NIGHTLY else 1
+EXAMPLES = 2_000 if NIGHTLY else 100

@@ -114,7 +114,7 @@ def test_from_sample_tiles_to_a_published_run(tmp_path, capsys):
     (entry,) = json.loads((run / "results.json").read_text(encoding="utf-8"))["evaluations"].values()
     assert lines[0].endswith(f"{entry['predictors']['model']['scores']['dice']:.3f}")
 
-    for options, files in (((), 2), (("--ship",), 12)):
+    for options, files in (((), 3), (("--ship",), 14)):
         assert call("publish", run, "--project", project, *options) == 0
         named = [Path(line) for line in capsys.readouterr().out.splitlines()]
         assert all(path.is_file() for path in named)
@@ -274,7 +274,7 @@ def test_a_run_is_explained(finished_run, tmp_path, monkeypatch, capsys):
         (("sample", "OUT", "--tiles", "many"), "invalid int value: 'many'"),
         (("convert", "SOURCE", "OUT"), "the following arguments are required: --kind"),
         (("convert", "SOURCE", "OUT", "--kind", "kumar"), "invalid choice: 'kumar'"),
-        (("evaluate", "RUN"), "the following arguments are required: DATASET"),
+        (("evaluate",), "the following arguments are required: DATASET"),
         (("ablate", "DATASET"), "the following arguments are required: --out"),
         (("paint",), "invalid choice: 'paint'"),
         ((), "the following arguments are required: COMMAND"),
@@ -442,3 +442,22 @@ def test_sample_fold_can_be_read(slides):
     (fold,) = find_folds(slides)
     assert (len(fold), fold.images.dtype) == (8, np.float64)
     assert fold.groups.tolist() == ["sample-3-000"] * 4 + ["sample-3-001"] * 4
+
+
+def test_a_package_of_the_extras_that_is_missing_is_named(capsys, monkeypatch, tmp_path):
+    def load(module):
+        raise ModuleNotFoundError("No module named 'pandas'", name="pandas")
+
+    monkeypatch.setattr(commands, "_load", load)
+    assert call("sample", tmp_path / "out") == 2
+    assert_one_line(capsys, "needs pandas", "pip install 'nuclei-helpers[train]'")
+
+
+@pytest.mark.parametrize("module", ["helpers.report.nonsense"])
+def test_a_module_of_our_own_that_is_missing_is_no_wish_for_a_package(monkeypatch, tmp_path, module):
+    def load(name):
+        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+    monkeypatch.setattr(commands, "_load", load)
+    with pytest.raises(ModuleNotFoundError):
+        call("sample", tmp_path / "out")

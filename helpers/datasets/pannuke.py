@@ -5,6 +5,7 @@ Gamper et al. 2019, doi:10.1007/978-3-030-23937-4_2, and 2020, arXiv:2003.10778.
 
 import shutil
 import sys
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,7 +16,6 @@ import numpy as np
 from helpers.data.arrays import ArrayFile, growing
 from helpers.data.fold import Fold, find_folds, official_numbers
 from helpers.datasets.fetch import fetch
-from helpers.datasets.unpack import unpack
 from helpers.errors import InputError
 from helpers.files import check_free_disk, file_digest, locked, written_whole
 
@@ -25,7 +25,6 @@ SHA256 = {
     2: "5bc540cc509f64b5f5a274d6e5a245527dbd3e6d3155d43555115c5d54709b07",
     3: "c14d372981c42f611ebc80afad01702b89cad8c1b3089daa31931cf5a4b1a39d",
 }
-MOST_BYTES = 16e9  # that a fold may take unpacked; the largest takes 12.9
 LICENCE = """PanNuke is licensed under CC BY-NC-SA 4.0 (https://creativecommons.org/licenses/by-nc-sa/4.0/): name the
 source, no commercial use, share what you derive under the same terms, trained weights included."""
 ACCEPTED = "LICENCE-ACCEPTED.txt"
@@ -111,13 +110,21 @@ def _unpacked(
     shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed: the folder is locked
     try:
         log(f"{archive}: unpacking")
-        folds = find_folds(unpack(archive, temporary, MOST_BYTES))
+        folds = find_folds(_unpack(archive, temporary))
         if len(folds) != 1:
             raise InputError(f"{archive}: expected one fold, found {len(folds)}; unpack it and give the folder")
         yield folds[0], True
         own.unlink(missing_ok=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _unpack(archive: Path, folder: Path) -> Path:
+    """Unpack a zip whose digest was verified, so that nothing in it is damaged or leads elsewhere."""
+    with zipfile.ZipFile(archive) as zipped:
+        check_free_disk(folder, sum(member.file_size for member in zipped.infolist()))
+        zipped.extractall(folder)
+    return folder
 
 
 def _digest_archives(source: Path) -> dict[str, Path]:
