@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         print(
-            "interrupted; `download`, `train` and `ablate` take their work up again, other commands start afresh",
+            "interrupted; `download`, `train` and `ablate` resume their work, other commands start afresh",
             file=sys.stderr,
         )
         return 130

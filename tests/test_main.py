@@ -363,7 +363,7 @@ def test_interrupted_or_out_of_room(slides, monkeypatch, capsys, error, status):
     assert (
         line
         == {
-            130: "interrupted; `download`, `train` and `ablate` take their work up again, other commands start afresh",
+            130: "interrupted; `download`, `train` and `ablate` resume their work, other commands start afresh",
             2: "error: [Errno 28] No space left",
         }[status]
     )

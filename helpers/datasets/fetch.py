@@ -1,4 +1,4 @@
-"""One file over HTTP: taken up where it was cut off, and in its place only when it is whole and right."""
+"""One file over HTTP: resumed where it was cut off, and in its place only when it is whole and right."""
 
 import os
 import time
@@ -27,7 +27,7 @@ CUT_OFF = (_CutOffError, requests.ConnectionError, requests.Timeout, requests.ex
 def fetch(url: str, path: Path, sha256: str, progress: bool = True) -> Path:
     """Download a file, or go on with a download that was cut off.
 
-    The bytes grow in a hidden file beside `path`, which stays when the connection fails and is taken up by the next
+    The bytes grow in a hidden file beside `path`, which stays when the connection fails and is resumed by the next
     call. A server that knows no ranges makes it start afresh.
 
     Args:

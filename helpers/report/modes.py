@@ -11,7 +11,6 @@ from helpers.errors import InputError
 from helpers.sample_tissue.sample import write_sample_fold
 
 QUICK_FOLDER = Path("build") / "quick"
-CONTROL_EPOCHS = 2
 FULL_RUN = Path("runs") / "report"
 # All of its epochs: where early stopping would have ended is recorded beside.
 FULL_RECIPE = replace(RECIPES["report"], stop_early=False)
@@ -55,7 +54,7 @@ def choose_mode(environment: Mapping[str, str] = os.environ) -> Mode:
     name = environment.get("NUCLEI_MODE", "quick")
     if name == "full":
         dataset = Path(environment.get("NUCLEI_DATASET", "Dataset"))
-        label, control = f"this run, {dataset.resolve().name}", _control(FULL_RECIPE)
+        label, control = f"this run, {dataset.resolve().name}", _control(FULL_RECIPE, epochs=3)
         return Mode(name, label, dataset, FULL_RUN, FULL_RECIPE, control, explained_tiles=100, sanity_tiles=20)
     if name != "quick":
         raise InputError(f"NUCLEI_MODE: expected 'quick' or 'full', found {name!r}")
@@ -63,10 +62,17 @@ def choose_mode(environment: Mapping[str, str] = os.environ) -> Mode:
     dataset = write_sample_fold(QUICK_FOLDER / "sample")
     recipe, run = RECIPES["quick"], QUICK_FOLDER / "run"
     return Mode(
-        name, "this run, sample tiles", dataset, run, recipe, _control(recipe), explained_tiles=4, sanity_tiles=2
+        name,
+        "this run, sample tiles",
+        dataset,
+        run,
+        recipe,
+        _control(recipe, epochs=1),
+        explained_tiles=6,
+        sanity_tiles=2,
     )
 
 
-def _control(recipe: Recipe) -> Recipe:
+def _control(recipe: Recipe, epochs: int) -> Recipe:
     """Change a recipe to the control's: a few epochs, for there is nothing to generalise."""
-    return replace(recipe, shuffled_masks=True, epochs=CONTROL_EPOCHS)
+    return replace(recipe, shuffled_masks=True, epochs=epochs)

@@ -95,7 +95,7 @@ def make_loaders(
 
 
 def start_epoch(train_loader: DataLoader, epoch: int) -> None:
-    """Set everything random in this epoch from the seed and the epoch's number, so that a run can be taken up again."""
+    """Set everything random in this epoch from the seed and the epoch's number, so that a run can be resumed."""
     dataset, sampler = train_loader.dataset, train_loader.sampler
     dataset.epoch.fill_(epoch)
     if isinstance(sampler, DistributedSampler):

@@ -18,7 +18,7 @@ from helpers.training.encoder_weights import PRETRAINED_MOMENTUM, load_imagenet_
 from helpers.training.results import BEST, LAST, RESULTS
 
 
-def take_up_or_start(run: Path, recipe: Recipe, cache: Cache, split: Split, init: Path | None) -> dict:
+def resume_or_start(run: Path, recipe: Recipe, cache: Cache, split: Split, init: Path | None) -> dict:
     """Give the state of a run: what its last checkpoint holds, or that of a new one.
 
     Args:
@@ -31,7 +31,7 @@ def take_up_or_start(run: Path, recipe: Recipe, cache: Cache, split: Split, init
     Returns:
         `model`; `history`, a row an epoch; `identity`, which tells one run from another; `encoder_start`;
         `earlier_tiles`, the digests of tiles that the weights to start from have seen; `halved`, whether batches were
-        halved for want of memory; of a run that is taken up, the states of all that moves as well.
+        halved for want of memory; of a run that is resumed, the states of all that moves as well.
 
     Raises:
         InputError: the folder holds another run, or the start that is asked for does not fit.
@@ -82,7 +82,7 @@ def _take_up(run: Path, identity: dict) -> dict | None:
     """Load the last checkpoint of a run, if there is one, and check that it is a run of the same thing."""
     if not (run / LAST).exists():
         if (run / BEST).exists() or (run / RESULTS).exists():
-            raise InputError(f"{run}: holds results but no {LAST}, so it cannot be taken up; give a new folder")
+            raise InputError(f"{run}: holds results but no {LAST}, so it cannot be resumed; give a new folder")
         return None
     model, state = load_checkpoint(run / LAST)
     if "identity" not in state:

@@ -1,4 +1,4 @@
-"""A training run: a folder that a recipe fills, epoch by epoch, and that can be taken up again."""
+"""A training run: a folder that a recipe fills, epoch by epoch, and that can be resumed."""
 
 import dataclasses
 import time
@@ -25,7 +25,7 @@ from helpers.training.distributed import main_first, process_group, rank, share_
 from helpers.training.epochs import average_weights, evaluate_model, train_epoch
 from helpers.training.loaders import make_loaders, nuclei_share, start_epoch
 from helpers.training.results import BEST, HISTORY, LAST, RESULTS
-from helpers.training.resume import take_up_or_start
+from helpers.training.resume import resume_or_start
 from helpers.training.schedule import StepGuard, best_epoch, early_stopping_epoch, make_scheduler
 
 
@@ -41,7 +41,7 @@ def train_run(
     log: Callable[[str], None] = print,
     use_amp: bool = True,
 ) -> dict:
-    """Train by a recipe, or take up a run where it stopped.
+    """Train by a recipe, or resume a run where it stopped.
 
     Args:
         dataset: a folder that `fold.find_folds` understands; prepared if it is not yet.
@@ -76,7 +76,7 @@ def train_run(
         with locked(run) if rank() == 0 else nullcontext():
             if rank() == 0:
                 remove_unfinished(run, (BEST, LAST, HISTORY, RESULTS))
-            state = take_up_or_start(run, recipe, cache, split, init)
+            state = resume_or_start(run, recipe, cache, split, init)
             if _finished(state, recipe):
                 log(f"{run}: finished after {len(state['history'])} epochs")
             while not _finished(state, recipe):
@@ -88,7 +88,7 @@ def train_run(
                             f"{device_name(device)}: found too little memory for {_batch_size(recipe, state)} tiles at "
                             f"a time ({str(error).splitlines()[0][:120]}); give a smaller --batch-size, in a new folder"
                         ) from None
-                    state = take_up_or_start(run, recipe, cache, split, init) | {"halved": True}
+                    state = resume_or_start(run, recipe, cache, split, init) | {"halved": True}
                     log(
                         f"out of memory: from here on {_batch_size(recipe, state)} tiles at a time in place of "
                         f"{recipe.batch_size}, and twice as many batches a step"

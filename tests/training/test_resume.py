@@ -9,14 +9,14 @@ from helpers.data.prepare import prepare
 from helpers.data.split import split_tiles
 from helpers.errors import InputError
 from helpers.training.checkpoints import load_checkpoint, save_checkpoint
-from helpers.training.resume import LAST, take_up_or_start
+from helpers.training.resume import LAST, resume_or_start
 
 
 @pytest.fixture
 def start(finished_run):
     """Start, or take up, a run on the tiles of the finished one."""
     cache = prepare(finished_run.dataset, 64, "nearest", progress=False)
-    return lambda run, init=None: take_up_or_start(run, RECIPE, cache, split_tiles(cache, 0), init)
+    return lambda run, init=None: resume_or_start(run, RECIPE, cache, split_tiles(cache, 0), init)
 
 
 def test_a_new_run_starts_at_random_and_writes_nothing(start, tmp_path):

@@ -548,7 +548,7 @@ def test_results_without_a_last_checkpoint_are_not_overwritten(dataset, run, lef
     for name in {BEST, LAST, HISTORY, RESULTS} - set(left):
         (run / name).unlink()
     before = bytes_of(run)
-    with pytest.raises(InputError, match=r"holds results but no last\.pth, so it cannot be taken up"):
+    with pytest.raises(InputError, match=r"holds results but no last\.pth, so it cannot be resumed"):
         train(dataset, run)
     assert bytes_of(run) == before
 
