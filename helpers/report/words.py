@@ -106,11 +106,13 @@ def training_command(name: str, run: dict) -> str:
     if recipe["name"] not in RECIPES:
         return f"# {name}: trained from Python, by a recipe of its own"
     base = vars(RECIPES[recipe["name"]])
+    start = run["model"]["encoder_start"]
+    recipe = recipe | ({"pretrained": False} if start == "random" else {})  # where no weights were found to start from
     changed = {key: value for key, value in recipe.items() if key in base and base[key] != value}
     parts = [f"python -m helpers train DATASET --out runs/{name} --recipe {recipe['name']}"]
     parts += [f"--{key.replace('_', '-')} {changed[key]}" for key in TRAINING_OPTIONS if key in changed]
     parts += [flag for key, (value, flag) in TRAINING_FLAGS.items() if changed.get(key) == value]
-    if (start := run["model"]["encoder_start"]) not in ("random", "imagenet"):
+    if start not in ("random", "imagenet"):
         parts.append(f"--init runs/{start}")
     return " ".join(parts)
 

@@ -131,6 +131,8 @@ def test_the_command_that_trains_a_run_again():
     )
     own = {"recipe": {"name": "mine"}, "model": {"encoder_start": "random"}}
     assert training_command("tuned", own).startswith("# tuned: trained from Python")
+    without = {"recipe": vars(RECIPES["strong"]), "model": {"encoder_start": "random"}}
+    assert training_command("first", without).endswith("--recipe strong --random-start")
     plain = {"recipe": vars(RECIPES["report"]), "model": {"encoder_start": "imagenet"}}
     assert training_command("plain", plain) == "python -m helpers train DATASET --out runs/plain --recipe report"
 
