@@ -5,8 +5,8 @@ together again. An image of NuInsSeg, halved, is one tile. Reading is `helpers.d
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,19 +27,12 @@ CONSEP_POSITIONS = (
 )
 
 
-@dataclass(frozen=True)
-class Converter:
-    """How one set is read and cut.
+class Converter(NamedTuple):
+    """How one set is read and cut."""
 
-    Attributes:
-        find: lists the images of a folder.
-        read: reads one: the image, its instances, and the channel that each pixel's instance belongs to.
-        positions: row and column of its tiles.
-    """
-
-    find: Callable[[Path], list[published.Pair]]
+    find: Callable[[Path], list[published.Pair]]  # lists the images of a folder
     read: Callable[[published.Pair], published.Annotated]
-    positions: tuple[tuple[int, int], ...]
+    positions: tuple[tuple[int, int], ...]  # row and column of the tiles of each image
 
 
 CONVERTERS = {
@@ -94,7 +87,6 @@ def tile_masks(instances: np.ndarray, channels: np.ndarray) -> np.ndarray:
 
 
 def _cut(pairs: list[published.Pair], converter: Converter) -> Iterator[Tile]:
-    """Read the images one by one and cut them."""
     for pair in pairs:
         image, instances, channels = converter.read(pair)
         for row, col in converter.positions:

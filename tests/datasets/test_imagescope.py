@@ -117,12 +117,9 @@ BOMB = '<!DOCTYPE a [<!ENTITY b "ha"><!ENTITY c "&b;&b;&b;&b;">]><Annotations><R
         (b"<Annotations></Annotations>", "found no Region, expected an outline for each nucleus"),
         (b'<Annotations><Region><Vertex X="nan" Y="1"/></Region></Annotations>', "far outside of any image"),
         (b'<Annotations><Region><Vertex X="1" Y="-1e300"/></Region></Annotations>', "far outside of any image"),
-        (BOMB.encode(), "found a document type, expected plain ImageScope XML; do not trust this file"),
-        ((" " * 9999 + BOMB).encode(), "found a document type"),
-        (('<?xml version="1.0" encoding="utf-16"?>' + BOMB).encode("utf-16"), "no outlines that can be read"),
-        (BOMB.encode("utf-16-le"), "no outlines that can be read .*zero bytes"),
-        (BOMB.encode("utf-16-be"), "no outlines that can be read .*zero bytes"),
-        (b'<?xml version="1.0" encoding="cp037"?>' + BOMB.encode("cp037"), "no outlines that can be read"),
+        (b'<?xml version="1.0" encoding="nonsense"?><a/>', "no outlines that can be read .*LookupError"),
+        (BOMB.encode(), "no outlines that can be read .*DTDForbidden"),
+        (BOMB.encode("utf-16"), "no outlines that can be read .*DTDForbidden"),
     ],
 )
 def test_what_is_no_imagescope_file_is_refused(data, message):
