@@ -43,17 +43,14 @@ CONVERTERS = {
 
 
 def convert(source: Path, out: Path, kind: str) -> Path:
-    """Write a download as a fold, as `fold_writer.write_fold` lays it out, whole or not at all: uint8 and uint16.
+    """Write a download as a fold, as `fold_writer.write_fold` lays it out: uint8 and uint16; return `out`.
 
-    Sets without classes have all their nuclei in channel 0.
+    It is written whole or not at all. Sets without classes have all their nuclei in channel 0.
 
     Args:
         source: folder that the download was unpacked to; `Dataset/README.md` shows which one for each set.
         out: where to; it may exist, but must not hold a fold already.
         kind: "monuseg", "consep" or "nuinsseg".
-
-    Returns:
-        `out`.
 
     Raises:
         InputError: `kind` is unknown; something of the download is missing, unreadable or of another size than was
@@ -68,11 +65,7 @@ def convert(source: Path, out: Path, kind: str) -> Path:
 
 
 def tile_masks(instances: np.ndarray, channels: np.ndarray) -> np.ndarray:
-    """Lay instance ids into the channels of their classes.
-
-    Args:
-        instances: `(H, W)` uint16, 0 where no nucleus is.
-        channels: `(H, W)` uint8, PanNuke's channel of each pixel, 0-4.
+    """Lay instance ids `(H, W)` uint16 into the channels `(H, W)` uint8, 0-4, of their classes.
 
     Returns:
         `(H, W, 6)` uint16; channel 5 is 1 where no nucleus is.

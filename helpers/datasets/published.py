@@ -41,19 +41,12 @@ NUINSSEG_GAIN = 255 / 198  # the published images are dark; the tiles of the con
 
 @dataclass(frozen=True)
 class Pair:
-    """An image of a download and the file that shows its nuclei.
+    """An image of a download and the file that shows its nuclei."""
 
-    Attributes:
-        image: the RGB image.
-        labels: outlines, MATLAB maps or instance ids.
-        tissue: its organ, or "unknown".
-        group: its source; images of one group never belong on both sides of a split.
-    """
-
-    image: Path
-    labels: Path
-    tissue: str
-    group: str
+    image: Path  # RGB
+    labels: Path  # outlines, MATLAB maps or instance ids
+    tissue: str  # its organ, or "unknown"
+    group: str  # its source; images of one group never belong on both sides of a split
 
 
 # What is read of a pair, H = W = 1000 but for NuInsSeg:

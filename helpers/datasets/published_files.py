@@ -8,6 +8,7 @@ import numpy as np
 from scipy.io import loadmat
 
 from helpers.errors import InputError, in_a_line
+from helpers.files import unreadable
 
 
 def list_folder(folder: Path) -> list[Path]:
@@ -23,7 +24,7 @@ def list_folder(folder: Path) -> list[Path]:
             f"{folder}: found no such folder, expected one of the download; Dataset/README.md shows which one to give"
         ) from None
     except OSError as error:
-        raise _unreadable(folder, error) from None
+        raise unreadable(folder, error) from None
 
 
 def match_files(images: Path, image_suffix: str, labels: Path, label_suffix: str) -> list[tuple[Path, Path]]:
@@ -59,7 +60,7 @@ def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(path, error) from None
 
 
 def read_image(path: Path, size: int) -> np.ndarray:
@@ -132,9 +133,3 @@ def _check_size(path: Path, shape: tuple[int, ...], size: int) -> None:
             f"{path}: found {' x '.join(map(str, shape))} pixels, expected {size} x {size} as published; "
             "give the original download"
         )
-
-
-def _unreadable(path: Path, error: OSError) -> InputError:
-    return InputError(
-        f"{path}: found no way to read it ({error.strerror or error}), expected a readable one; check its permissions"
-    )
