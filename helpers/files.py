@@ -24,12 +24,7 @@ def written_whole(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; move it there when the block ends without an error.
 
     A reader sees the old file or the new one, never a part of either. After an error the old file stands untouched.
-
-    Args:
-        path: the file to write; its folder is made if it is missing.
-
-    Yields:
-        the temporary path to write to, with the same suffix.
+    The folder is made if it is missing; the temporary path has the same suffix.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
@@ -52,7 +47,7 @@ def locked(folder: Path, wait: float = 0) -> Iterator[None]:
         InputError: another process, or another part of this one, is at work there.
     """
     made = not folder.exists()
-    if not made and not folder.is_dir():
+    if not (made or folder.is_dir()):
         raise InputError(f"{folder}: expected a folder, or a place for a new one, found a file; give another")
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -74,6 +69,14 @@ def remove_unfinished(folder: Path, names: Iterable[str]) -> None:
                 path.unlink()
 
 
+def unreadable(path: Path, error: OSError) -> InputError:
+    """Say that a file or folder cannot be read."""
+    return InputError(
+        f"{path}: found something that cannot be read ({error.strerror or error}), expected a file; check "
+        "that it is there, and its permissions"
+    )
+
+
 def check_free_disk(folder: Path, needed: float) -> None:
     """Refuse to write `needed` bytes into a folder, made or not, whose disk has fewer left, with an InputError."""
     free = shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.exists())).free
@@ -90,7 +93,7 @@ def file_digest(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise InputError(f"{path}: expected a file that can be read: {error.strerror}") from None
+        raise unreadable(path, error) from None
 
 
 def write_json(path: Path, value: dict) -> None:
@@ -101,17 +104,13 @@ def write_json(path: Path, value: dict) -> None:
 
 
 def read_json(path: Path) -> dict:
-    """Read a JSON object.
-
-    Raises:
-        InputError: the file is missing, unreadable or not JSON.
-    """
+    """Read a JSON object; an InputError where the file is missing, unreadable or not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file") from None
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}); check its permissions") from None
+        raise unreadable(path, error) from None
     except ValueError as error:
         raise InputError(f"{path}: expected JSON, found something else ({error}); delete it or restore it") from None
 

@@ -1,19 +1,13 @@
 """Reading and writing `.npy` files piece by piece, so that memory does not grow with the file."""
 
-import tokenize
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
-from helpers.errors import InputError
-
-# All that numpy.load raises on a file that is no whole array: it reads the header as Python.
-DAMAGED = (
-    *(ValueError, EOFError, OverflowError, MemoryError, SyntaxError, TypeError, LookupError, AttributeError),
-    *(RecursionError, tokenize.TokenError),
-)
+from helpers.errors import InputError, in_a_line
+from helpers.files import unreadable
 
 
 @dataclass(frozen=True)
@@ -57,7 +51,7 @@ class ArrayFile:
         try:
             values = np.fromfile(self.path, self.dtype, count=(stop - start) * row, offset=offset)
         except OSError as error:
-            raise _unreadable(self.path, error) from None
+            raise unreadable(self.path, error) from None
         if values.size != (stop - start) * row:
             raise InputError(f"{self.path}: has been cut short while it was read; restore it")
         return values.reshape(stop - start, *self.shape[1:])
@@ -72,18 +66,10 @@ def growing(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> BinaryIO:
 
 
 def load_labels(path: Path, length: int, kind: str) -> np.ndarray:
-    """Load a short array that describes the tiles one by one, as strings.
-
-    Args:
-        path: a `.npy` file of shape `(length,)`, strings or integers.
-        length: number of tiles.
-        kind: what the values are, for the message.
-
-    Returns:
-        `(length,)` array of str.
+    """Load strings or integers that describe the tiles one by one, as `(length,)` str.
 
     Raises:
-        InputError: missing, unreadable, of Python objects, or of another shape.
+        InputError: missing, unreadable, of Python objects, or of another shape; `kind` says what the values are.
     """
     values = _load(path)
     if values.shape != (length,) or values.dtype.kind not in "USiu":
@@ -95,10 +81,7 @@ def load_labels(path: Path, length: int, kind: str) -> np.ndarray:
 
 
 def load_positions(path: Path, length: int) -> np.ndarray:
-    """Load row and column of each tile in its source image, in pixels.
-
-    Returns:
-        `(length, 2)` int64, never negative.
+    """Load row and column of each tile in its source image, in pixels: `(length, 2)` int64, never negative.
 
     Raises:
         InputError: unreadable, of another shape, negative, or not whole numbers.
@@ -120,16 +103,12 @@ def _load(path: Path, mmap_mode: str | None = None) -> np.ndarray:
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; Dataset/README.md shows the expected tree") from None
     except OSError as error:
-        raise _unreadable(path, error) from None
-    except DAMAGED as error:
+        raise unreadable(path, error) from None
+    except Exception as error:  # NumPy reads the header as Python, which fails in a dozen ways
         raise InputError(
             f"{path}: expected a whole .npy file, found one that is damaged, cut short or of Python objects "
-            f"({' '.join(str(error).split())}); download or write it again"
+            f"({in_a_line(error)}); download or write it again"
         ) from None
     if values is None:
         raise InputError(f"{path}: expected a .npy file, found an archive; unpack it")
     return values
-
-
-def _unreadable(path: Path, error: OSError) -> InputError:
-    return InputError(f"{path}: cannot be read ({error.strerror or error}); check its permissions")

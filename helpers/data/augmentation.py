@@ -20,12 +20,9 @@ MARGIN = 0.25
 class StainJitter(v2.Transform):
     """Vary how much of each stain a tile holds, in optical density, where the amounts of stains add up.
 
-    Args:
-        strength: each of haematoxylin, eosin and what is left over is multiplied by a factor in 1 -+ `strength`.
-        shift: and this much of it, in optical density, is added or taken away at most.
-
-    Shape:
-        images `(..., 3, H, W)` float in [0, 1], and so they come out; masks pass unchanged.
+    Each of haematoxylin, eosin and what is left over is multiplied by a factor in 1 -+ `strength`, and at most `shift`
+    of it, in optical density, is added or taken away. Images `(..., 3, H, W)` are float in [0, 1], and so they come
+    out; masks pass unchanged.
 
     Reference:
         Tellez et al. 2018, Whole-slide mitosis detection in H&E breast histology, doi:10.1109/TMI.2018.2820199.
@@ -60,14 +57,9 @@ class StainJitter(v2.Transform):
 class GridElastic(v2.Transform):
     """Bend a tile smoothly: random displacements on a coarse grid, bicubic in between.
 
-    `v2.ElasticTransform` smooths noise with one large kernel instead, which takes ten times as long.
-
-    Args:
-        nodes: nodes of the grid along each side.
-        sigma: standard deviation of the displacement at a node, as a share of the side.
-
-    Shape:
-        images and masks `(..., H, W)`; masks are read at the nearest pixel.
+    `v2.ElasticTransform` smooths noise with one large kernel instead, which takes ten times as long. The grid has
+    `nodes` along each side; `sigma` is the standard deviation of the displacement at a node, as a share of the side.
+    Masks `(..., H, W)` are read at the nearest pixel.
 
     Reference:
         Ronneberger, Fischer, Brox 2015, section 3.1, doi:10.1007/978-3-319-24574-4_28.

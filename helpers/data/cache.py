@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from helpers.config import CLASS_NAMES
-from helpers.data.arrays import DAMAGED
 from helpers.errors import InputError, in_a_line
 from helpers.files import read_json
 
@@ -27,39 +26,22 @@ OPTIONAL = ("groups", "positions")
 
 @dataclass(frozen=True)
 class Cache:
-    """A prepared data set. The large arrays are memory-mapped.
+    """A prepared data set of N tiles. The large arrays are memory-mapped."""
 
-    Attributes:
-        name: the data set's folder name.
-        digest: SHA-256 over all full-size images and class maps, the same whatever dtype stores them.
-        image_size: height and width of the prepared tiles in pixels.
-        labels: how labels were shrunk, "nearest" or "majority".
-        images: `(N, image_size, image_size, 3)` uint8, RGB.
-        class_maps: `(N, image_size, image_size)` uint8, 0 for background, `1 + channel` for a nucleus.
-        tissues: `(N,)` str.
-        groups: `(N,)` str, the source image of each tile, or None where it is not known.
-        positions: `(N, 2)` int64, row and column of the tile in its source image, or None.
-        nuclei: `(N, 5)` int64, nuclei of each class in the full-size tile.
-        void: `(N,)` bool, all six mask channels zero.
-        fold_numbers: `(N,)` int64, which fold of the data set a tile is from, counted from 0.
-        official: PanNuke's own number of each fold, or None where the data set is not its three folds.
-        tile_digests: `(N,)` str, one for each full-size image, to know a tile again in another data set.
-    """
-
-    name: str
-    digest: str
-    image_size: int
-    labels: str
-    images: np.ndarray
-    class_maps: np.ndarray
-    tissues: np.ndarray
-    groups: np.ndarray | None
-    positions: np.ndarray | None
-    nuclei: np.ndarray
-    void: np.ndarray
-    fold_numbers: np.ndarray
-    official: list[int] | None
-    tile_digests: np.ndarray
+    name: str  # the data set's folder name
+    digest: str  # SHA-256 over all full-size images and class maps, the same whatever dtype stores them
+    image_size: int  # height and width of the prepared tiles in pixels
+    labels: str  # how labels were shrunk, "nearest" or "majority"
+    images: np.ndarray  # (N, image_size, image_size, 3) uint8, RGB
+    class_maps: np.ndarray  # (N, image_size, image_size) uint8, 0 for background, 1 + channel for a nucleus
+    tissues: np.ndarray  # (N,) str
+    groups: np.ndarray | None  # (N,) str, the source image of each tile, or None where it is not known
+    positions: np.ndarray | None  # (N, 2) int64, row and column of the tile in its source image, or None
+    nuclei: np.ndarray  # (N, 5) int64, nuclei of each class in the full-size tile
+    void: np.ndarray  # (N,) bool, all six mask channels zero
+    fold_numbers: np.ndarray  # (N,) int64, which fold of the data set a tile is from, counted from 0
+    official: list[int] | None  # PanNuke's own number of each fold, or None where the data set is not its three folds
+    tile_digests: np.ndarray  # (N,) str, one for each full-size image, to know a tile again in another data set
 
     def __len__(self) -> int:
         return len(self.images)
@@ -81,11 +63,7 @@ def key_of(folder: Path) -> object:
 
 
 def open_cache(folder: Path, dataset: Path) -> Cache:
-    """Open the cache that `prepare` wrote for a data set.
-
-    Raises:
-        InputError: it is damaged.
-    """
+    """Open the cache that `prepare` wrote for a data set; an InputError where it is damaged."""
     described = read_json(folder / DESCRIPTION)
     try:
         key = described.pop("key")
@@ -99,12 +77,10 @@ def open_cache(folder: Path, dataset: Path) -> Cache:
             if described[name] is not None or name not in OPTIONAL:
                 described[name] = np.array(described[name])
                 if described[name].shape != (len(images), *one) or described[name].dtype.kind != kind:
-                    raise ValueError(
-                        f"{name}: expected one for each of {len(images)} tiles, found another number or kind"
-                    )
+                    raise ValueError(f"{name}: expected one for each of {len(images)} tiles, found others")
         fixed = {"name": dataset.resolve().name, "image_size": key["image_size"], "labels": key["labels"]}
         return Cache(images=images, class_maps=class_maps, **fixed, **described)
-    except (OSError, *DAMAGED) as error:
+    except Exception as error:  # what somebody else wrote there fails in a dozen ways
         raise InputError(
             f"{folder}: the cache is damaged ({in_a_line(error)}); delete this folder and prepare again"
         ) from None

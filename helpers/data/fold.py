@@ -16,25 +16,20 @@ from helpers.data.arrays import ArrayFile, load_labels, load_positions
 from helpers.errors import InputError
 
 NUM_CLASSES = len(CLASS_NAMES)
+FOLD_NAME = re.compile(r"fold[ _-]?(\d)", re.IGNORECASE)
+BESIDE = ("types", "groups", "positions")  # the images; the last two need not be there
 # Of the bits of a byte, the highest for channel 0, the class of the first that is set.
 CLASS_OF_BITS = np.array([9 - bits.bit_length() if bits else 0 for bits in range(256)], np.uint8)
 
 
 @dataclass(frozen=True)
 class Tiles:
-    """Some tiles at full size, checked.
+    """Some tiles at full size, checked."""
 
-    Attributes:
-        images: `(n, 256, 256, 3)` uint8, RGB.
-        class_maps: `(n, 256, 256)` uint8; 0 is background, `1 + channel` a nucleus of that class.
-        nuclei: `(n, 5)` int64, number of nuclei of each class.
-        void: `(n,)` bool, tiles whose six mask channels are all zero: perhaps never annotated.
-    """
-
-    images: np.ndarray
-    class_maps: np.ndarray
-    nuclei: np.ndarray
-    void: np.ndarray
+    images: np.ndarray  # (n, 256, 256, 3) uint8, RGB
+    class_maps: np.ndarray  # (n, 256, 256) uint8; 0 is background, 1 + channel a nucleus of that class
+    nuclei: np.ndarray  # (n, 5) int64, number of nuclei of each class
+    void: np.ndarray  # (n,) bool, all six mask channels zero: perhaps never annotated
 
 
 @dataclass(frozen=True)
@@ -50,11 +45,7 @@ class Fold:
 
     @classmethod
     def open(cls, images_path: Path, masks_path: Path, name: str) -> "Fold":
-        """Check shapes and lengths of a fold's files without reading their values.
-
-        Raises:
-            InputError: naming the file, what was found and what was expected.
-        """
+        """Check shapes and lengths of a fold's files without reading their values; an InputError if they do not fit."""
         images, masks = ArrayFile.open(images_path), ArrayFile.open(masks_path)
         _check_shape(images, 3)
         _check_shape(masks, NUM_CLASSES + 1)
@@ -65,16 +56,12 @@ class Fold:
             )
         if len(images) == 0:
             raise InputError(f"{images_path}: expected tiles, found none")
-        beside = images_path.parent
-        groups, positions = beside / "groups.npy", beside / "positions.npy"
+        types, groups, positions = (images_path.with_name(f"{name}.npy") for name in BESIDE)
         return cls(
-            name,
-            images,
-            masks,
-            load_labels(beside / "types.npy", len(images), "tissue names"),
+            name, images, masks, load_labels(types, len(images), "tissue names"),
             load_labels(groups, len(images), "source images") if groups.exists() else None,
             load_positions(positions, len(images)) if positions.exists() else None,
-        )
+        )  # fmt: skip
 
     def __len__(self) -> int:
         return len(self.images)
@@ -82,7 +69,7 @@ class Fold:
     @property
     def files(self) -> list[Path]:
         """Every file that the fold is read from."""
-        beside = [self.images.path.with_name(f"{name}.npy") for name in ("types", "groups", "positions")]
+        beside = [self.images.path.with_name(f"{name}.npy") for name in BESIDE]
         return [self.images.path, self.masks.path, *(path for path in beside if path.exists())]
 
     def read(self, start: int, stop: int) -> Tiles:
@@ -97,17 +84,13 @@ class Fold:
         with np.errstate(invalid="ignore"):
             instances = masks.astype(np.int32)  # from here on half the bytes, and no floats
         if not (instances.min() >= 0 and instances[..., BACKGROUND_CHANNEL].max() <= 1 and (instances == masks).all()):
-            self._check_masks(start, masks)
-            instances = masks
+            instances, path, background = masks, self.masks.path, masks[..., BACKGROUND_CHANNEL]
+            _check_values(path, start, masks, masks != np.floor(masks), "whole instance numbers")
+            expected = f"0 or 1 in channel {BACKGROUND_CHANNEL}, the background, after the {NUM_CLASSES} classes"
+            _check_values(path, start, background, background > 1, expected)
+        nuclei = [[count_instances(mask[..., channel]) for channel in range(NUM_CLASSES)] for mask in instances]
         class_maps, void = class_maps_from_masks(instances), ~instances.any((1, 2, 3))
-        return Tiles(np.rint(images).astype(np.uint8), class_maps, np.stack(list(map(count_by_class, instances))), void)
-
-    def _check_masks(self, start: int, masks: np.ndarray) -> None:
-        path = self.masks.path
-        _check_values(path, start, masks, masks != np.floor(masks), "whole instance numbers")
-        background = masks[..., BACKGROUND_CHANNEL]
-        expected = f"0 or 1 in channel {BACKGROUND_CHANNEL}, the background, after the {NUM_CLASSES} classes"
-        _check_values(path, start, background, background > 1, expected)
+        return Tiles(np.rint(images).astype(np.uint8), class_maps, np.array(nuclei), void)
 
 
 def class_maps_from_masks(masks: np.ndarray) -> np.ndarray:
@@ -116,11 +99,8 @@ def class_maps_from_masks(masks: np.ndarray) -> np.ndarray:
     Foreground is where a class channel holds an instance, never where the background channel is 0: in PanNuke's void
     tiles all six channels are 0. A pixel that carries two classes gets the first in PanNuke's order.
 
-    Args:
-        masks: `(n, H, W, 6)`, instance numbers in channels 0-4.
-
-    Returns:
-        `(n, H, W)` uint8, 0 for background and `1 + channel` elsewhere.
+    Masks `(n, H, W, 6)` with instance numbers in channels 0-4 become `(n, H, W)` uint8: 0 for background and
+    `1 + channel` elsewhere.
 
     >>> mask = np.zeros((1, 1, 3, 6)); mask[0, 0, 1, 4] = 7; mask[0, 0, 2, [1, 3]] = 9
     >>> class_maps_from_masks(mask)
@@ -128,11 +108,6 @@ def class_maps_from_masks(masks: np.ndarray) -> np.ndarray:
     """
     # A bit for each channel, the first the highest; a table knows the class of every byte. Ten times argmax's speed.
     return CLASS_OF_BITS[np.packbits(masks[..., :NUM_CLASSES] > 0, axis=-1)[..., 0]]
-
-
-def count_by_class(masks: np.ndarray) -> np.ndarray:
-    """Count the instances of each class in one tile's `(H, W, 6)` masks: `(5,)` int64."""
-    return np.array([count_instances(masks[..., channel]) for channel in range(NUM_CLASSES)])
 
 
 def count_instances(instances: np.ndarray) -> int:
@@ -172,21 +147,13 @@ def find_folds(dataset: Path) -> list[Fold]:
     return [Fold.open(path, _masks_beside(path), _fold_name(dataset, path)) for path in images_paths]
 
 
-def official_number(fold: Fold) -> int | None:
-    """Give the number 1-3 of an official PanNuke fold from its folder's name, or None.
-
-    Copies named fold0, fold1, fold2 count from zero; `official_numbers` tells them apart.
-    """
-    match = re.search(r"fold[ _-]?(\d)", fold.name, re.IGNORECASE)
-    return int(match.group(1)) if match else None
-
-
 def official_numbers(folds: list[Fold]) -> list[int] | None:
-    """Give the official numbers of three folds, or None where they are not PanNuke's three."""
-    numbers = [official_number(fold) for fold in folds]
-    if sorted(number for number in numbers if number is not None) == [0, 1, 2]:
-        return [number + 1 for number in numbers]
-    return numbers if None not in numbers and sorted(numbers) == [1, 2, 3] else None
+    """Give the official numbers 1-3 of three folds from their names, or None where they are not PanNuke's three."""
+    matches = [FOLD_NAME.search(fold.name) for fold in folds]
+    numbers = [int(match.group(1)) for match in matches if match]
+    if len(numbers) == len(folds) and sorted(numbers) in ([0, 1, 2], [1, 2, 3]):
+        return [number + 1 for number in numbers] if 0 in numbers else numbers  # some copies count from zero
+    return None
 
 
 def _images_files(dataset: Path) -> Iterator[Path]:
@@ -206,7 +173,7 @@ def _images_files(dataset: Path) -> Iterator[Path]:
 def _fold_name(dataset: Path, images_path: Path) -> str:
     """Give the folder that names the fold: the one above `images/` or below it, else the data set's own name."""
     parts = [dataset.resolve().name, *images_path.relative_to(dataset).parts[:-1]]
-    return next((part for part in reversed(parts) if re.search(r"fold[ _-]?\d", part, re.IGNORECASE)), parts[0])
+    return next((part for part in reversed(parts) if FOLD_NAME.search(part)), parts[0])
 
 
 def _masks_beside(images_path: Path) -> Path:

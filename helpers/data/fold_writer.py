@@ -10,6 +10,7 @@ import numpy as np
 
 from helpers.config import CLASS_NAMES, TILE_SIZE
 from helpers.errors import InputError
+from helpers.files import check_free_disk
 
 CHANNELS = len(CLASS_NAMES) + 1
 PARTS = ("Masks", "Images")  # a fold is known by its images: they come last
@@ -17,27 +18,19 @@ PARTS = ("Masks", "Images")  # a fold is known by its images: they come last
 
 @dataclass(frozen=True)
 class Tile:
-    """One tile of a fold.
+    """One tile of a fold."""
 
-    Attributes:
-        image: RGB `(256, 256, 3)` uint8.
-        masks: `(256, 256, 6)` uint16, instance ids by class, then the background (1 where no nucleus is).
-        tissue: its tissue, named as PanNuke does.
-        group: its source: tiles of one group never belong on both sides of a split.
-        position: its row and column in its source image, pixels.
-    """
-
-    image: np.ndarray
-    masks: np.ndarray
-    tissue: str
-    group: str
-    position: tuple[int, int]
+    image: np.ndarray  # (256, 256, 3) uint8, RGB
+    masks: np.ndarray  # (256, 256, 6) uint16, instance ids by class, then the background (1 where no nucleus is)
+    tissue: str  # named as PanNuke does
+    group: str  # its source: tiles of one group never belong on both sides of a split
+    position: tuple[int, int]  # its row and column in its source image, pixels
 
 
 def write_fold(
     folder: Path, num_tiles: int, tiles: Iterable[Tile], dtype: str = "uint8", mask_dtype: str = "uint16"
 ) -> Path:
-    """Write a fold in the report's layout, whole or not at all; it never lies in memory as a whole.
+    """Write a fold in the report's layout, whole or not at all, and return `folder`; it never lies in memory whole.
 
         folder/Images/images.npy     (N, 256, 256, 3)  RGB, 0-255
         folder/Images/types.npy      (N,)              tissue of each tile
@@ -52,9 +45,6 @@ def write_fold(
         dtype: of the images.
         mask_dtype: of the masks.
 
-    Returns:
-        `folder`.
-
     Raises:
         InputError: the folder holds Images or Masks, cannot be written to, or the disk is too small.
     """
@@ -66,12 +56,8 @@ def write_fold(
     temporary = (folder if folder.is_dir() else folder.parent) / f".fold.{os.getpid()}"
     try:
         temporary.mkdir(parents=True)
-        needed = num_tiles * TILE_SIZE**2 * (3 * np.dtype(dtype).itemsize + CHANNELS * np.dtype(mask_dtype).itemsize)
-        free = shutil.disk_usage(temporary).free
-        if needed > free:  # a memory map on a full disk does not raise, it kills the process
-            raise InputError(
-                f"{folder}: found {free / 1e6:.0f} MB of free disk, expected {needed / 1e6:.0f} MB; free some"
-            )
+        pixel = 3 * np.dtype(dtype).itemsize + CHANNELS * np.dtype(mask_dtype).itemsize
+        check_free_disk(folder, num_tiles * TILE_SIZE**2 * pixel)  # a memory map on a full disk kills the process
         _write_arrays(temporary, num_tiles, tiles, dtype, mask_dtype)
         if folder.is_dir():
             for name in PARTS:
@@ -80,8 +66,7 @@ def write_fold(
             os.rename(temporary, folder)
     except OSError as error:
         raise InputError(
-            f"{folder}: found no way to write there ({error.strerror or error}), expected a writable folder or a place "
-            "for a new one; choose another"
+            f"{folder}: found no way to write there ({error.strerror or error}); choose a writable folder or a new one"
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -17,12 +17,11 @@ import numpy as np
 from platformdirs import user_cache_path
 from tqdm import tqdm
 
-from helpers.config import TILE_SIZE
 from helpers.data.arrays import growing
 from helpers.data.cache import DESCRIPTION, Cache, key_of, open_cache
 from helpers.data.fold import Fold, Tiles, find_folds, official_numbers
 from helpers.errors import InputError
-from helpers.files import write_json
+from helpers.files import check_free_disk, write_json
 from helpers.preprocessing import check_image_size, shrink_class_maps, shrink_images
 
 # Tiles read at once. 9 MB of float64: little enough that memory is used again, and not fetched anew from the system.
@@ -58,7 +57,7 @@ def prepare(dataset: Path, image_size: int = 128, labels: str = "nearest", progr
     root = next(filter(_writable, _cache_roots(dataset)), None)
     if root is None:
         raise InputError(f"{dataset}: neither it nor the user's cache folder can be written; make room for the cache")
-    _check_free_space(root, sum(map(len, folds)), image_size)
+    check_free_disk(root, sum(map(len, folds)) * image_size**2 * 4)
     _remove_stale(root)
     unfinished = root / f"unfinished-{secrets.token_hex(8)}"
     unfinished.mkdir()  # tempfile.mkdtemp would lock out everybody else whom the data set is shared with
@@ -85,18 +84,21 @@ def _write(folder: Path, folds: list[Fold], key: dict, progress: bool) -> None:
         tqdm(total=total, unit="tile", desc="preparing", disable=not progress) as bar,
     ):
         for fold in folds:
-            _check_range(fold)
+            # A few tiles tell before a long preparation whether images are scaled to 0-1, unless they are black.
+            few = np.linspace(0, len(fold) - 1, 8).astype(int)
+            _check_range(fold, max(fold.images.read(tile, tile + 1).max() for tile in few) or 2)
             brightest = 0
             for tiles, images, class_maps in _read_ahead(fold, size, key["labels"]):
                 images_file.write(images.tobytes())
                 labels_file.write(class_maps.tobytes())
-                tile_digests += _digests(digest, tiles)
+                for image, class_map in zip(tiles.images, tiles.class_maps, strict=True):
+                    digest.update(image.tobytes() + class_map.tobytes())
+                    tile_digests.append(hashlib.sha256(image.tobytes()).hexdigest()[:16])
                 nuclei += tiles.nuclei.tolist()
                 void += tiles.void.tolist()
                 brightest = max(brightest, int(tiles.images.max()))
                 bar.update(len(tiles.images))
-            if brightest <= 1:
-                raise InputError(_range_message(fold))
+            _check_range(fold, brightest)
             if all(void[-len(fold) :]):
                 raise InputError(
                     f"{fold.masks.path}: expected nuclei, found all six mask channels zero in every tile; "
@@ -140,32 +142,20 @@ def _read_ahead(fold: Fold, size: int, labels: str) -> Iterator[tuple[Tiles, np.
             pool.shutdown(cancel_futures=True)
 
 
-def _digests(whole: "hashlib._Hash", tiles: Tiles) -> list[str]:
-    """Add tiles to the digest of the data set; return one short digest for each image."""
-    for image, class_map in zip(tiles.images, tiles.class_maps, strict=True):
-        whole.update(image.tobytes())
-        whole.update(class_map.tobytes())
-    return [hashlib.sha256(image.tobytes()).hexdigest()[:16] for image in tiles.images]
-
-
-def _check_range(fold: Fold) -> None:
-    """Refuse images scaled to 0-1 before a long preparation, from a few tiles spread over the fold."""
-    sample = [fold.images.read(tile, tile + 1) for tile in np.linspace(0, len(fold) - 1, 8).astype(int)]
-    if 0 < max(tile.max() for tile in sample) <= 1:
-        raise InputError(_range_message(fold))
-
-
-def _range_message(fold: Fold) -> str:
-    return f"{fold.images.path}: expected values from 0 to 255, found none above 1; multiply the images by 255"
+def _check_range(fold: Fold, brightest: float) -> None:
+    if brightest <= 1:
+        raise InputError(
+            f"{fold.images.path}: expected values from 0 to 255, found none above 1; multiply the images by 255"
+        )
 
 
 def _fingerprint(dataset: Path, folds: list[Fold]) -> list:
     """Describe the source files so that a change of any of them is noticed: name, size, time of change."""
-    files = [path for fold in folds for path in fold.files]
     # os.path: where a folder of images alone is given, the masks stand outside of it.
     return [
         [Path(os.path.relpath(path, dataset)).as_posix(), path.stat().st_size, path.stat().st_mtime_ns]
-        for path in files
+        for fold in folds
+        for path in fold.files
     ]
 
 
@@ -182,15 +172,6 @@ def _writable(root: Path) -> bool:
             return True
     except OSError:
         return False
-
-
-def _check_free_space(root: Path, tiles: int, image_size: int) -> None:
-    needed, free = tiles * image_size**2 * 4, shutil.disk_usage(root).free
-    if free < needed:
-        raise InputError(
-            f"{root}: the cache needs {needed / 1e6:.0f} MB, found {free / 1e6:.0f} MB free; make room "
-            f"or choose an image size under {image_size} (of {TILE_SIZE}) pixels"
-        )
 
 
 def _remove_stale(root: Path) -> None:

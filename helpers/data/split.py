@@ -15,19 +15,12 @@ VALIDATION_SHARE = 0.2
 
 @dataclass(frozen=True)
 class Split:
-    """A division of a data set.
+    """A division of a data set."""
 
-    Attributes:
-        method: "groups", "tissue" or "official 1" to "official 3".
-        note: one sentence on what the division can and cannot promise.
-        train: `(n,)` int64, tile numbers, ascending.
-        validation: `(m,)` int64, tile numbers, ascending.
-    """
-
-    method: str
-    note: str
-    train: np.ndarray
-    validation: np.ndarray
+    method: str  # "groups", "tissue" or "official 1" to "official 3"
+    note: str  # one sentence on what the division can and cannot promise
+    train: np.ndarray  # (n,) int64, tile numbers, ascending
+    validation: np.ndarray  # (m,) int64, the others
 
 
 def split_tiles(cache: Cache, seed: int = 0, official: int | None = None) -> Split:
@@ -49,24 +42,23 @@ def split_tiles(cache: Cache, seed: int = 0, official: int | None = None) -> Spl
         return Split("groups", note, np.flatnonzero(~validation), np.flatnonzero(validation))
     if len(cache) < 5:
         raise InputError(f"{cache.name}: expected at least 5 tiles to divide 80/20, found {len(cache)}")
-    train, validation = _split_by_tissue(cache.tissues, seed)
     note = (
         "The data set does not say which tiles come from one slide: neighbours may stand on both sides, "
         "which flatters the validation score."
     )
-    return Split("tissue", note, train, validation)
+    return Split("tissue", note, *_split_by_tissue(cache.tissues, seed))
 
 
 def draw_groups(groups: np.ndarray, tissues: np.ndarray, seed: int) -> list[str]:
     """Draw 20 % of the groups, spread over the tissues as evenly as whole groups allow.
 
     The groups are put in order of tissue, at random within one, and every fifth is taken: a systematic sample
-    (Cochran 1977, Sampling Techniques, chapter 8).
+    (Cochran 1977, Sampling Techniques, chapter 8). The seed decides the order and where the counting starts.
 
     Args:
         groups: `(N,)` str, group of each tile.
         tissues: `(N,)` str, tissue of each tile; a group belongs to the one that most of its tiles have.
-        seed: decides the order and where the counting starts.
+        seed: any.
 
     Returns:
         the names of the drawn groups.
@@ -90,13 +82,12 @@ def _split_by_tissue(tissues: np.ndarray, seed: int) -> tuple[np.ndarray, np.nda
     # A tissue of one tile cannot stand on both sides; such tiles are drawn together, a lone one with the commonest.
     singles = "" if list(counts.values()).count(1) > 1 else counts.most_common(1)[0][0]
     strata = np.array([tissue if counts[tissue] > 1 else singles for tissue in tissues.tolist()])
-    strata_fit = min(Counter(strata.tolist()).values()) > 1 and len(set(strata.tolist())) <= VALIDATION_SHARE * len(
-        strata
+    sizes = Counter(strata.tolist()).values()
+    fit = min(sizes) > 1 and len(sizes) <= VALIDATION_SHARE * len(strata)
+    parts = train_test_split(
+        np.arange(len(tissues)), test_size=VALIDATION_SHARE, random_state=seed, stratify=strata if fit else None
     )
-    train, validation = train_test_split(
-        np.arange(len(tissues)), test_size=VALIDATION_SHARE, random_state=seed, stratify=strata if strata_fit else None
-    )
-    return np.sort(train), np.sort(validation)
+    return tuple(map(np.sort, parts))
 
 
 def _split_official(cache: Cache, number: int) -> Split:

@@ -30,10 +30,7 @@ STAIN_VECTORS = unit_rows(np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11]]))
 
 
 def optical_density(images: np.ndarray) -> np.ndarray:
-    """Turn brightness into optical density, -log10((I + 1) / 256).
-
-    Args:
-        images: uint8 RGB, shape (..., 3).
+    """Turn brightness I, uint8 RGB (..., 3), into optical density, -log10((I + 1) / 256).
 
     Returns:
         float32 (..., 3) from 0 (white) to 2.41 (black); finite for every pixel.
@@ -45,23 +42,16 @@ def optical_density(images: np.ndarray) -> np.ndarray:
     [[0.0, 0.0, 0.0]]
     """
     if images.dtype != np.uint8 or images.ndim < 1 or images.shape[-1] != 3:
-        raise InputError(
-            f"images: found {images.dtype} of shape {images.shape}, expected uint8 (..., 3); "
-            "convert them to 8-bit RGB first"
-        )
+        raise InputError(f"images: found {images.dtype} {images.shape}, expected uint8 (..., 3); convert them to RGB")
     # A table of 256 entries is the same function, many times faster than a logarithm a pixel.
     table = np.log10(WHITE / (np.arange(256) + 1.0)).astype(np.float32)
     return table[images]
 
 
 def transmitted(density: np.ndarray) -> np.ndarray:
-    """Turn optical density back into brightness: the inverse of `optical_density`, rounded to whole grey levels.
+    """Turn optical density (..., 3) back into brightness, uint8 RGB: the inverse of `optical_density`, rounded.
 
-    Args:
-        density: float (..., 3); densities below 0 come out white, those above 2.41 black.
-
-    Returns:
-        uint8 RGB of the same shape.
+    Densities below 0 come out white, those above 2.41 black.
 
     >>> transmitted(np.array([0.0, 0.30103, 3.0])).tolist()
     [255, 127, 0]
@@ -75,9 +65,7 @@ def separate_stains(images: np.ndarray) -> np.ndarray:
 
     Two stains span a plane in the space of densities. What a pixel holds beside that plane goes to a third vector at a
     right angle to both (their cross product) and is dropped, so the two concentrations are the least-squares fit.
-
-    Args:
-        images: uint8 RGB, shape (..., H, W, 3).
+    Images are uint8 RGB (..., H, W, 3).
 
     Returns:
         float32 (..., H, W, 2): haematoxylin, eosin, as optical density along the unit vectors of `STAIN_VECTORS`;

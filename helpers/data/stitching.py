@@ -9,19 +9,12 @@ from helpers.config import TILE_SIZE
 
 @dataclass(frozen=True)
 class SourceImage:
-    """An image and its tiles.
+    """An image and its tiles."""
 
-    Attributes:
-        name: the source image's name, or that of its only tile.
-        tissue: of its tiles.
-        indices: `(n,)` int64, the tiles' numbers in the data set.
-        positions: `(n, 2)` int64, their rows and columns in the image.
-    """
-
-    name: str
+    name: str  # the source image's, or that of its only tile
     tissue: str
-    indices: np.ndarray
-    positions: np.ndarray
+    indices: np.ndarray  # (n,) int64, the tiles' numbers in the data set
+    positions: np.ndarray  # (n, 2) int64, their rows and columns in the image
 
 
 def source_images(
@@ -58,12 +51,8 @@ def source_images(
 def stitch(tiles: np.ndarray, positions: np.ndarray) -> np.ndarray:
     """Put tiles back in their places; where they overlap, their mean counts.
 
-    Args:
-        tiles: `(n, h, w)` or `(n, h, w, 3)`, any numbers.
-        positions: `(n, 2)`, row and column of each tile's top left pixel, from 0.
-
-    Returns:
-        `(H, W)` or `(H, W, 3)` float32; 0 where no tile lies.
+    Tiles `(n, h, w)` or `(n, h, w, 3)` of any numbers, whose top left pixels lie at `positions` `(n, 2)` from 0, become
+    `(H, W)` or `(H, W, 3)` float32; 0 where no tile lies.
 
     >>> stitch(np.array([[[1.0, 1.0]], [[3.0, 3.0]]]), np.array([[0, 0], [0, 1]])).tolist()
     [[1.0, 2.0, 3.0]]

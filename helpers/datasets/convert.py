@@ -5,8 +5,8 @@ together again. An image of NuInsSeg, halved, is one tile. Reading is `helpers.d
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,19 +27,12 @@ CONSEP_POSITIONS = (
 )
 
 
-@dataclass(frozen=True)
-class Converter:
-    """How one set is read and cut.
+class Converter(NamedTuple):
+    """How one set is read and cut."""
 
-    Attributes:
-        find: lists the images of a folder.
-        read: reads one: the image, its instances, and the channel that each pixel's instance belongs to.
-        positions: row and column of its tiles.
-    """
-
-    find: Callable[[Path], list[published.Pair]]
+    find: Callable[[Path], list[published.Pair]]  # lists the images of a folder
     read: Callable[[published.Pair], published.Annotated]
-    positions: tuple[tuple[int, int], ...]
+    positions: tuple[tuple[int, int], ...]  # row and column of the tiles of each image
 
 
 CONVERTERS = {
@@ -50,17 +43,14 @@ CONVERTERS = {
 
 
 def convert(source: Path, out: Path, kind: str) -> Path:
-    """Write a download as a fold, as `fold_writer.write_fold` lays it out, whole or not at all: uint8 and uint16.
+    """Write a download as a fold, as `fold_writer.write_fold` lays it out: uint8 and uint16; return `out`.
 
-    Sets without classes have all their nuclei in channel 0.
+    It is written whole or not at all. Sets without classes have all their nuclei in channel 0.
 
     Args:
         source: folder that the download was unpacked to; `Dataset/README.md` shows which one for each set.
         out: where to; it may exist, but must not hold a fold already.
         kind: "monuseg", "consep" or "nuinsseg".
-
-    Returns:
-        `out`.
 
     Raises:
         InputError: `kind` is unknown; something of the download is missing, unreadable or of another size than was
@@ -75,11 +65,7 @@ def convert(source: Path, out: Path, kind: str) -> Path:
 
 
 def tile_masks(instances: np.ndarray, channels: np.ndarray) -> np.ndarray:
-    """Lay instance ids into the channels of their classes.
-
-    Args:
-        instances: `(H, W)` uint16, 0 where no nucleus is.
-        channels: `(H, W)` uint8, PanNuke's channel of each pixel, 0-4.
+    """Lay instance ids `(H, W)` uint16 into the channels `(H, W)` uint8, 0-4, of their classes.
 
     Returns:
         `(H, W, 6)` uint16; channel 5 is 1 where no nucleus is.
@@ -94,7 +80,6 @@ def tile_masks(instances: np.ndarray, channels: np.ndarray) -> np.ndarray:
 
 
 def _cut(pairs: list[published.Pair], converter: Converter) -> Iterator[Tile]:
-    """Read the images one by one and cut them."""
     for pair in pairs:
         image, instances, channels = converter.read(pair)
         for row, col in converter.positions:

@@ -6,7 +6,8 @@ Gamper et al. 2019, doi:10.1007/978-3-030-23937-4_2, and 2020, arXiv:2003.10778.
 import shutil
 import sys
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+import zlib
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 from helpers.data.arrays import ArrayFile, growing
 from helpers.data.fold import Fold, find_folds, official_numbers
 from helpers.datasets.fetch import fetch
-from helpers.errors import InputError
+from helpers.errors import InputError, in_a_line
 from helpers.files import check_free_disk, file_digest, locked, written_whole
 
 ADDRESS = "https://warwick.ac.uk/fac/cross_fac/tia/data/pannuke/fold_{number}.zip"
@@ -39,7 +40,6 @@ def download_pannuke(
     accept_licence: bool = False,
     compact: bool = False,
     progress: bool = True,
-    log: Callable[[str], None] = print,
 ) -> Path:
     """Bring folds of PanNuke into a folder, each whole or not at all; those that stand there are left alone.
 
@@ -53,7 +53,6 @@ def download_pannuke(
         accept_licence: CC BY-NC-SA 4.0 has been read and accepted; else a terminal is asked, once for a folder.
         compact: keep the numbers as uint8 and uint16, 2.6 GB a fold, and remove the 12.5 GB of float64.
         progress: show bars on standard error.
-        log: takes a line for each step.
 
     Returns:
         `folder`.
@@ -66,12 +65,12 @@ def download_pannuke(
     with locked(folder):
         targets = {number: folder / f"Fold {number}" for number in numbers}
         for number in [number for number, target in targets.items() if target.exists()]:
-            log(f"{targets.pop(number)}: stands already")
+            print(f"{targets.pop(number)}: stands already")
         found = _digest_archives(source) if source and targets else {}
         for number, target in targets.items():
-            with _unpacked(folder, number, source, found, progress, log) as (fold, own):
+            with _unpacked(folder, number, source, found, progress) as (fold, own):
                 _lay_out(fold, target, number, compact, move=own)
-            log(f"{target}: {len(fold)} tiles")
+            print(f"{target}: {len(fold)} tiles")
     return folder
 
 
@@ -90,12 +89,7 @@ def _accept_licence(folder: Path, accepted: bool) -> None:
 
 @contextmanager
 def _unpacked(
-    folder: Path,
-    number: int,
-    source: Path | None,
-    found: dict[str, Path],
-    progress: bool,
-    log: Callable[[str], None],
+    folder: Path, number: int, source: Path | None, found: dict[str, Path], progress: bool
 ) -> Iterator[tuple[Fold, bool]]:
     """Give a fold on disk, and whether it is a copy that may be used up; copies are gone afterwards."""
     if source and not found:
@@ -109,8 +103,9 @@ def _unpacked(
     temporary = folder / f".unpacking-{number}"
     shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed: the folder is locked
     try:
-        log(f"{archive}: unpacking")
-        folds = find_folds(_unpack(archive, temporary))
+        print(f"{archive}: unpacking")
+        _unpack(archive, temporary)
+        folds = find_folds(temporary)
         if len(folds) != 1:
             raise InputError(f"{archive}: expected one fold, found {len(folds)}; unpack it and give the folder")
         yield folds[0], True
@@ -119,12 +114,18 @@ def _unpacked(
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _unpack(archive: Path, folder: Path) -> Path:
-    """Unpack a zip whose digest was verified, so that nothing in it is damaged or leads elsewhere."""
-    with zipfile.ZipFile(archive) as zipped:
-        check_free_disk(folder, sum(member.file_size for member in zipped.infolist()))
-        zipped.extractall(folder)
-    return folder
+def _unpack(archive: Path, folder: Path) -> None:
+    """Unpack a zip, whose digest is PanNuke's, into a new folder; what a failure leaves there the caller removes."""
+    try:
+        with zipfile.ZipFile(archive) as zipped:
+            check_free_disk(folder, sum(member.file_size for member in zipped.infolist()))
+            zipped.extractall(folder)
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise InputError(
+            f"{archive}: expected a whole zip, it cannot be unpacked: {in_a_line(error)}; fetch it again"
+        ) from None
+    except OSError as error:
+        raise InputError(f"{folder}: found no way to write it ({error.strerror or error}); make room for it") from None
 
 
 def _digest_archives(source: Path) -> dict[str, Path]:
@@ -150,9 +151,9 @@ def _find_unpacked(source: Path, number: int) -> Fold:
     folds = find_folds(source)
     numbers = official_numbers(folds) or [int(fold.name[-1]) if fold.name[-1:].isdigit() else 0 for fold in folds]
     if number not in numbers:
+        names = ", ".join(fold.name for fold in folds)
         raise InputError(
-            f"{source}: expected fold {number} of PanNuke, found {', '.join(fold.name for fold in folds)}; ask for the "
-            "folds that are there"
+            f"{source}: expected fold {number} of PanNuke, found {names}; ask for the folds that are there"
         )
     return folds[numbers.index(number)]
 
@@ -161,10 +162,12 @@ def _lay_out(fold: Fold, target: Path, number: int, compact: bool, move: bool) -
     """Bring a fold into PanNuke's own layout, under its place when it is whole."""
     temporary = target.with_name(f".{target.name}")
     shutil.rmtree(temporary, ignore_errors=True)
+    arrays = {"images": fold.images, "masks": fold.masks}
     try:
         if compact or not move:
-            check_free_disk(target, _size(fold, compact))
-        for kind, array in (("images", fold.images), ("masks", fold.masks)):
+            sizes = {kind: (COMPACT[kind] if compact else array.dtype).itemsize for kind, array in arrays.items()}
+            check_free_disk(target, sum(int(np.prod(array.shape)) * sizes[kind] for kind, array in arrays.items()))
+        for kind, array in arrays.items():
             place = temporary / kind / f"fold{number}"
             place.mkdir(parents=True)
             if compact and array.dtype.itemsize > COMPACT[kind].itemsize:
@@ -197,10 +200,3 @@ def rewrite(array: ArrayFile, path: Path, dtype: np.dtype) -> None:
                     f"the tiles from {start} on; leave out --compact to keep them as they are"
                 )
             file.write(rewritten.tobytes())
-
-
-def _size(fold: Fold, compact: bool) -> int:
-    return sum(
-        int(np.prod(array.shape)) * (COMPACT[kind].itemsize if compact else array.dtype.itemsize)
-        for kind, array in (("images", fold.images), ("masks", fold.masks))
-    )

@@ -1,6 +1,8 @@
 """What is read: MoNuSeg, CoNSeP and NuInsSeg as their authors publish them, an image at a time.
 
-`Dataset/README.md` shows the folders that each download unpacks to, and what of it could be checked.
+`Dataset/README.md` shows the folders that each download unpacks to, and what of it could be checked. Each `find_*`
+lists the images of such a folder, each `read_*` reads one of them; both raise an InputError where a folder, a file or
+its partner is missing, or a file cannot be read or does not fit.
 """
 
 from dataclasses import dataclass
@@ -10,16 +12,8 @@ import cv2
 import numpy as np
 
 from helpers.config import CLASS_NAMES
+from helpers.datasets import published_files as files
 from helpers.datasets.imagescope import fill_outline, parse_outlines
-from helpers.datasets.published_files import (
-    check_ids,
-    list_folder,
-    match_files,
-    read_bytes,
-    read_image,
-    read_label_image,
-    read_maps,
-)
 from helpers.errors import InputError
 
 # Organ by tissue source site, the first part of a TCGA barcode after "TCGA". The training images are named as MoNuSeg
@@ -47,45 +41,34 @@ NUINSSEG_GAIN = 255 / 198  # the published images are dark; the tiles of the con
 
 @dataclass(frozen=True)
 class Pair:
-    """An image of a download and the file that shows its nuclei.
+    """An image of a download and the file that shows its nuclei."""
 
-    Attributes:
-        image: the RGB image.
-        labels: outlines, MATLAB maps or instance ids.
-        tissue: its organ, or "unknown".
-        group: its source; images of one group never belong on both sides of a split.
-    """
-
-    image: Path
-    labels: Path
-    tissue: str
-    group: str
+    image: Path  # RGB
+    labels: Path  # outlines, MATLAB maps or instance ids
+    tissue: str  # its organ, or "unknown"
+    group: str  # its source; images of one group never belong on both sides of a split
 
 
+# What is read of a pair, H = W = 1000 but for NuInsSeg:
+#   image: `(H, W, 3)` uint8 RGB;
+#   instances: `(H, W)` uint16, 0 where no nucleus is;
+#   channels: `(H, W)` uint8, PanNuke's channel of each pixel, without meaning outside of nuclei.
 Annotated = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def find_monuseg(folder: Path) -> list[Pair]:
-    """List the images of MoNuSeg 2018: one folder each for images and outlines (training), or one for both (test).
-
-    Raises:
-        InputError: a folder or a partner is missing.
-    """
+    """List the images of MoNuSeg 2018: one folder each for images and outlines (training), or one for both (test)."""
     apart = (folder / "Tissue Images", folder / "Annotations")
     images, outlines = apart if any(path.is_dir() for path in apart) else (folder, folder)
     return [
         Pair(image, labels, _organ(image.stem), image.stem)
-        for image, labels in match_files(images, ".tif", outlines, ".xml")
+        for image, labels in files.match_files(images, ".tif", outlines, ".xml")
     ]
 
 
 def find_consep(folder: Path) -> list[Pair]:
-    """List the images of CoNSeP's `Train` or `Test`; each is a group, for their names do not tell the slide.
-
-    Raises:
-        InputError: a folder or a partner is missing.
-    """
-    matches = match_files(folder / "Images", ".png", folder / "Labels", ".mat")
+    """List the images of CoNSeP's `Train` or `Test`; each is a group, for their names do not tell the slide."""
+    matches = files.match_files(folder / "Images", ".png", folder / "Labels", ".mat")
     return [Pair(image, labels, "Colon", f"consep-{image.stem}") for image, labels in matches]
 
 
@@ -94,52 +77,31 @@ def find_nuinsseg(folder: Path) -> list[Pair]:
 
     Its authors took them from 31 slides of 31 organs and do not say which images are neighbours, so all images of an
     organ are one group: whatever the slides are, none is parted.
-
-    Raises:
-        InputError: a folder or a partner is missing.
     """
-    organs = [path for path in list_folder(folder) if path.is_dir() and path.name != "__MACOSX"]
+    organs = [path for path in files.list_folder(folder) if path.is_dir() and path.name != "__MACOSX"]
     if not organs:
         raise InputError(f"{folder}: found no folders, expected one for each organ; give the folder that holds them")
     return [
         Pair(image, labels, organ.name, f"nuinsseg-{organ.name}")
         for organ in organs
         # Not "label masks": where nuclei overlap, ids are added up there, which makes nuclei that do not exist.
-        for image, labels in match_files(organ / "tissue images", ".png", organ / "label masks modify", ".tif")
+        for image, labels in files.match_files(organ / "tissue images", ".png", organ / "label masks modify", ".tif")
     ]
 
 
 def read_monuseg(pair: Pair) -> Annotated:
-    """Read an image of MoNuSeg and fill its outlines.
-
-    Returns:
-        image: uint8 RGB `(1000, 1000, 3)`.
-        instances: uint16 `(1000, 1000)`, 0 or the number of the outline, from 1 in the order of the file.
-        channels: uint8 `(1000, 1000)`, 0 everywhere: MoNuSeg names no classes.
-
-    Raises:
-        InputError: a file cannot be read or does not fit.
-    """
-    image = read_image(pair.image, FIELD_PIXELS)
+    """Read an image of MoNuSeg and fill its outlines, numbered from 1 in the order of the file, all in channel 0."""
+    image = files.read_image(pair.image, FIELD_PIXELS)
     instances = np.zeros(image.shape[:2], np.int64)
-    for number, outline in enumerate(parse_outlines(pair.labels, read_bytes(pair.labels)), 1):
+    for number, outline in enumerate(parse_outlines(pair.labels, files.read_bytes(pair.labels)), 1):
         fill_outline(instances, outline, number)
-    return image, check_ids(pair.labels, instances, FIELD_PIXELS), np.zeros(image.shape[:2], np.uint8)
+    return image, files.check_ids(pair.labels, instances, FIELD_PIXELS), np.zeros(image.shape[:2], np.uint8)
 
 
 def read_consep(pair: Pair) -> Annotated:
-    """Read an image of CoNSeP with the instances and types of its MATLAB file.
-
-    Returns:
-        image: uint8 RGB `(1000, 1000, 3)`.
-        instances: uint16 `(1000, 1000)`, as numbered in the file.
-        channels: uint8 `(1000, 1000)`, PanNuke's channel of each pixel's type; without meaning outside of nuclei.
-
-    Raises:
-        InputError: a file cannot be read or does not fit.
-    """
-    image = read_image(pair.image, FIELD_PIXELS)
-    instances, types = read_maps(pair.labels, ("inst_map", "type_map"), FIELD_PIXELS)
+    """Read an image of CoNSeP with its instances, as numbered in its MATLAB file, and the channels of their types."""
+    image = files.read_image(pair.image, FIELD_PIXELS)
+    instances, types = files.read_maps(pair.labels, ("inst_map", "type_map"), FIELD_PIXELS)
     wrong = (instances > 0) & ((types < 1) | (types > len(CONSEP_CLASSES)))
     if wrong.any():
         raise InputError(
@@ -153,29 +115,22 @@ def read_consep(pair: Pair) -> Annotated:
 def read_nuinsseg(pair: Pair) -> Annotated:
     """Read an image of NuInsSeg, halved and brightened: to about 0.3 um/px, and to the white of the other sets.
 
-    Returns:
-        image: uint8 RGB `(256, 256, 3)`, the mean of each 2 x 2 block times 255/198.
-        instances: uint16 `(256, 256)`, as numbered in the file, see `halve_instances`.
-        channels: uint8 `(256, 256)`, 0 everywhere: NuInsSeg names no classes.
-
-    Raises:
-        InputError: a file cannot be read or does not fit.
+    Each pixel of the image, 256 x 256, is the mean of a 2 x 2 block times 255/198; the instances, as numbered in the
+    file, are halved by `halve_instances`, and all are in channel 0: NuInsSeg names no classes.
     """
-    image = read_image(pair.image, NUINSSEG_PIXELS).astype(np.float32)  # so that values are rounded once, at the end
+    image = files.read_image(pair.image, NUINSSEG_PIXELS).astype(
+        np.float32
+    )  # so that values are rounded once, at the end
     half = (NUINSSEG_PIXELS // 2, NUINSSEG_PIXELS // 2)
     bright = np.rint(cv2.resize(image, half, interpolation=cv2.INTER_AREA) * NUINSSEG_GAIN)
-    labels = read_label_image(pair.labels, NUINSSEG_PIXELS)
+    labels = files.read_label_image(pair.labels, NUINSSEG_PIXELS)
     return np.minimum(bright, 255).astype(np.uint8), halve_instances(labels), np.zeros(half, np.uint8)
 
 
 def halve_instances(instances: np.ndarray) -> np.ndarray:
     """Halve instance ids: nucleus where at least half of a 2 x 2 block is, with the commonest id, or else the first.
 
-    Args:
-        instances: `(2h, 2w)` integers.
-
-    Returns:
-        `(h, w)`, in the same dtype.
+    Integers `(2h, 2w)` become `(h, w)` of the same dtype.
 
     >>> halve_instances(np.array([[0, 0, 0, 3, 5, 3], [0, 4, 3, 0, 3, 0]]))
     array([[0, 3, 3]])

@@ -1,21 +1,14 @@
 """Reading what was downloaded: folders, images and MATLAB files, or one message about what is wrong with them."""
 
 import io
-import zlib
 from pathlib import Path
 
 import cv2
 import numpy as np
 from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
-from helpers.errors import InputError
-
-# All that `loadmat` raises on a file that is damaged, or of version 7.3 and so of another format.
-UNREADABLE_MAT = (
-    *(MatReadError, NotImplementedError, ValueError, TypeError, KeyError, IndexError),
-    *(EOFError, OSError, OverflowError, MemoryError, zlib.error),
-)
+from helpers.errors import InputError, in_a_line
+from helpers.files import unreadable
 
 
 def list_folder(folder: Path) -> list[Path]:
@@ -31,16 +24,16 @@ def list_folder(folder: Path) -> list[Path]:
             f"{folder}: found no such folder, expected one of the download; Dataset/README.md shows which one to give"
         ) from None
     except OSError as error:
-        raise _unreadable(folder, error) from None
+        raise unreadable(folder, error) from None
 
 
 def match_files(images: Path, image_suffix: str, labels: Path, label_suffix: str) -> list[tuple[Path, Path]]:
-    """Match images with the labels of the same stem.
+    """Match the images of one folder with the labels of the same stem in another, or in the same.
 
     Args:
         images: folder of the images.
         image_suffix: theirs, in small letters.
-        labels: folder of the labels; it may be the same.
+        labels: folder of the labels.
         label_suffix: theirs, in small letters.
 
     Returns:
@@ -67,7 +60,7 @@ def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(path, error) from None
 
 
 def read_image(path: Path, size: int) -> np.ndarray:
@@ -83,12 +76,7 @@ def read_label_image(path: Path, size: int) -> np.ndarray:
 
 
 def read_maps(path: Path, names: tuple[str, ...], size: int) -> list[np.ndarray]:
-    """Read maps of ids from a MATLAB file.
-
-    Args:
-        path: a file up to version 7.2.
-        names: of the maps.
-        size: height and width of each in pixels.
+    """Read maps of ids from a MATLAB file up to version 7.2.
 
     Returns:
         the maps, uint16 `(size, size)`, in the order of `names`.
@@ -99,10 +87,10 @@ def read_maps(path: Path, names: tuple[str, ...], size: int) -> list[np.ndarray]
     data = read_bytes(path)
     try:
         found = loadmat(io.BytesIO(data))
-    except UNREADABLE_MAT as error:
+    except Exception as error:  # on a file that is damaged or of another format scipy's reader fails in a dozen ways
         raise InputError(
-            f"{path}: found no MATLAB file up to version 7.2 ({' '.join(str(error).split())}), expected one; "
-            "unpack the download again"
+            f"{path}: found no MATLAB file up to version 7.2 ({in_a_line(error)}), expected one; unpack the download "
+            "again"
         ) from None
     if not set(names) <= found.keys():
         keys = ", ".join(key for key in found if not key.startswith("__")) or "nothing"
@@ -111,15 +99,10 @@ def read_maps(path: Path, names: tuple[str, ...], size: int) -> list[np.ndarray]
 
 
 def check_ids(path: Path, values: np.ndarray, size: int) -> np.ndarray:
-    """Turn ids of any number type into uint16.
-
-    Args:
-        path: where they are from, for the message.
-        values: whole numbers from 0 to 65,535.
-        size: expected height and width in pixels.
+    """Turn ids of any number type, whole numbers from 0 to 65,535, into uint16.
 
     Raises:
-        InputError: another shape, or other numbers.
+        InputError: another shape than `(size, size)`, or other numbers; the message names `path`.
     """
     _check_size(path, values.shape, size)
     highest = np.iinfo(np.uint16).max
@@ -150,9 +133,3 @@ def _check_size(path: Path, shape: tuple[int, ...], size: int) -> None:
             f"{path}: found {' x '.join(map(str, shape))} pixels, expected {size} x {size} as published; "
             "give the original download"
         )
-
-
-def _unreadable(path: Path, error: OSError) -> InputError:
-    return InputError(
-        f"{path}: found no way to read it ({error.strerror or error}), expected a readable one; check its permissions"
-    )

@@ -32,17 +32,11 @@ THREE_SEEDS = (0, 1, 2)
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One row of the table.
+    """One row of the table."""
 
-    Attributes:
-        recipe: with seed 0; its name is the row's.
-        compared_with: the row that it changes in one thing, None for the first.
-        seeds: a run is trained for each.
-    """
-
-    recipe: Recipe
-    compared_with: str | None
-    seeds: tuple[int, ...] = (0,)
+    recipe: Recipe  # with seed 0; its name is the row's
+    compared_with: str | None  # the row that it changes in one thing, None for the first
+    seeds: tuple[int, ...] = (0,)  # a run is trained for each
 
 
 # Each step keeps the ones before it.
@@ -133,13 +127,9 @@ def run_ablation(
 
 
 def judge_run(run: Path, cache: Cache, indices: np.ndarray, device: torch.device) -> None:
-    """Count the pixels of a run's best network on prepared tiles and write them to `validation_tiles.csv`.
+    """Count the pixels of a finished run's best network and write them to `validation_tiles.csv` in its folder.
 
-    Args:
-        run: the folder of a finished run.
-        cache: the tiles at the network's size, with the labels that judge.
-        indices: `(n,)`, the tiles to count.
-        device: where to compute.
+    Counted are the tiles `indices` `(n,)` of a cache at the network's size, with the labels that judge.
     """
     model, _ = load_checkpoint(run / BEST)
     predicted = predict_tiles(model, cache.images[indices], device) >= LOGIT_THRESHOLD
@@ -167,12 +157,11 @@ def describe_change(before: Recipe, after: Recipe) -> str:
     >>> describe_change(Recipe("a"), Recipe("b", labels="majority", augmentation=("flips", "turns")))
     'labels majority, augmentation + turns'
     """
-    changes = []
-    for field in (field.name for field in dataclasses.fields(Recipe) if field.name not in ("name", "seed")):
-        old, new = getattr(before, field), getattr(after, field)
-        if old != new:
-            shown = f"+ {' + '.join(item for item in new if item not in old)}" if isinstance(new, tuple) else new
-            changes.append(f"{field.replace('_', ' ')} {shown}")
+    changes, old = [], dataclasses.asdict(before)
+    for name, new in dataclasses.asdict(after).items():
+        if name not in ("name", "seed") and new != old[name]:
+            shown = f"+ {' + '.join(item for item in new if item not in old[name])}" if isinstance(new, tuple) else new
+            changes.append(f"{name.replace('_', ' ')} {shown}")
     return ", ".join(changes)
 
 
@@ -182,7 +171,7 @@ def _make_row(
     """Train and judge the runs of a row; describe it without its comparison."""
     results, counts = [], []
     for seed in row.seeds:
-        recipe, run = dataclasses.replace(row.recipe, seed=seed), _run_folder(out, row.recipe.name, seed)
+        recipe, run = dataclasses.replace(row.recipe, seed=seed), out / f"{row.recipe.name}-{seed}"
         result = train_run(
             dataset, run, recipe, device=device, workers=workers, log=lambda line, run=run: log(f"{run.name}  {line}")
         )
@@ -207,10 +196,6 @@ def _make_row(
     }
 
 
-def _run_folder(out: Path, name: str, seed: int) -> Path:
-    return out / f"{name}-{seed}"
-
-
 def _take_up(path: Path) -> dict:
     """Read the rows made before, and check that they were made by today's recipes."""
     if not path.exists():
@@ -230,15 +215,11 @@ def _compare(rows: dict[str, dict], out: Path) -> None:
         reference = rows.get(entry["compared_with"])
         if reference is None:
             continue
+        # Several seeds are so many predictions for each tile: the difference becomes the mean of theirs.
         seeds = [seed for seed in entry["seeds"] if seed in reference["seeds"]]
-        ours, theirs = (
-            [read_counts(_run_folder(out, row, seed) / TILES) for seed in seeds]
+        (ours, groups), (theirs, _) = (
+            map(np.concatenate, zip(*(read_counts(out / f"{row}-{seed}" / TILES) for seed in seeds), strict=True))
             for row in (name, entry["compared_with"])
         )
-        # Several seeds are so many predictions for each tile: the difference becomes the mean of theirs.
-        difference, low, high = paired_bootstrap(
-            np.concatenate([counts for counts, _ in ours]),
-            np.concatenate([counts for counts, _ in theirs]),
-            np.concatenate([groups for _, groups in ours]),
-        )
+        difference, low, high = paired_bootstrap(ours, theirs, groups)
         entry |= {"difference": difference, "interval": [low, high], "noise": low <= 0 <= high if low == low else None}

@@ -60,7 +60,9 @@ def load_model(path: Path | str = WEIGHTS) -> TrainedModel:
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"{path}: there are no such weights; give the path of a .safetensors file, or none for the shipped model")
+        raise InputError(
+            f"{path}: there are no such weights; give the path of a .safetensors file, or none for the shipped model"
+        )
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}

@@ -174,11 +174,7 @@ class Canvas:
 
 
 def claim(canvas: Canvas, nucleus: Nucleus) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray] | None:
-    """Find the pixels a nucleus may have, or None where there is no room for it.
-
-    Args:
-        canvas: the field; only its `owners` are read.
-        nucleus: where it wants to lie.
+    """Find the pixels a nucleus may have, or None where there is no room for it; only `owners` are read.
 
     Returns:
         its window in the field, its `level` there (float64, h x w), and which pixels lie inside but belong to an

@@ -1,6 +1,7 @@
 """Paints a field of H&E tissue: two stains' concentrations, then the light that passes through them."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -83,15 +84,12 @@ def fibre_texture(random: np.random.RandomState, fibres: Fibres) -> np.ndarray:
     return strand * (0.6 + 0.5 * smooth_noise(random, 32))
 
 
-def cell_borders(centres: list[tuple[float, float]], reach: float) -> np.ndarray:
-    """Draw where neighbouring cells meet.
-
-    Args:
-        centres: (row, column) of each cell.
-        reach: radius of a cell that has no neighbour, pixels.
+def cell_borders(centres: Iterable[tuple[float, float]], reach: float) -> np.ndarray:
+    """Draw where neighbouring cells, of given (row, column) centres, meet.
 
     Returns:
-        float32 (S, S): 1 halfway between the two nearest centres, 0 from 4 pixels off it and beyond all cells' reach.
+        float32 (S, S): 1 halfway between the two nearest centres, 0 from 4 pixels off it and beyond all cells' reach,
+        the radius of a cell that has no neighbour.
     """
     nearest = np.full((FIELD_SIZE, FIELD_SIZE), reach + 4.0, np.float32)
     second = nearest.copy()
@@ -169,8 +167,7 @@ def paint_bare(random: np.random.RandomState, canvas: Canvas, kind: str) -> None
     level = corner.level_in(np.s_[0:FIELD_SIZE, 0:FIELD_SIZE]) + 0.02 * canvas.grain
     empty = corner.inside(level, softness=4.0)
     if kind == "fat":  # large white cells with nothing but their membranes between them
-        centres = [(row, col) for row, col in jittered_grid(random, 66.0)]
-        empty *= np.clip(1.15 - 1.4 * cell_borders(centres, 90.0), 0.0, 1.0)
+        empty *= np.clip(1.15 - 1.4 * cell_borders(jittered_grid(random, 66.0), 90.0), 0.0, 1.0)
     if kind in ("fat", "glass"):
         canvas.eosin *= 1.0 - 0.95 * empty
         canvas.haematoxylin *= 1.0 - 0.95 * empty
@@ -190,11 +187,7 @@ def paint_smears(random: np.random.RandomState, canvas: Canvas, fibres: Fibres) 
 
 
 def develop(random: np.random.RandomState, canvas: Canvas, look: Look) -> np.ndarray:
-    """Let light through the canvas: stains to density to brightness, then defocus and the camera's noise.
-
-    Returns:
-        uint8 RGB (S, S, 3).
-    """
+    """Let light through the canvas: stains to density to brightness, uint8 RGB (S, S, 3), with defocus and noise."""
     slope = np.linspace(0.0, look.uneven, FIELD_SIZE, dtype=np.float32)[:, None, None]
     thickness = 1.0 + 0.3 * smooth_noise(random, 128)  # no section is equally thick all over
     stains = np.stack([canvas.haematoxylin * look.gains[0], canvas.eosin * look.gains[1]], axis=-1)
@@ -236,15 +229,14 @@ def paint_field(
     last_id = 0
     for nucleus in nuclei:
         last_id += random.randint(1, 14)
-        found = claim(canvas, nucleus)
-        if found is None:
+        if (found := claim(canvas, nucleus)) is None:
             continue
         window, level, taken = found
-        inside = level < 1.0
+        free = (level < 1.0) & ~taken
         draw(canvas, nucleus, window, level, taken)
-        instances[window][inside & ~taken, nucleus.kind] = last_id
+        instances[window][free, nucleus.kind] = last_id
         if share_pixels and taken.any() and not instances[window][taken, nucleus.kind].any():
             instances[window][taken, nucleus.kind] = last_id
             share_pixels = False
-        canvas.owners[window][inside & ~taken] = last_id
+        canvas.owners[window][free] = last_id
     return develop(random, canvas, look), instances

@@ -26,11 +26,7 @@ MASK_DTYPES = {"float64": "float64", "uint8": "uint16"}  # by the images' dtype:
 
 
 def sample_field(slide: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, str]:
-    """Paint the field of one slide. It depends on the two numbers alone, not on how many slides there are.
-
-    Args:
-        slide: number of the slide, from 0.
-        seed: number of the sample, 0 to 2**32 - 1.
+    """Paint the field of slide 0, 1, ... of a sample, whose number is 0 to 2**32 - 1; nothing else decides it.
 
     Returns:
         image: uint8 RGB (512, 512, 3).
@@ -49,12 +45,7 @@ def sample_field(slide: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, str
 def sample_tiles(num_tiles: int, seed: int = 0) -> Iterator[Tile]:
     """Generate the first `num_tiles` tiles of a sample, slide by slide, row by row.
 
-    Args:
-        num_tiles: how many; if it is no multiple of four, the last slide is not used up.
-        seed: number of the sample, 0 to 2**32 - 1.
-
-    Yields:
-        the tiles; those of a shorter sample with the same seed are the first of a longer one.
+    Those of a shorter sample are the first of a longer one with the same seed; four make a slide.
     """
     for index in range(num_tiles):
         slide, corner = divmod(index, len(CORNERS))
@@ -71,7 +62,7 @@ def sample_tiles(num_tiles: int, seed: int = 0) -> Iterator[Tile]:
 
 
 def write_sample_fold(folder: Path, num_tiles: int = 120, seed: int = 0, dtype: str = "float64") -> Path:
-    """Write a fold of generated H&E tiles, as `fold_writer.write_fold` lays it out, whole or not at all.
+    """Write a fold of generated H&E tiles, as `fold_writer.write_fold` lays it out, and return `folder`.
 
     Args:
         folder: where to; it may exist, but must not hold a fold already.
@@ -79,9 +70,6 @@ def write_sample_fold(folder: Path, num_tiles: int = 120, seed: int = 0, dtype: 
         seed: number of the sample, 0 to 2**32 - 1. The same seed gives the same labels on every machine, and images
             that differ by one grey level at most.
         dtype: "float64" as PanNuke ships it, or "uint8" (then the masks are uint16).
-
-    Returns:
-        `folder`.
 
     Raises:
         InputError: `num_tiles`, `seed` or `dtype` is out of range; the folder holds Images or Masks, cannot be written

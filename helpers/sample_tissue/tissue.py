@@ -109,9 +109,8 @@ def random_fibres(random: np.random.RandomState) -> Fibres:
     for _ in range(3):
         frequency, heading = 2 * math.pi / random.uniform(150, 500), random.uniform(0, 2 * math.pi)
         amplitude = random.uniform(0.15, 0.45) / frequency  # slopes below 1 on the whole: waves, no knots
-        waves.append(
-            (amplitude, frequency * math.sin(heading), frequency * math.cos(heading), random.uniform(0, 2 * math.pi))
-        )
+        by_row, by_col = frequency * math.sin(heading), frequency * math.cos(heading)
+        waves.append((amplitude, by_row, by_col, random.uniform(0, 2 * math.pi)))
     return Fibres(random.uniform(0, math.pi), tuple(waves))
 
 
@@ -122,15 +121,9 @@ def reaches_bare(row: float, col: float, distance: float) -> bool:
 
 
 def build_structures(random: np.random.RandomState, tissue: Tissue, bare: bool) -> list[Structure]:
-    """Place a tissue's structures so that they hardly touch.
+    """Place a tissue's structures so that they hardly touch, large parts first; not all of them find room.
 
-    Args:
-        random: the slide's stream.
-        tissue: what to build.
-        bare: keep the last quarter of the field free of them.
-
-    Returns:
-        the structures that found room, large parts first.
+    If `bare`, the last quarter of the field is kept free of them.
     """
     malignant = random.uniform() < tissue.malignant
     structures: list[Structure] = []
@@ -150,29 +143,19 @@ def build_structures(random: np.random.RandomState, tissue: Tissue, bare: bool) 
             wave = {GLAND: 0.10, NEST: 0.14, CLUSTER: 0.2, FAT: 0.03, VESSEL: 0.05}[part.name]
             axes = (radius, radius * random.uniform(0.72, 1.0))
             blob = Blob(row, col, axes, random.uniform(0, math.pi), random_waves(random, wave, 5))
-            structures.append(
-                Structure(
-                    part.name,
-                    blob,
-                    {CLUSTER: INFLAMMATORY, FAT: CONNECTIVE, VESSEL: CONNECTIVE}.get(
-                        part.name, NEOPLASTIC if malignant else EPITHELIAL
-                    ),
-                    {GLAND: tissue.lumen * random.uniform(0.7, 1.2), VESSEL: 0.8, FAT: 0.94}.get(part.name, 0.0),
-                    part.name == GLAND and not malignant and random.uniform() < tissue.mucin,
-                )
-            )
+            own = NEOPLASTIC if malignant else EPITHELIAL
+            kind = {CLUSTER: INFLAMMATORY, FAT: CONNECTIVE, VESSEL: CONNECTIVE}.get(part.name, own)
+            lumen = {GLAND: tissue.lumen * random.uniform(0.7, 1.2), VESSEL: 0.8, FAT: 0.94}.get(part.name, 0.0)
+            mucin = part.name == GLAND and not malignant and random.uniform() < tissue.mucin
+            structures.append(Structure(part.name, blob, kind, lumen, mucin))
     return structures
 
 
 def jittered_grid(random: np.random.RandomState, spacing: float, blob: Blob | None = None) -> np.ndarray:
-    """Scatter points evenly but not regularly over the field, or over the part of it inside `blob`.
-
-    Returns:
-        float64 (N, 2): row, column; every other row of the grid is set off by half a step.
-    """
+    """Scatter points, float64 (N, 2) row and column, evenly but not regularly over the field or within `blob`."""
     steps = int(FIELD_SIZE / spacing) + 3
     rows, cols = np.mgrid[-1 : steps - 1, -1 : steps - 1].astype(np.float64)
-    points = np.stack([rows, cols + 0.5 * (rows % 2)], axis=-1).reshape(-1, 2) * spacing
+    points = np.stack([rows, cols + 0.5 * (rows % 2)], axis=-1).reshape(-1, 2) * spacing  # every other row is set off
     points += random.uniform(-0.33, 0.33, points.shape) * spacing
     return points if blob is None else points[blob.level(points[:, 0], points[:, 1]) < 0.93]
 
@@ -212,17 +195,10 @@ def structure_nuclei(random: np.random.RandomState, structure: Structure, tissue
 def build_nuclei(
     random: np.random.RandomState, tissue: Tissue, structures: list[Structure], fibres: Fibres, bare: bool
 ) -> list[Nucleus]:
-    """Draw all nuclei that a field would hold if there were room, those of its structures first.
+    """Draw all nuclei that a field would hold if there were room, in the order in which they claim their pixels.
 
-    Args:
-        random: the slide's stream.
-        tissue: the tissue, for its spacings.
-        structures: what was built; stroma lies outside them.
-        fibres: spindle-shaped nuclei lie along them.
-        bare: leave out all nuclei that would reach the last quarter.
-
-    Returns:
-        nuclei, in the order in which they claim their pixels.
+    Those of the structures come first; stroma lies outside of them, and its spindle-shaped nuclei along the fibres. If
+    `bare`, all nuclei that would reach the last quarter are left out.
     """
     nuclei = [nucleus for structure in structures for nucleus in structure_nuclei(random, structure, tissue)]
     spindles = (0.62, 0.92)[int(random.uniform() < 0.6)]  # inflamed stroma, or quiet
@@ -232,10 +208,8 @@ def build_nuclei(
         if free and fate < 0.85:
             kind = CONNECTIVE if fate < 0.85 * spindles else DEAD if fate > 0.825 else INFLAMMATORY
             nuclei.append(random_nucleus(random, kind, row, col, fibres.direction(row, col) + skew))
-    if bare:
-        nuclei = [
-            nucleus
-            for nucleus in nuclei
-            if not any(reaches_bare(blob.row, blob.col, blob.reach() + 3) for blob in nucleus.blobs)
-        ]
-    return nuclei
+
+    def in_bare(nucleus: Nucleus) -> bool:
+        return bare and any(reaches_bare(blob.row, blob.col, blob.reach() + 3) for blob in nucleus.blobs)
+
+    return [nucleus for nucleus in nuclei if not in_bare(nucleus)]

@@ -16,27 +16,21 @@ from helpers.networks import OWN_NETWORKS
 from helpers.training.comparisons import build_network
 
 FORMAT = 1
+REMEMBERED = ("name", "img_size", "in_channels", "num_classes")
 
 
 def save_checkpoint(path: Path, model: nn.Module, **more: object) -> None:
-    """Save a network with what is needed to build it again.
+    """Save a network, as from `comparisons.build_network`, with what is needed to build it again.
 
-    Args:
-        path: the file to write.
-        model: the network, as from `comparisons.build_network`.
-        more: further tensors, numbers, strings, lists and dictionaries of such.
+    Beside it `more` tensors, numbers, strings, lists and dictionaries of such are kept.
     """
-    architecture = {name: getattr(model, name) for name in ("name", "img_size", "in_channels", "num_classes")}
-    architecture["dropout"] = model.dropout.p
+    architecture = {name: getattr(model, name) for name in REMEMBERED} | {"dropout": model.dropout.p}
     with written_whole(path) as temporary:
         torch.save({"format": FORMAT, "architecture": architecture, "model": model.state_dict()} | more, temporary)
 
 
 def load_checkpoint(path: Path) -> tuple[nn.Module, dict]:
-    """Load a network in evaluation mode, on the CPU.
-
-    Returns:
-        the network, and what was saved beside it.
+    """Load a network in evaluation mode, on the CPU, and what was saved beside it.
 
     Raises:
         InputError: the file is missing, damaged, holds code, or is a checkpoint of something else.
@@ -46,15 +40,12 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, dict]:
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such checkpoint; train a network first") from None
     except Exception as error:  # on a file of another kind torch's reader fails in a dozen ways, IndexError among them
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(
-            f"{path}: expected a whole checkpoint of plain tensors, it cannot be read: {first_line}"
-        ) from None
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: expected a whole checkpoint of plain tensors, it cannot be read: {reason}") from None
     if not isinstance(checkpoint, dict) or checkpoint.get("format") != FORMAT:
         raise InputError(f"{path}: expected a checkpoint that this package wrote (format {FORMAT}), found another file")
     try:
-        # Checkpoints of before there were several networks do not name theirs.
-        model = build_network(**{"name": "unet"} | checkpoint.pop("architecture"))
+        model = build_network(**checkpoint.pop("architecture"))
         model.load_state_dict(checkpoint.pop("model"))
     except (InputError, KeyError, TypeError, RuntimeError) as error:
         reason = str(error).splitlines()[-1].strip()
@@ -95,7 +86,7 @@ def export_weights(
     digest = digest_tensors(tensors)
     description = {
         "format": WEIGHTS_FORMAT,
-        "architecture": {key: getattr(network, key) for key in ("name", "img_size", "in_channels", "num_classes")},
+        "architecture": {name: getattr(network, name) for name in REMEMBERED},
         "um_per_px": about["um_per_px"],
         "threshold_logit": LOGIT_THRESHOLD,
         "temperature": temperature,

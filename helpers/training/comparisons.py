@@ -67,14 +67,7 @@ class ComparisonNetwork(nn.Module):
 def build_network(
     name: str = "unet", img_size: int = 128, dropout: float = 0.2, in_channels: int = 3, num_classes: int = 5
 ) -> nn.Module:
-    """Build a network by its name, at random start.
-
-    Args:
-        name: one of `NETWORK_NAMES`.
-        img_size: height and width of the training tiles in pixels.
-        dropout: probability with which a channel of the deepest features is set to zero in training.
-        in_channels: channels of the input, 3 for RGB.
-        num_classes: number of nuclei classes in the data, only remembered.
+    """Build one of `NETWORK_NAMES` at random start; the arguments are those of `ComparisonNetwork`.
 
     Returns:
         a module that takes images `(B, in_channels, H, W)` to logits `(B, 1, H, W)` and remembers all these arguments

@@ -12,13 +12,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[torch.device]:
-    """Join the group that `torchrun`'s environment describes, for the time of the block.
+    """Join the group that `torchrun`'s environment describes, for the time of the block; yield where to compute.
 
-    Args:
-        device: where a process alone computes; of a group on GPUs each takes its own.
-
-    Yields:
-        where this process computes.
+    A process alone, or one of a group on CPUs, computes on `device`; of a group on GPUs each takes its own.
     """
     if "WORLD_SIZE" not in os.environ or distributed.is_initialized():
         yield device
@@ -78,11 +74,7 @@ def add_up(value: float) -> float:
 def gather_in_order(rows: np.ndarray) -> np.ndarray:
     """Put together what each process made of its tiles, process r of those with the numbers r, r + world size, ...
 
-    Args:
-        rows: `(n, ...)`, a row for each tile of this process.
-
-    Returns:
-        `(N, ...)`, in the order of all tiles.
+    Of the rows `(n, ...)`, one for each tile of this process, come `(N, ...)` in the order of all tiles.
     """
     if world_size() == 1:
         return rows
@@ -93,7 +85,6 @@ def gather_in_order(rows: np.ndarray) -> np.ndarray:
 
 
 def _gather(value: object) -> list:
-    """Give what each process has, in the order of their numbers."""
     gathered: list = [None] * world_size()
     distributed.all_gather_object(gathered, value)
     return gathered

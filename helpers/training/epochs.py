@@ -33,9 +33,8 @@ def train_epoch(
 ) -> float:
     """Train for one epoch, stepping once for every `accumulation_steps` batches and once for what is left at the end.
 
-    Each batch counts by its number of images in its group, so a group gives the gradient of one large batch, the
-    last and smaller one included (for a loss that is a mean over images). In a group of processes the batches of all
-    count so. A step whose loss or gradients are not finite is skipped.
+    Each batch counts by its number of images, so a group gives the gradient of one large batch, the last and smaller
+    one included; so do the batches of all processes. A step whose loss or gradients are not finite is skipped.
 
     Args:
         model: maps images `(B, 3, H, W)` to logits `(B, 1, H, W)`.
@@ -45,10 +44,10 @@ def train_epoch(
         device: where to compute.
         scaler: `torch.amp.GradScaler` for float16 on CUDA; None elsewhere.
         use_amp: mixed precision: float16 on CUDA, bfloat16 on a CPU that computes in it, nothing elsewhere.
-        accumulation_steps: batches an optimiser step.
+        accumulation_steps: batches an optimiser step, 1 or more.
         max_grad_norm: gradients are scaled down to this Euclidean norm; None leaves them.
         progress: show a bar with the running loss on standard error.
-        guard: counts the steps that are skipped; None to count for nobody.
+        guard: counts the steps that are skipped.
 
     Returns:
         the mean loss over the images of the epoch whose steps were taken, of all processes; NaN if none was.
@@ -101,14 +100,7 @@ def evaluate_model(
     device: torch.device | str,
     use_amp: bool = True,
 ) -> dict[str, float | int]:
-    """Evaluate on every batch of a loader, and of those of all processes together.
-
-    Args:
-        model: maps images `(B, 3, H, W)` to logits `(B, 1, H, W)`.
-        val_loader: pairs of images `(B, 3, H, W)` and masks `(B, 1, H, W)`, never augmented.
-        criterion: maps logits and masks to a scalar, a mean over the images of the batch.
-        device: where to compute.
-        use_amp: as in `train_epoch`.
+    """Evaluate on every batch of a loader, and of those of all processes together; the arguments are `train_epoch`'s.
 
     Returns:
         `loss` and all of `metrics.scores`, at the size of the masks in the loader.

@@ -35,13 +35,9 @@ class TileDataset(Dataset):
     """
 
     def __init__(
-        self,
-        cache: Cache,
-        indices: np.ndarray,
-        transform: v2.Transform | None = None,
-        seed: int = 0,
+        self, cache: Cache, indices: np.ndarray, transform: v2.Transform | None = None, seed: int = 0,
         masks_of: np.ndarray | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.cache, self.indices, self.transform, self.seed = cache, indices, transform, seed
         self.masks_of = np.arange(len(cache)) if masks_of is None else masks_of
         self.epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # workers that live on see it change
@@ -69,12 +65,8 @@ def make_loaders(
     In a group of processes each loader gives the tiles of its process: of an epoch's training tiles a share of equal
     size, for which a few may be drawn twice; of the validation tiles those that `gather_in_order` expects of it.
 
-    Args:
-        cache: the prepared data set.
-        split: which tiles train and which validate.
-        recipe: gives batch size, augmentation and seed.
-        workers: processes that load and augment tiles, as many again for validation; they change nothing but the speed.
-        batch_size: in place of the recipe's.
+    The recipe gives augmentation, seed and, unless another is given, batch size. Of the `workers`, processes that load
+    and augment tiles, there are as many again for validation; they change nothing but the speed.
     """
     masks_of = np.random.default_rng(recipe.seed).permutation(len(cache)) if recipe.shuffled_masks else None
     augmentation = build_augmentation(recipe.augmentation, recipe.image_size)
@@ -82,16 +74,11 @@ def make_loaders(
     validation = TileDataset(cache, split.validation[rank() :: world_size()], masks_of=masks_of)
     # Workers that live on, and memory that a GPU can fetch from: with short epochs their start would take as long.
     speed = {"num_workers": workers, "persistent_workers": workers > 0, "pin_memory": torch.cuda.is_available()}
-    sampler = (
-        RandomSampler(train, generator=torch.Generator())
-        if world_size() == 1
-        else DistributedSampler(train, world_size(), rank(), seed=derive_seed(recipe.seed))
-    )
+    sampler = RandomSampler(train, generator=torch.Generator())
+    if world_size() > 1:
+        sampler = DistributedSampler(train, world_size(), rank(), seed=derive_seed(recipe.seed))
     batch_size = batch_size or recipe.batch_size
-    return (
-        DataLoader(train, batch_size, sampler=sampler, **speed),
-        DataLoader(validation, batch_size, **speed),
-    )
+    return DataLoader(train, batch_size, sampler=sampler, **speed), DataLoader(validation, batch_size, **speed)
 
 
 def start_epoch(train_loader: DataLoader, epoch: int) -> None:
@@ -107,6 +94,4 @@ def start_epoch(train_loader: DataLoader, epoch: int) -> None:
 
 def nuclei_share(cache: Cache, indices: np.ndarray) -> float:
     """Give the share of nuclei pixels in some prepared tiles, 0 to 1."""
-    return float(
-        np.mean([np.count_nonzero(cache.class_maps[index]) / cache.class_maps[index].size for index in indices])
-    )
+    return float(np.mean([(cache.class_maps[index] > 0).mean() for index in indices]))

@@ -19,14 +19,9 @@ from helpers.training.results import BEST, LAST, RESULTS
 
 
 def resume_or_start(run: Path, recipe: Recipe, cache: Cache, split: Split, init: Path | None) -> dict:
-    """Give the state of a run: what its last checkpoint holds, or that of a new one.
+    """Give the state of a run in a folder: what its last checkpoint holds, or that of a new one.
 
-    Args:
-        run: the folder of the run.
-        recipe: what it is to do.
-        cache: the prepared data set.
-        split: which tiles train and which validate.
-        init: weights to start from, or None for the start that the recipe names.
+    A new one starts from the weights `init`, or where that is None as the recipe says.
 
     Returns:
         `model`; `history`, a row an epoch; `identity`, which tells one run from another; `encoder_start`;
@@ -39,7 +34,11 @@ def resume_or_start(run: Path, recipe: Recipe, cache: Cache, split: Split, init:
     identity = {"recipe": dataclasses.asdict(recipe), "data": cache.digest, "split": split.method}
     identity["init"] = None if init is None else file_digest(init)
     state = _take_up(run, identity) or _start(recipe, identity, init)
-    _check_unseen(state, cache, split)
+    if seen := int(cache.find_seen(split.validation, state["earlier_tiles"]).sum()):
+        raise InputError(
+            f"{cache.name}: the weights to start from were trained on {seen} of the {len(split.validation)} validation "
+            "tiles, which would flatter them; take another split seed, or other weights"
+        )
     return state
 
 
@@ -69,15 +68,6 @@ def _load_weights(init: Path) -> tuple[nn.Module, list[str]]:
     return model, about["training_tiles"]
 
 
-def _check_unseen(state: dict, cache: Cache, split: Split) -> None:
-    """Refuse weights to start from that were trained on tiles which would now judge them."""
-    if seen := int(cache.find_seen(split.validation, state["earlier_tiles"]).sum()):
-        raise InputError(
-            f"{cache.name}: the weights to start from were trained on {seen} of the {len(split.validation)} validation "
-            "tiles, which would flatter them; take another split seed, or other weights"
-        )
-
-
 def _take_up(run: Path, identity: dict) -> dict | None:
     """Load the last checkpoint of a run, if there is one, and check that it is a run of the same thing."""
     if not (run / LAST).exists():
@@ -87,17 +77,9 @@ def _take_up(run: Path, identity: dict) -> dict | None:
     model, state = load_checkpoint(run / LAST)
     if "identity" not in state:
         raise InputError(f"{run / LAST}: expected the last state of a run, found weights alone; give a new folder")
-    recipe = state["identity"]["recipe"]
-    # What an older run does not name had today's default, except that its seed drew the split as well.
-    recipe = dataclasses.asdict(Recipe(recipe["name"])) | {"split_seed": recipe["seed"]} | recipe
-    before = {**state["identity"], **recipe}
-    now = {**identity, **identity["recipe"]}
-    if other := [
-        f"{key} {before.get(key)!r}, now {now[key]!r}" for key in now if key != "recipe" and before.get(key) != now[key]
-    ]:
+    before, now = ({**what, **what["recipe"], "recipe": None} for what in (state["identity"], identity))
+    if other := [f"{key} {before.get(key)!r}, now {now[key]!r}" for key in now if before.get(key) != now[key]]:
         raise InputError(f"{run}: holds a run with {'; '.join(other)}; give a new folder or the same arguments")
     if state["encoder_start"] == "imagenet":
         set_batch_norm_momentum(model.encoder, PRETRAINED_MOMENTUM)  # which is not saved with the weights
-    for row in state["history"]:
-        row.setdefault("skipped_steps", 0)  # an older run did not count them,
-    return {"earlier_tiles": [], "halved": False} | state | {"model": model}  # and had neither of these
+    return state | {"model": model}

@@ -61,9 +61,8 @@ def train_run(
         what `results.json` holds.
 
     Raises:
-        InputError: the data set does not fit, the folder holds a run of another recipe or data set, or the start that
-            is asked for does not fit the network, another process is at work in the folder, the memory does not
-            suffice, or the loss stays infinite or no number.
+        InputError: the data set or the start does not fit, the folder holds a run of another recipe or data set,
+            another process is at work in it, the memory does not suffice, or the loss stays infinite or no number.
     """
     run = Path(run)
     with process_group(device or pick_device()) as device:
@@ -98,18 +97,9 @@ def train_run(
 
 
 def _train(
-    run: Path,
-    cache: Cache,
-    split: Split,
-    recipe: Recipe,
-    data: dict,
-    state: dict,
-    device: torch.device,
-    workers: int,
-    progress: bool,
-    log: Callable[[str], None],
-    use_amp: bool,
-) -> None:
+    run: Path, cache: Cache, split: Split, recipe: Recipe, data: dict, state: dict,
+    device: torch.device, workers: int, progress: bool, log: Callable[[str], None], use_amp: bool,
+) -> None:  # fmt: skip
     """Train from a state to the run's end, and leave the state and what is on disk as they are then."""
     model = state["model"].to(device, memory_format=torch.channels_last)
     criterion = BinarySegLoss(
@@ -128,6 +118,8 @@ def _train(
             mover.load_state_dict(state[name])
     shared = wrap(model)
     train_loader, validation_loader = make_loaders(cache, split, recipe, workers, _batch_size(recipe, state))
+    # As many batches a step that it sees about as many tiles whatever the number of processes.
+    accumulation_steps = max(1, round(recipe.accumulation_steps * (2 if state["halved"] else 1) / world_size()))
     history = state["history"]
     while not _finished(state, recipe):
         epoch, started, guard = len(history) + 1, time.perf_counter(), StepGuard()
@@ -135,8 +127,7 @@ def _train(
         start_epoch(train_loader, epoch)
         train_loss = train_epoch(
             shared, train_loader, criterion, optimizer, device, scaler, use_amp,
-            accumulation_steps=_accumulation_steps(recipe, state), max_grad_norm=recipe.max_grad_norm,
-            progress=progress, guard=guard,
+            accumulation_steps=accumulation_steps, max_grad_norm=recipe.max_grad_norm, progress=progress, guard=guard,
         )  # fmt: skip
         share_buffers(judged)
         validation = evaluate_model(judged, validation_loader, criterion, device, use_amp)
@@ -147,7 +138,7 @@ def _train(
         history.append(row)
         if rank() > 0:
             continue
-        _save(run, model, judged, state, {name: mover.state_dict() for name, mover in movers.items()}, cache, split)
+        _save(run, judged, state, {name: mover.state_dict() for name, mover in movers.items()}, cache, split)
         log(
             f"epoch {epoch:2d}/{recipe.epochs}  train loss {train_loss:.3f}  validation loss {validation['loss']:.3f}  "
             f"Dice {validation['dice']:.3f}  took {row['seconds']:.1f} s"
@@ -160,39 +151,28 @@ def _batch_size(recipe: Recipe, state: dict) -> int:
     return recipe.batch_size // 2 if state["halved"] else recipe.batch_size
 
 
-def _accumulation_steps(recipe: Recipe, state: dict) -> int:
-    """Give the batches a step of one process, so that a step sees about as many tiles whatever their number."""
-    steps = recipe.accumulation_steps * (2 if state["halved"] else 1)
-    return max(1, round(steps / world_size()))
-
-
 def _finished(state: dict, recipe: Recipe) -> bool:
-    history = state["history"]
-    stopped = recipe.stop_early and early_stopping_epoch(history, recipe.early_stopping_patience) is not None
-    return stopped or len(history) >= recipe.epochs
+    stop = early_stopping_epoch(state["history"], recipe.early_stopping_patience) if recipe.stop_early else None
+    return stop is not None or len(state["history"]) >= recipe.epochs
 
 
-def _save(
-    run: Path, model: nn.Module, judged: nn.Module, state: dict, movers: dict, cache: Cache, split: Split
-) -> None:
+def _save(run: Path, judged: nn.Module, state: dict, movers: dict, cache: Cache, split: Split) -> None:
     """Write best and last, in the order that lets a run stopped in between repeat its epoch."""
     about = {
-        "um_per_px": TILE_UM_PER_PX * TILE_SIZE / model.img_size,
+        "um_per_px": TILE_UM_PER_PX * TILE_SIZE / judged.img_size,
         "data_digest": cache.digest,
         "training_tiles": sorted({*cache.tile_digests[split.train].tolist(), *state["earlier_tiles"]}),
     }
     if best_epoch(state["history"]) == len(state["history"]):
         save_checkpoint(run / BEST, judged, **about)
     kept = {key: state[key] for key in ("history", "identity", "encoder_start", "earlier_tiles", "halved")}
-    save_checkpoint(run / LAST, model, **about, **kept, **movers)
+    save_checkpoint(run / LAST, state["model"], **about, **kept, **movers)
 
 
 def _describe_data(dataset: Path, cache: Cache, split: Split, recipe: Recipe) -> dict:
     share = nuclei_share(cache, split.train)
     if not 0 < share < 1:
-        raise InputError(
-            f"{dataset}: expected nuclei and background in the training tiles, found {share:.0%} nuclei pixels"
-        )
+        raise InputError(f"{dataset}: expected nuclei and background in the training tiles, found {share:.0%} nuclei")
     class_weights = balanced_class_weights(share) if recipe.class_weights == "balanced" else torch.ones(2)
     return {
         "name": cache.name,

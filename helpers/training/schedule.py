@@ -45,10 +45,8 @@ def early_stopping_epoch(history: list[dict], patience: int) -> int | None:
     >>> early_stopping_epoch([{"epoch": n, "val_dice": d} for n, d in enumerate((0.5, 0.7, 0.6, 0.7, 0.9), 1)], 2)
     4
     """
-    for stop in range(1, len(history) + 1):
-        if stop - best_epoch(history[:stop]) >= patience:
-            return stop
-    return None
+    stops = (stop for stop in range(1, len(history) + 1) if stop - best_epoch(history[:stop]) >= patience)
+    return next(stops, None)
 
 
 def _validation_dice(row: dict) -> float:
@@ -57,11 +55,7 @@ def _validation_dice(row: dict) -> float:
 
 
 class StepGuard:
-    """Decides which optimiser steps are taken, and counts those that are not.
-
-    Attributes:
-        skipped: steps that were skipped so far.
-    """
+    """Decides which optimiser steps are taken, and counts in `skipped` those that are not."""
 
     def __init__(self) -> None:
         self.skipped, self._in_a_row = 0, 0
@@ -92,7 +86,6 @@ class StepGuard:
         if self._in_a_row == MOST_IN_A_ROW:
             raise InputError(
                 f"training: expected a finite loss and finite gradients, found others in {MOST_IN_A_ROW} steps in a "
-                "row; the last whole epoch is kept. Lower the learning rate or check the images, and train into a new "
-                "folder"
+                "row; the last whole epoch is kept. Lower the learning rate or check the images, in a new folder"
             )
         return False

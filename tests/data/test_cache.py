@@ -49,7 +49,7 @@ def test_what_is_opened_is_what_was_prepared(dataset, cache):
         (lambda described: described["tissues"].append("Liver"), "tissues: expected one for each of 2 tiles"),
         (lambda described: described["nuclei"][0].pop(), "inhomogeneous"),
         (lambda described: described.update(nuclei=None), "nuclei: expected one for each of 2 tiles"),
-        (lambda described: described.update(void=[0, 1]), "void: expected one for each of 2 tiles, found another"),
+        (lambda described: described.update(void=[0, 1]), "void: expected one for each of 2 tiles, found others"),
         (lambda described: described.update(positions=[1, 2]), "positions: expected one for each"),
         (lambda described: described.update(tissues=[["a"], []]), "inhomogeneous"),
         (lambda described: described["key"].update(image_size=64), r"images: expected \(2, 64, 64, 3\) uint8"),

@@ -12,7 +12,6 @@ from helpers.data.fold import (
     class_maps_from_masks,
     count_instances,
     find_folds,
-    official_number,
     official_numbers,
 )
 from helpers.errors import InputError
@@ -53,7 +52,7 @@ def test_the_reports_layout(tmp_path):
 def test_pannukes_layout(tmp_path):
     folder = write_example(tmp_path / "PanNuke data", 2, layout="pannuke")
     (fold,) = find_folds(folder)
-    assert (fold.name, official_number(fold)) == ("fold1", 1)
+    assert fold.name == "fold1"
     assert fold.images.path == folder / "Fold 1/images/fold1/images.npy"
     assert fold.masks.path == folder / "Fold 1/masks/fold1/masks.npy"
     assert fold.groups is None
@@ -91,14 +90,6 @@ def test_three_folds(tmp_path):
     assert official_numbers(folds) == [1, 2, 3]
 
 
-def test_three_folds_that_count_from_zero(tmp_path):
-    for number in range(3):
-        write_example(tmp_path / f"fold{number}", number + 1)
-    folds = find_folds(tmp_path)
-    assert [(fold.name, len(fold)) for fold in folds] == [("fold0", 1), ("fold1", 2), ("fold2", 3)]
-    assert official_numbers(folds) == [1, 2, 3]
-
-
 def test_renamed_outer_folders_leave_the_inner_names(tmp_path):
     write_three(tmp_path, ("c", "b", "a"))
     folds = find_folds(tmp_path)
@@ -107,20 +98,20 @@ def test_renamed_outer_folders_leave_the_inner_names(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "names", [["fold1"], ["fold1", "fold2"], ["fold1", "fold2", "fold4"], ["fold1", "fold2", "new"]]
+    ("names", "numbers"),
+    [
+        (["fold0", "fold1", "fold2"], [1, 2, 3]),
+        (["FOLD-3", "Fold 1", "fold_2"], [3, 1, 2]),
+        (["fold1"], None),
+        (["fold1", "fold2"], None),
+        (["fold1", "fold2", "fold4"], None),
+        (["fold1", "fold2", "new"], None),
+    ],
 )
-def test_other_folds_are_not_pannukes_three(tmp_path, names):
+def test_official_numbers_of_folders(tmp_path, names, numbers):
     for name in names:
         write_example(tmp_path / name, 1)
-    assert official_numbers(find_folds(tmp_path)) is None
-
-
-@pytest.mark.parametrize(
-    ("name", "number"), [("Fold 3", 3), ("fold_2", 2), ("FOLD-1", 1), ("fold0", 0), ("breast", None)]
-)
-def test_official_number_of_a_folder(tmp_path, name, number):
-    (fold,) = find_folds(write_example(tmp_path / name, 1))
-    assert official_number(fold) == number
+    assert official_numbers(find_folds(tmp_path)) == numbers
 
 
 def test_hidden_folders_are_passed_over(tmp_path):
@@ -223,9 +214,8 @@ def test_a_void_tile_is_background_and_flagged(tmp_path):
 
 def test_an_empty_tile_is_not_void(tmp_path):
     tiles = read_one(tmp_path, masks=empty_masks(1))
-    assert tiles.void.tolist() == [False]
+    assert (tiles.void.tolist(), tiles.nuclei.tolist()) == ([False], [[0] * 5])
     assert not tiles.class_maps.any()
-    assert tiles.nuclei.tolist() == [[0] * 5]
 
 
 def test_a_pixel_outside_of_every_channel_is_background(tmp_path):
@@ -253,18 +243,18 @@ def test_a_pixel_of_two_classes_takes_the_first():
     assert class_maps_from_masks(masks).tolist() == [[[2, 1, 3, 0]]]
 
 
-def test_both_nuclei_under_a_pixel_of_two_classes_count(tmp_path):
+@pytest.mark.parametrize(
+    ("nuclei", "counts"),
+    [
+        ([(1, 5, np.s_[10:20]), (3, 6, np.s_[15:25])], [0, 1, 0, 1, 0]),  # some pixels are of both
+        ([(0, 5, np.s_[10:20]), (0, 5, np.s_[40:50])], [1, 0, 0, 0, 0]),  # one in two pieces
+    ],
+)
+def test_nuclei_are_counted_by_their_ids(tmp_path, nuclei, counts):
     masks = empty_masks(1)
-    add_nucleus(masks, 0, 1, 5, np.s_[10:20], np.s_[10:20])
-    add_nucleus(masks, 0, 3, 6, np.s_[15:25], np.s_[10:20])
-    assert read_one(tmp_path, masks=masks).nuclei.tolist() == [[0, 1, 0, 1, 0]]
-
-
-def test_an_id_in_several_pieces_is_one_nucleus(tmp_path):
-    masks = empty_masks(1)
-    add_nucleus(masks, 0, 0, 5, np.s_[10:20], np.s_[10:20])
-    add_nucleus(masks, 0, 0, 5, np.s_[40:50], np.s_[10:20])
-    assert read_one(tmp_path, masks=masks).nuclei.tolist() == [[1, 0, 0, 0, 0]]
+    for channel, number, rows in nuclei:
+        add_nucleus(masks, 0, channel, number, rows, np.s_[10:20])
+    assert read_one(tmp_path, masks=masks).nuclei.tolist() == [counts]
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "uint32", "uint64"])
@@ -284,8 +274,11 @@ def test_instances_are_counted(dtype, numbers, count):
     assert count_instances(np.array([0, *numbers, 0]).astype(dtype)) == count
 
 
-@pytest.mark.parametrize("numbers", [np.array([2**63, 2**63 + 1], np.uint64), np.array([1e300, 4.0])])
-def test_instances_too_large_for_int64_are_counted(numbers):
+@pytest.mark.parametrize(
+    "numbers",
+    [np.array([2**63, 2**63 + 1], np.uint64), np.array([1e300, 4.0]), np.array([0, 7, 7, 2048], np.float16)],
+)
+def test_instances_of_odd_dtypes_are_counted(numbers):
     assert count_instances(numbers) == 2
 
 
@@ -344,7 +337,3 @@ def test_the_real_data_set_fits(real_dataset):
     tiles = [fold.read(0, min(4, len(fold))) for fold in folds]
     assert all(isinstance(fold, Fold) and len(fold.tissues) == len(fold) for fold in folds)
     assert all((part.nuclei.sum(1) > 0).tolist() == part.class_maps.any((1, 2)).tolist() for part in tiles)
-
-
-def test_instances_in_half_precision_are_counted():
-    assert count_instances(np.array([0, 7, 7, 2048], np.float16)) == 2

@@ -60,7 +60,7 @@ def test_a_place_that_cannot_be_written_to_is_named(tmp_path):
 
 def test_a_full_disk_is_noticed_beforehand(tmp_path, monkeypatch):
     monkeypatch.setattr(fold_writer.shutil, "disk_usage", lambda _: SimpleNamespace(free=1_000_000))
-    with pytest.raises(InputError, match="found 1 MB of free disk, expected 3 MB; free some"):
+    with pytest.raises(InputError, match="expected 3 MB of free disk, found 1 MB; free some"):
         write_fold(tmp_path / "fold", 3, map(made, range(3)))
     assert os.listdir(tmp_path) == []
 

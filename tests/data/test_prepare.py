@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from folds import empty_masks, example_images, example_masks, write_example, write_fold, write_object_array
+from folds import empty_masks, example_images, example_masks, write_example, write_fold
 from tiny_run import make_cache
 
 from helpers.data import prepare as prepare_module
@@ -131,23 +131,12 @@ def test_arrays_are_mapped_and_cannot_be_written(dataset):
         cache.images[0] = 0
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 5])
-def test_tiles_read_two_at_a_time_are_those_read_at_once(tmp_path, monkeypatch, count):
-    whole = prepared(write_example(tmp_path / "Dataset", count))
+@pytest.mark.parametrize("chunk", [1, 3, 5])
+def test_number_of_tiles_read_at_once_changes_nothing(tmp_path, monkeypatch, chunk):
+    whole = prepared(write_example(tmp_path / "Dataset", 5))
     shutil.rmtree(tmp_path / "Dataset" / ".nuclei_cache")
-    monkeypatch.setattr(prepare_module, "CHUNK", 2)
+    monkeypatch.setattr(prepare_module, "CHUNK", chunk)
     assert_equal(prepared(tmp_path / "Dataset"), whole)
-
-
-def test_more_tiles_than_are_read_at_once(tmp_path):
-    count = prepare_module.CHUNK + 1
-    masks = np.minimum(example_masks(count), 255).astype(np.uint8)
-    cache = prepared(write_fold(tmp_path / "Dataset", example_images(count), masks))
-    np.testing.assert_array_equal(cache.images, shrink_images(example_images(count), 64))
-    np.testing.assert_array_equal(
-        cache.class_maps, shrink_class_maps(class_maps_from_masks(example_masks(count)), 64, "nearest")
-    )
-    assert cache.nuclei.sum() == 2 * count
 
 
 def test_digests_by_hand(dataset):
@@ -342,30 +331,24 @@ def test_killed_preparation_leaves_no_cache(dataset):
     assert caches(dataset) == ["64-nearest", left]  # it may belong to a process that is at work
 
 
-@pytest.mark.parametrize(("age", "kept"), [(STALE_SECONDS + 60, False), (STALE_SECONDS - 60, True)])
-def test_unfinished_caches_are_removed_when_they_are_old(dataset, age, kept):
+@pytest.mark.parametrize(
+    ("folder_age", "file_age", "kept"),
+    [(2 * STALE_SECONDS, STALE_SECONDS + 60, False), (2 * STALE_SECONDS, STALE_SECONDS - 60, True)],
+)
+def test_unfinished_caches_are_removed_when_they_are_old(dataset, folder_age, file_age, kept):
     unfinished = dataset / ".nuclei_cache" / "unfinished-1234"
     unfinished.mkdir(parents=True)
     (unfinished / "images.npy").write_bytes(b"half")
-    for path in (unfinished / "images.npy", unfinished):
+    for path, age in ((unfinished / "images.npy", file_age), (unfinished, folder_age)):
         os.utime(path, (time.time() - age,) * 2)
     prepared(dataset)
     assert unfinished.exists() is kept
 
 
-def test_unfinished_cache_in_an_old_folder_but_written_to_just_now(dataset):
-    unfinished = dataset / ".nuclei_cache" / "unfinished-1234"
-    unfinished.mkdir(parents=True)
-    (unfinished / "images.npy").write_bytes(b"half")
-    os.utime(unfinished, (time.time() - 2 * STALE_SECONDS,) * 2)
-    prepared(dataset)
-    assert unfinished.exists()
-
-
 def test_no_free_space(dataset, monkeypatch):
     needed = 3 * 64 * 64 * 4
     monkeypatch.setattr(prepare_module.shutil, "disk_usage", lambda _: SimpleNamespace(free=needed - 1))
-    with pytest.raises(InputError, match="the cache needs 0 MB, found 0 MB free; make room or choose an image size"):
+    with pytest.raises(InputError, match=r"\.nuclei_cache: expected 0 MB of free disk, found 0 MB; free some"):
         prepared(dataset)
     assert caches(dataset) == []
     monkeypatch.setattr(prepare_module.shutil, "disk_usage", lambda _: SimpleNamespace(free=needed))
@@ -464,21 +447,9 @@ def put(name: str, dtype: str, place: tuple, value: float):
     return rewrite(name, change)
 
 
-def cut(name: str, length: int | None = None):
-    """Give a damage: a file that ends after some bytes, or one byte too early."""
-
-    def damage(folder: Path) -> None:
-        path = folder / f"{name}.npy"
-        os.truncate(path, path.stat().st_size - 1 if length is None else length)
-
-    return damage
-
-
-def archive(folder: Path) -> None:
-    path = folder / "Masks/masks.npy"
-    values = np.load(path)
-    with open(path, "wb") as file:
-        np.savez_compressed(file, masks=values)
+def cut(folder: Path) -> None:
+    path = folder / "Images/images.npy"
+    os.truncate(path, path.stat().st_size - 1)
 
 
 IMAGES, MASKS, TYPES = "Images/images", "Masks/masks", "Images/types"
@@ -487,19 +458,10 @@ DAMAGES = {
     "images missing": (lambda folder: (folder / f"{IMAGES}.npy").unlink(), "", "no images.npy was found"),
     "masks missing": (lambda folder: (folder / f"{MASKS}.npy").unlink(), MASKS, "there is no such file"),
     "types missing": (lambda folder: (folder / f"{TYPES}.npy").unlink(), TYPES, "there is no such file"),
-    **{f"images of {length} bytes": (cut(IMAGES, length), IMAGES, "cut short") for length in (0, 5, 50, 128, 4096)},
-    "images one byte short": (cut(IMAGES), IMAGES, "cut short"),
-    "masks one byte short": (cut(MASKS), MASKS, "cut short"),
-    "types one byte short": (cut(TYPES), TYPES, "cut short"),
-    "masks in an archive": (archive, MASKS, "archive; unpack it"),
-    "grey images": (rewrite(IMAGES, lambda v: v[..., 0]), IMAGES, "expected shape (N, 256, 256, 3)"),
+    "images one byte short": (cut, IMAGES, "cut short"),
     "four channels": (rewrite(IMAGES, lambda v: v[..., [0, 1, 2, 2]]), IMAGES, "found (3, 256, 256, 4)"),
-    "channels first": (rewrite(IMAGES, lambda v: np.moveaxis(v, -1, 1).copy()), IMAGES, "moveaxis(array, 1, -1)"),
-    "five masks": (rewrite(MASKS, lambda v: v[..., :5]), MASKS, "found (3, 256, 256, 5)"),
     "fewer masks": (rewrite(MASKS, lambda v: v[:2]), MASKS, "holds 2: expected as many masks as images"),
-    "fewer images": (rewrite(IMAGES, lambda v: v[:2]), IMAGES, "holds 2 tiles"),
     "fewer types": (rewrite(TYPES, lambda v: v[:2]), TYPES, "expected 3 tissue names"),
-    "Fortran order": (rewrite(IMAGES, np.asfortranarray), IMAGES, "Fortran order"),
     "NaN": (put(IMAGES, "f4", PIXEL, np.nan), IMAGES, "expected values from 0 to 255, found nan in tile 2"),
     "infinity": (put(IMAGES, "f4", PIXEL, np.inf), IMAGES, "found inf in tile 2"),
     "negative images": (put(IMAGES, "i2", PIXEL, -1), IMAGES, "expected values from 0 to 255, found -1 in tile 2"),
@@ -512,7 +474,8 @@ DAMAGES = {
     "fractional ids": (put(MASKS, "f8", LAST, 2.5), MASKS, "expected whole instance numbers, found 2.5 in tile 2"),
     "ids as background": (put(MASKS, "u2", (2, 0, 0, 5), 7), MASKS, "expected 0 or 1 in channel 5, the background"),
     "all void": (rewrite(MASKS, lambda v: v * 0), MASKS, "expected nuclei, found all six mask channels zero"),
-    "booleans": (rewrite(MASKS, lambda v: v > 0), MASKS, "found dtype bool"),
+    "background first": (
+        rewrite(MASKS, lambda v: np.roll(v, 2, -1)), MASKS, "expected 0 or 1 in channel 5, the background"),
 }  # fmt: skip
 
 
@@ -535,40 +498,16 @@ def test_damaged_data_sets_are_refused(dataset, damage, name, expected):
     assert_refuses(dataset, name, expected)
 
 
-@pytest.mark.parametrize("name", [IMAGES, MASKS, TYPES, "Images/groups", "Images/positions"])
-def test_objects_are_never_unpickled(dataset, tmp_path, name):
-    trap = tmp_path / "trap"
-    write_object_array(dataset / f"{name}.npy", trap)
-    assert_refuses(dataset, name, "Python objects")
-    assert not trap.exists()
-
-
 @pytest.mark.parametrize(
     ("name", "values", "expected"),
     [
         ("groups", ["a", "b"], "expected 3 source images"),
-        ("groups", [0.5, 1, 2], "expected 3 source images"),
-        ("positions", [[0, 0], [0, 256]], "whole numbers from 0 of shape (3, 2)"),
         ("positions", [[0, 0], [0, 256], [0, -256]], "whole numbers from 0"),
-        ("positions", [0, 256, 512], "whole numbers from 0"),
     ],
 )
 def test_groups_and_positions_that_do_not_fit(dataset, name, values, expected):
     np.save(dataset / f"Images/{name}.npy", values)
     assert_refuses(dataset, f"Images/{name}", expected)
-
-
-@pytest.mark.parametrize("name", [IMAGES, MASKS, TYPES])
-def test_unreadable_files(dataset, monkeypatch, name):
-    load = np.load
-
-    def refuse(path, **options):
-        if Path(path) == dataset / f"{name}.npy":
-            raise PermissionError(13, "Permission denied")
-        return load(path, **options)
-
-    monkeypatch.setattr(np, "load", refuse)
-    assert_refuses(dataset, name, "cannot be read (Permission denied)")
 
 
 @pytest.mark.parametrize("bad", ["void", "0-1"])
@@ -582,11 +521,6 @@ def test_one_bad_fold_of_two(tmp_path, bad):
     write_fold(tmp_path, images, masks, layout="pannuke", number=2)
     name = "Fold 2/masks/fold2/masks" if bad == "void" else "Fold 2/images/fold2/images"
     assert_refuses(tmp_path, name, "six mask channels zero" if bad == "void" else "multiply the images by 255")
-
-
-def test_channels_in_another_order(tmp_path):
-    masks = np.roll(example_masks(5), 1, -1)  # the background first, so that the last class comes to stand in its place
-    assert_refuses(write_fold(tmp_path, example_images(5), masks), MASKS, "expected 0 or 1 in channel 5")
 
 
 def test_a_fold_of_empty_tiles_is_no_void_fold(tmp_path):

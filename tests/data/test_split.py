@@ -1,9 +1,11 @@
 """Who stands on which side: groups whole, tissues spread, PanNuke's official splits to the letter."""
 
+import dataclasses
 from collections import Counter
 
 import numpy as np
 import pytest
+from tiny_run import make_cache
 
 from helpers.data.cache import Cache
 from helpers.data.fold import find_folds
@@ -14,22 +16,8 @@ from helpers.errors import InputError
 def cache_of(tissues, groups=None, fold_numbers=None, official=None) -> Cache:
     """Make a prepared data set of which only what a split looks at is real."""
     count = len(tissues)
-    return Cache(
-        name="made",
-        digest="",
-        image_size=1,
-        labels="nearest",
-        images=np.zeros((count, 1, 1, 3), np.uint8),
-        class_maps=np.zeros((count, 1, 1), np.uint8),
-        tissues=np.array(tissues, str),
-        groups=None if groups is None else np.array(groups, str),
-        positions=None,
-        nuclei=np.zeros((count, 5), np.int64),
-        void=np.zeros(count, bool),
-        fold_numbers=np.zeros(count, np.int64) if fold_numbers is None else np.array(fold_numbers),
-        official=official,
-        tile_digests=np.array([""] * count),
-    )
+    made = make_cache([[0] * 5] * count, tissues, groups=None if groups is None else np.array(groups, str))
+    return dataclasses.replace(made, fold_numbers=np.array(fold_numbers or [0] * count), official=official)
 
 
 def assert_divides(split, count: int) -> None:
@@ -120,12 +108,9 @@ def test_a_fifth_of_the_tiles_of_each_tissue(seed):
     cache = cache_of(["Breast"] * 50 + ["Colon"] * 30 + ["Bile-duct"] * 20)
     split = split_tiles(cache, seed)
     assert split.method == "tissue"
+    assert "neighbours may stand on both sides" in split.note
     assert_divides(split, 100)
     assert Counter(cache.tissues[split.validation]) == {"Breast": 10, "Colon": 6, "Bile-duct": 4}
-
-
-def test_the_note_says_that_neighbours_may_leak():
-    assert "neighbours may stand on both sides" in split_tiles(cache_of(["Breast"] * 10)).note
 
 
 def test_same_seed_same_tiles_other_seed_others():

@@ -2,9 +2,11 @@
 
 import errno
 import hashlib
+import io
 import shutil
 from collections import namedtuple
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,6 +35,11 @@ def pauses(monkeypatch) -> list[float]:
     return waited
 
 
+def get(server: FileServer, folder: Path) -> bytes:
+    """Fetch the file without a bar; give what it holds."""
+    return fetch(server.url, folder / "file.zip", DIGEST, progress=False).read_bytes()
+
+
 def listing(folder) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
@@ -45,13 +52,13 @@ def test_a_file_comes_whole(server, tmp_path):
 
 def test_a_file_that_is_there_is_not_fetched_again(server, tmp_path):
     (tmp_path / "file.zip").write_bytes(BODY)
-    fetch(server.url, tmp_path / "file.zip", DIGEST, progress=False)
+    get(server, tmp_path)
     assert server.asked == []
 
 
 def test_a_cut_download_goes_on_where_it_was(server, tmp_path, pauses):
     server.cuts = [100_000, 50_000]
-    assert fetch(server.url, tmp_path / "file.zip", DIGEST, progress=False).read_bytes() == BODY
+    assert get(server, tmp_path) == BODY
     assert server.asked == [None, "bytes=100000-", "bytes=150000-"]
     assert pauses == [1.0, 1.0]  # each attempt brought something new
 
@@ -61,72 +68,66 @@ def test_the_next_call_goes_on_too(server, tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fetch_module, "ATTEMPTS", 1)
         with pytest.raises(InputError, match="0 MB are here; run again to go on from there"):
-            fetch(server.url, tmp_path / "file.zip", DIGEST, progress=False)
+            get(server, tmp_path)
     assert listing(tmp_path) == [".file.zip.part"]
-    fetch(server.url, tmp_path / "file.zip", DIGEST, progress=False)
+    get(server, tmp_path)
     assert server.asked == [None, "bytes=100000-"]
     assert listing(tmp_path) == ["file.zip"]
 
 
 def test_a_server_without_ranges_starts_afresh(server, tmp_path):
     server.ranges, server.cuts = False, [100_000]
-    assert fetch(server.url, tmp_path / "file.zip", DIGEST, progress=False).read_bytes() == BODY
+    assert get(server, tmp_path) == BODY
     assert server.asked == [None, "bytes=100000-"]
 
 
 def test_a_part_that_is_whole_is_only_checked(server, tmp_path):
     (tmp_path / ".file.zip.part").write_bytes(BODY)
-    assert fetch(server.url, tmp_path / "file.zip", DIGEST, progress=False).read_bytes() == BODY
+    assert get(server, tmp_path) == BODY
     assert server.asked == [f"bytes={len(BODY)}-"]
 
 
 def test_a_part_longer_than_the_file_is_given_up(server, tmp_path):
     (tmp_path / ".file.zip.part").write_bytes(BODY + b"more")
-    assert fetch(server.url, tmp_path / "file.zip", DIGEST, progress=False).read_bytes() == BODY
+    assert get(server, tmp_path) == BODY
 
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_busy_server_is_asked_again(server, tmp_path, pauses, status):
     server.statuses = [status, status]
-    assert fetch(server.url, tmp_path / "file.zip", DIGEST, progress=False).read_bytes() == BODY
+    assert get(server, tmp_path) == BODY
     assert pauses == [1.0, 2.0]
 
 
 def test_a_server_that_stays_busy_is_given_up(server, tmp_path, pauses):
     server.statuses = [503] * 99
     with pytest.raises(InputError, match=rf"no way to fetch it in {ATTEMPTS} attempts \(status 503\)"):
-        fetch(server.url, tmp_path / "file.zip", DIGEST, progress=False)
+        get(server, tmp_path)
     assert len(server.asked) == ATTEMPTS
     assert listing(tmp_path) == []
 
 
-def test_a_missing_file_is_not_asked_for_again(server, tmp_path):
-    server.statuses = [404]
-    with pytest.raises(InputError, match="found status 404"):
-        fetch(server.url, tmp_path / "file.zip", DIGEST, progress=False)
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ({"statuses": [404]}, "found status 404"),
+        ({"body": PAGE, "content_type": "text/html; charset=utf-8"}, "found a web page"),
+    ],
+)
+def test_what_is_no_file_is_not_asked_for_again(server, tmp_path, answer, message):
+    vars(server).update(answer)
+    with pytest.raises(InputError, match=message):
+        get(server, tmp_path)
     assert len(server.asked) == 1
     assert listing(tmp_path) == []
 
 
-def test_a_web_page_in_place_of_the_file(server, tmp_path):
-    server.body, server.content_type = PAGE, "text/html; charset=utf-8"
-    with pytest.raises(InputError, match="found a web page"):
-        fetch(server.url, tmp_path / "file.zip", DIGEST, progress=False)
-    assert listing(tmp_path) == []
-
-
-def test_another_file_is_deleted(server, tmp_path):
+def test_another_file_is_deleted_and_leaves_the_one_that_was_there(server, tmp_path):
+    (tmp_path / "file.zip").write_bytes(b"older")
     server.body = PAGE  # not said to be a page
     with pytest.raises(InputError, match=r"expected the file with SHA-256 .* \(it begins with b'<!doctype html>"):
-        fetch(server.url, tmp_path / "file.zip", DIGEST, progress=False)
-    assert listing(tmp_path) == []
-
-
-def test_another_file_leaves_the_one_that_was_there(server, tmp_path):
-    (tmp_path / "file.zip").write_bytes(b"older")
-    server.body = PAGE
-    with pytest.raises(InputError, match="SHA-256"):
-        fetch(server.url, tmp_path / "file.zip", DIGEST, progress=False)
+        get(server, tmp_path)
+    assert listing(tmp_path) == ["file.zip"]
     assert (tmp_path / "file.zip").read_bytes() == b"older"
 
 
@@ -134,39 +135,27 @@ def test_too_small_a_disk_is_noticed_before(server, tmp_path, monkeypatch):
     usage = namedtuple("Usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, 1000))
     with pytest.raises(InputError, match="expected 0 MB of free disk, found 0 MB"):
-        fetch(server.url, tmp_path / "file.zip", DIGEST, progress=False)
+        get(server, tmp_path)
     assert listing(tmp_path) == []
 
 
-class FullDisk:
+class FullDisk(io.FileIO):
     """A file that takes no more than the first piece."""
 
-    def __init__(self, file) -> None:
-        self.file, self.pieces = file, 0
-
-    def __getattr__(self, name):
-        return getattr(self.file, name)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self.file.close()
-
-    def write(self, piece):
-        self.pieces += 1
-        if self.pieces > 1:
+    def write(self, piece: bytes) -> int:
+        """Write, or find no room."""
+        if self.tell():
             raise OSError(errno.ENOSPC, "No space left on device")
-        return self.file.write(piece)
+        return super().write(piece)
 
 
 def test_a_disk_that_fills_up_keeps_what_came(server, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(fetch_module, "open", lambda *given: FullDisk(open(*given)), raising=False)  # noqa: SIM115
+        patch.setattr(fetch_module, "open", FullDisk, raising=False)
         with pytest.raises(InputError, match="No space left on device"):
-            fetch(server.url, tmp_path / "file.zip", DIGEST, progress=False)
+            get(server, tmp_path)
     assert (tmp_path / ".file.zip.part").read_bytes() == BODY[:10_000]
-    assert fetch(server.url, tmp_path / "file.zip", DIGEST, progress=False).read_bytes() == BODY
+    assert get(server, tmp_path) == BODY
 
 
 def test_nobody_there(tmp_path):

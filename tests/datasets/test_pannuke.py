@@ -65,10 +65,8 @@ def folder(tmp_path) -> Iterator[Path]:
     shutil.rmtree(tmp_path)
 
 
-def get(folder: Path, numbers=(1,), **details) -> list[str]:
-    lines: list[str] = []
-    download_pannuke(folder, numbers, accept_licence=True, progress=False, log=lines.append, **details)
-    return lines
+def get(folder: Path, numbers=(1,), **details) -> None:
+    download_pannuke(folder, numbers, accept_licence=True, progress=False, **details)
 
 
 def listing(folder: Path) -> list[str]:
@@ -79,10 +77,10 @@ def listing(folder: Path) -> list[str]:
 TREE = ["Fold 1/images/fold1/images.npy", "Fold 1/images/fold1/types.npy", "Fold 1/masks/fold1/masks.npy", ACCEPTED]
 
 
-def test_a_fold_is_downloaded_and_laid_out(server, folder):
-    lines = get(folder)
+def test_a_fold_is_downloaded_and_laid_out(server, folder, capsys):
+    get(folder)
     assert listing(folder) == TREE
-    assert lines[-1].endswith("Fold 1: 2 tiles")
+    assert capsys.readouterr().out.endswith("Fold 1: 2 tiles\n")
     (fold,) = find_folds(folder)
     assert fold.images.dtype == np.float64
     np.testing.assert_array_equal(fold.images.read(0, 2), example_images(2, 1))
@@ -100,9 +98,11 @@ def test_compact_keeps_the_numbers_and_the_digest(server, folder, tmp_path):
     assert digests[0] == digests[1]
 
 
-def test_a_fold_that_stands_is_left_alone(server, folder):
+def test_a_fold_that_stands_is_left_alone(server, folder, capsys):
     get(folder)
-    assert get(folder) == [f"{folder / 'Fold 1'}: stands already"]
+    capsys.readouterr()
+    get(folder)
+    assert capsys.readouterr().out == f"{folder / 'Fold 1'}: stands already\n"
     assert len(server.asked) == 1
 
 
@@ -136,16 +136,18 @@ def test_unpacked_folds_on_this_disk_are_taken_instead(folder, tmp_path, compact
     assert listing(source) == before
 
 
-def test_a_zip_that_is_not_pannukes(folder, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("other.zip", r"expected PanNuke's fold 1 with SHA-256 .*, found other\.zip"),
+        ("none.zip", r"none\.zip: expected a zip or a folder of PanNuke, found nothing"),
+    ],
+)
+def test_a_source_that_is_not_pannukes(folder, tmp_path, name, message):
     (tmp_path / "other.zip").write_bytes(b"PK")
-    with pytest.raises(InputError, match=r"expected PanNuke's fold 1 with SHA-256 .*, found other\.zip"):
-        get(folder, source=tmp_path / "other.zip")
+    with pytest.raises(InputError, match=message):
+        get(folder, source=tmp_path / name)
     assert listing(folder) == [ACCEPTED]
-
-
-def test_a_source_that_is_not_there(folder, tmp_path):
-    with pytest.raises(InputError, match=r"none\.zip: expected a zip or a folder of PanNuke, found nothing"):
-        get(folder, source=tmp_path / "none.zip")
 
 
 def test_a_source_without_the_fold(folder, tmp_path):
@@ -154,14 +156,33 @@ def test_a_source_without_the_fold(folder, tmp_path):
         get(folder, source=source)
 
 
-def test_a_verified_zip_of_another_shape_leaves_nothing(folder, tmp_path, monkeypatch):
-    with zipfile.ZipFile(tmp_path / "other.zip", "w") as zipped:
-        zipped.writestr("notes.txt", b"")
-    digest = hashlib.sha256((tmp_path / "other.zip").read_bytes()).hexdigest()
-    monkeypatch.setitem(pannuke.SHA256, 1, digest)
-    with pytest.raises(InputError, match="unpacking-1: no images.npy was found"):
-        get(folder, source=tmp_path / "other.zip")
+@pytest.mark.parametrize("damage", [slice(0, 0), slice(0, 100_000), "bit"])
+def test_a_damaged_zip_leaves_nothing(zips, folder, tmp_path, monkeypatch, damage):
+    body = bytearray(zips[1])
+    if damage == "bit":
+        body[len(body) // 2] ^= 255
+    else:
+        body = body[damage]
+    (tmp_path / "given.zip").write_bytes(body)
+    monkeypatch.setitem(pannuke.SHA256, 1, hashlib.sha256(body).hexdigest())
+    with pytest.raises(
+        InputError, match=r"given\.zip: expected a whole zip, it cannot be unpacked: .+; fetch it again"
+    ):
+        get(folder, source=tmp_path / "given.zip")
     assert listing(folder) == [ACCEPTED]
+
+
+@pytest.mark.parametrize(("error", "kind"), [(OSError, InputError), (KeyboardInterrupt, KeyboardInterrupt)])
+def test_unpacking_that_stops_leaves_nothing(server, folder, monkeypatch, error, kind):
+    def stop(self, where):
+        where.mkdir()
+        (where / "half").write_bytes(b"")
+        raise error("No space left on device")
+
+    monkeypatch.setattr(zipfile.ZipFile, "extractall", stop)
+    with pytest.raises(kind, match="No space left on device"):
+        get(folder)
+    assert listing(folder) == [".download/fold_1.zip", ACCEPTED]
 
 
 def test_too_small_a_disk_keeps_the_zip(server, folder, monkeypatch):
@@ -188,18 +209,12 @@ def test_two_processes_do_not_mix(server, folder):
         get(folder)
 
 
-def test_numbers_that_do_not_fit_are_not_rounded(tmp_path):
-    np.save(tmp_path / "masks.npy", np.array([[0.0], [65535.0], [65536.0]]))
-    with pytest.raises(InputError, match=r"expected whole numbers up to 65535, found 65536\.0"):
+@pytest.mark.parametrize("value", [65536.0, 0.5, -1.0, np.nan, np.inf])
+def test_no_number_is_changed_in_silence(tmp_path, value):
+    np.save(tmp_path / "masks.npy", np.array([[0.0], [65535.0], [value]]))
+    with pytest.raises(InputError, match=f"expected whole numbers up to 65535, found {value}"):
         rewrite(ArrayFile.open(tmp_path / "masks.npy"), tmp_path / "small.npy", np.dtype(np.uint16))
     assert listing(tmp_path) == ["masks.npy"]
-
-
-@pytest.mark.parametrize("value", [0.5, -1.0, np.nan, np.inf])
-def test_no_number_is_changed_in_silence(tmp_path, value):
-    np.save(tmp_path / "masks.npy", np.array([[value]]))
-    with pytest.raises(InputError, match="expected whole numbers"):
-        rewrite(ArrayFile.open(tmp_path / "masks.npy"), tmp_path / "small.npy", np.dtype(np.uint16))
 
 
 @pytest.mark.parametrize(("answer", "accepted"), [("yes", True), (" YES ", True), ("no", False), ("", False)])

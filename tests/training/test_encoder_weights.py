@@ -7,62 +7,34 @@ import pickle
 import socket
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import torch
 from efficientnet_pytorch import EfficientNet
+from file_server import PAGE, FileServer, serving
 from torch import nn
 
 from helpers.model import RANDOM_START_MOMENTUM, EfficientNetSegmentation
 from helpers.training import encoder_weights
 from helpers.training.encoder_weights import PRETRAINED_MOMENTUM, load_imagenet_weights, url_map
 
-PAGE = b"<!doctype html><title>Sign in to the network</title>" * 40
 
-
-class Server(ThreadingHTTPServer):
-    """Serves `files`: name to status, body, and how many bytes of the body are really sent."""
-
-    files: dict[str, tuple[int, bytes, int | None]]
-
-    def url(self, name: str) -> str:
-        """Give the address of one file."""
-        return f"http://127.0.0.1:{self.server_port}/{name}"
-
-    def put(self, body: bytes, status: int = 200, digest_of: bytes | None = None, sent: int | None = None) -> str:
-        """Serve `body` under a name with the digest of `digest_of` (its own if None); return the address."""
-        digest = hashlib.sha256(body if digest_of is None else digest_of).hexdigest()
-        name = f"efficientnet-b0-{digest[:8]}.pth"
-        self.files[name] = (status, body, sent)
-        return self.url(name)
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Answers GET from the server's files."""
-
-    def do_GET(self) -> None:
-        """Send what was put there."""
-        status, body, sent = self.server.files.get(self.path[1:], (404, PAGE, None))
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body[:sent])
-
-    def log_message(self, *arguments: object) -> None:
-        """Stay quiet."""
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with Server(("127.0.0.1", 0), Handler) as server:
-        server.files = {}
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
+@pytest.fixture
+def server() -> Iterator[FileServer]:
+    with serving(b"") as server:
         yield server
-        server.shutdown()
-        thread.join()
+
+
+def put(server: FileServer, body: bytes, digest_of: bytes | None = None) -> str:
+    """Serve `body` under a name with the digest of `digest_of` (its own if None); return the address."""
+    server.body = body
+    digest = hashlib.sha256(body if digest_of is None else digest_of).hexdigest()
+    return address(server.server_port, digest[:8])
+
+
+def address(port: int, digest: str = "355c32eb") -> str:
+    return f"http://127.0.0.1:{port}/efficientnet-b0-{digest}.pth"
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +55,12 @@ def to_bytes(value: object) -> bytes:
     return file.getvalue()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def whole(published) -> bytes:
+    return to_bytes(published)
+
+
+@pytest.fixture(autouse=True)
 def hub(tmp_path, monkeypatch) -> Iterator[Path]:
     """An empty hub folder, and no proxy between us and the server."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
@@ -106,28 +83,33 @@ def momenta(module: nn.Module) -> set[float]:
     return {layer.momentum for layer in module.modules() if isinstance(layer, nn.BatchNorm2d)}
 
 
-def assert_left_at_random(model: EfficientNetSegmentation, url: str, capsys: pytest.CaptureFixture) -> str:
-    """Load from `url` and check that it fails gently; return the sentence."""
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    timeout = socket.getdefaulttimeout()
-    assert load_imagenet_weights(model, url) == "random"
-    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    assert momenta(model) == {RANDOM_START_MOMENTUM}
-    assert socket.getdefaulttimeout() == timeout
-    sentence = capsys.readouterr().out.splitlines()[-1]
-    assert sentence.startswith("ImageNet weights cannot be had (")
-    assert sentence.endswith("): the encoder starts at random.")
-    assert "()" not in sentence
-    return sentence
+@pytest.fixture
+def left_at_random(capsys):
+    """Load from an address and check that it fails gently; return the sentence."""
+
+    def load(model: EfficientNetSegmentation, url: str) -> str:
+        before = {name: value.clone() for name, value in model.state_dict().items()}
+        timeout = socket.getdefaulttimeout()
+        assert load_imagenet_weights(model, url) == "random"
+        assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+        assert momenta(model) == {RANDOM_START_MOMENTUM}
+        assert socket.getdefaulttimeout() == timeout
+        sentence = capsys.readouterr().out.splitlines()[-1]
+        assert sentence.startswith("ImageNet weights cannot be had (")
+        assert sentence.endswith("): the encoder starts at random.")
+        assert "()" not in sentence
+        return sentence
+
+    return load
 
 
 def kept(hub: Path) -> list[str]:
     return sorted(path.name for path in (hub / "checkpoints").iterdir())
 
 
-def test_published_weights_are_taken(server, hub, model, published, capsys):
+def test_published_weights_are_taken(server, model, published, whole, capsys):
     decoder = {name: value.clone() for name, value in model.decoder.state_dict().items()}
-    url = server.put(to_bytes(published))
+    url = put(server, whole)
     assert load_imagenet_weights(model, url) == "imagenet"
     own = model.encoder.state_dict()
     assert set(published) - set(own) == {"_fc.weight", "_fc.bias"}
@@ -137,7 +119,7 @@ def test_published_weights_are_taken(server, hub, model, published, capsys):
     assert momenta(model.decoder) == {RANDOM_START_MOMENTUM}
     assert "cannot" not in capsys.readouterr().out
     # A second time without the server.
-    server.files.clear()
+    server.statuses = [404]
     assert load_imagenet_weights(EfficientNetSegmentation(), url) == "imagenet"
 
 
@@ -146,43 +128,29 @@ def test_default_is_the_authors_file_with_its_digest():
     assert load_imagenet_weights.__defaults__ == (url_map["efficientnet-b0"],)
 
 
-def test_wrong_digest(server, hub, model, published, capsys):
-    url = server.put(to_bytes(published), digest_of=b"something else")
-    assert "invalid hash" in assert_left_at_random(model, url, capsys)
+@pytest.mark.parametrize("status", [403, 404, 503])
+def test_server_that_refuses(server, hub, model, left_at_random, status):
+    server.statuses = [status]
+    assert str(status) in left_at_random(model, address(server.server_port))
     assert kept(hub) == []
 
 
-def test_no_such_file(server, hub, model, capsys):
-    assert "404" in assert_left_at_random(model, server.url("efficientnet-b0-00000000.pth"), capsys)
-    assert kept(hub) == []
-
-
-@pytest.mark.parametrize("status", [403, 500, 503])
-def test_server_that_refuses(server, hub, model, capsys, status):
-    assert str(status) in assert_left_at_random(model, server.put(PAGE, status), capsys)
-    assert kept(hub) == []
-
-
-def test_page_instead_of_a_file(server, hub, model, published, capsys):
-    assert_left_at_random(model, server.put(PAGE, digest_of=to_bytes(published)), capsys)
+@pytest.mark.parametrize("body", ["page", "half"])
+def test_file_of_another_digest(server, hub, model, whole, left_at_random, body):
+    url = put(server, PAGE if body == "page" else whole[: len(whole) // 2], digest_of=whole)
+    assert "invalid hash" in left_at_random(model, url)
     assert kept(hub) == []
 
 
 @pytest.mark.parametrize("body", [PAGE, b"", b"epoch,val_dice\n1,0.5\n"])
-def test_other_file_whose_digest_is_right(server, hub, model, capsys, body):
-    assert_left_at_random(model, server.put(body), capsys)
+def test_other_file_whose_digest_is_right(server, model, left_at_random, body):
+    left_at_random(model, put(server, body))
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5])
-def test_connection_that_breaks_off(server, hub, model, published, capsys, share):
-    body = to_bytes(published)
-    assert_left_at_random(model, server.put(body, sent=int(len(body) * share)), capsys)
-    assert kept(hub) == []
-
-
-def test_half_a_file(server, hub, model, published, capsys):
-    body = to_bytes(published)
-    assert_left_at_random(model, server.put(body[: len(body) // 2], digest_of=body), capsys)
+def test_connection_that_breaks_off(server, hub, model, whole, left_at_random, share):
+    server.cuts = [int(len(whole) * share)]
+    left_at_random(model, put(server, whole))
     assert kept(hub) == []
 
 
@@ -198,18 +166,18 @@ class Code:
 
 
 @pytest.mark.parametrize("bare", [False, True])
-def test_code_in_the_file_does_not_run(server, hub, model, capsys, tmp_path, bare):
+def test_code_in_the_file_does_not_run(server, model, left_at_random, tmp_path, bare):
     trace = tmp_path / "code-ran"
     value = {"_conv_stem.weight": Code(trace)}
     body = pickle.dumps(value, protocol=2) if bare else to_bytes(value)
-    assert_left_at_random(model, server.put(body), capsys)
+    left_at_random(model, put(server, body))
     assert not trace.exists()
     pickle.loads(body) if bare else torch.load(io.BytesIO(body), weights_only=False)
     assert trace.exists()  # the trap works
 
 
 @pytest.mark.parametrize("change", ["missing", "shape", "list"])
-def test_weights_of_another_network(server, hub, model, published, capsys, change):
+def test_weights_of_another_network(server, model, published, left_at_random, change):
     weights = dict(published)
     if change == "missing":
         del weights["_blocks.3._bn1.running_var"]
@@ -217,25 +185,22 @@ def test_weights_of_another_network(server, hub, model, published, capsys, chang
         weights["_conv_head.weight"] = torch.zeros(1536, 320, 1, 1)
     else:
         weights = [1, 2, 3]
-    sentence = assert_left_at_random(model, server.put(to_bytes(weights)), capsys)
     expected = {"missing": "_blocks.3._bn1.running_var", "list": "_conv_stem.weight"}.get(change, "_conv_head.weight")
-    assert f"no fitting {expected}" in sentence
+    assert f"no fitting {expected}" in left_at_random(model, put(server, to_bytes(weights)))
 
 
-def test_gray_network_takes_no_colour_weights(server, hub, published, capsys):
-    model = EfficientNetSegmentation(in_channels=1)
-    assert "_conv_stem.weight" in assert_left_at_random(model, server.put(to_bytes(published)), capsys)
+def test_gray_network_takes_no_colour_weights(server, whole, left_at_random):
+    assert "_conv_stem.weight" in left_at_random(EfficientNetSegmentation(in_channels=1), put(server, whole))
 
 
-def test_server_that_never_answers(hub, model, capsys, monkeypatch):
+def test_server_that_never_answers(hub, model, left_at_random, monkeypatch):
     monkeypatch.setattr(encoder_weights, "TIMEOUT_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        url = f"http://127.0.0.1:{silent.getsockname()[1]}/efficientnet-b0-355c32eb.pth"
-        assert "timed out" in assert_left_at_random(model, url, capsys)
+        assert "timed out" in left_at_random(model, address(silent.getsockname()[1]))
     assert kept(hub) == []
 
 
-def test_server_that_speaks_another_language(hub, model, capsys):
+def test_server_that_speaks_another_language(hub, model, left_at_random):
     def answer(server: socket.socket) -> None:
         connection, _ = server.accept()
         with connection:
@@ -245,25 +210,19 @@ def test_server_that_speaks_another_language(hub, model, capsys):
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=answer, args=(server,))
         thread.start()
-        url = f"http://127.0.0.1:{server.getsockname()[1]}/efficientnet-b0-355c32eb.pth"
-        assert_left_at_random(model, url, capsys)
+        left_at_random(model, address(server.getsockname()[1]))
         thread.join()
     assert kept(hub) == []
 
 
-def test_no_network(hub, model, capsys):
+def test_no_network(hub, model, left_at_random):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    sentence = assert_left_at_random(model, f"http://127.0.0.1:{port}/efficientnet-b0-355c32eb.pth", capsys)
-    assert "refused" in sentence
+    assert "refused" in left_at_random(model, address(port))
     assert kept(hub) == []
 
 
-def test_hub_folder_that_cannot_be_made(model, capsys, tmp_path):
+def test_hub_folder_that_cannot_be_made(model, left_at_random, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    before = torch.hub.get_dir()
     torch.hub.set_dir(str(tmp_path / "file"))
-    try:
-        assert_left_at_random(model, "http://127.0.0.1:9/efficientnet-b0-355c32eb.pth", capsys)
-    finally:
-        torch.hub.set_dir(before)
+    left_at_random(model, "http://127.0.0.1:9/efficientnet-b0-355c32eb.pth")

@@ -35,18 +35,6 @@ def test_a_finished_run_is_taken_up(start, finished_run):
     assert {"optimizer", "scheduler", "scaler"} <= set(state)
 
 
-def test_what_an_earlier_release_did_not_write_had_the_value_of_today(start, finished_run, tmp_path):
-    checkpoint = torch.load(finished_run.folder / LAST, weights_only=True)
-    for name in ("halved", "earlier_tiles"):
-        del checkpoint[name]
-    for row in checkpoint["history"]:
-        del row["skipped_steps"]
-    torch.save(checkpoint, tmp_path / LAST)
-    state = start(tmp_path)
-    assert (state["halved"], state["earlier_tiles"]) == (False, [])
-    assert [row["skipped_steps"] for row in state["history"]] == [0, 0]
-
-
 def test_weights_that_saw_the_validation_tiles_are_refused(start, finished_run, tmp_path):
     cache = prepare(finished_run.dataset, 64, "nearest", progress=False)
     seen = cache.tile_digests[split_tiles(cache, 0).validation[:1]].tolist()

@@ -31,15 +31,9 @@ from helpers.training.run import train_run
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(
-    "test",
-    image_size=32,
-    epochs=3,
-    batch_size=4,
+    "test", image_size=32, epochs=3, batch_size=4, learning_rate=1e-3, pretrained=False, stop_early=False,
     accumulation_steps=3,  # 16 training tiles: a group of three batches, a group of one
-    learning_rate=1e-3,
-    pretrained=False,
-    stop_early=False,
-)
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -60,17 +54,9 @@ def run(tmp_path) -> Iterator[Path]:
 class SmallNetwork(nn.Module):
     """Stands in for the real network where only its handling is in question."""
 
-    def __init__(
-        self,
-        name: str = "unet",
-        img_size: int = 128,
-        dropout: float = 0.2,
-        in_channels: int = 3,
-        num_classes: int = 5,
-    ) -> None:
+    def __init__(self, name="unet", img_size=128, dropout=0.2, in_channels=3, num_classes=5) -> None:
         super().__init__()
-        self.name = name
-        self.img_size, self.in_channels, self.num_classes = img_size, in_channels, num_classes
+        self.name, self.img_size, self.in_channels, self.num_classes = name, img_size, in_channels, num_classes
         self.dropout = nn.Dropout2d(dropout)
         self.encoder = nn.Sequential(nn.Conv2d(in_channels, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU())
         self.head = nn.Conv2d(4, 1, 1)
@@ -355,11 +341,8 @@ def test_early_stopping_watches_dice(dataset, run, follow):
     results, lines = train(dataset, run, epochs=6, stop_early=True, early_stopping_patience=2)
     training = results["training"]
     assert (training["status"], training["epochs"], len(lines)) == ("finished", 4, 4)
-    assert (training["early_stopping_epoch"], training["early_stopping_best_epoch"], training["best_epoch"]) == (
-        4,
-        2,
-        2,
-    )
+    stopped = ("early_stopping_epoch", "early_stopping_best_epoch", "best_epoch")
+    assert [training[key] for key in stopped] == [4, 2, 2]
     again, lines = train(dataset, run, epochs=6, stop_early=True, early_stopping_patience=2)
     assert again == results
     assert lines == [f"{run}: finished after 4 epochs"]
@@ -491,30 +474,6 @@ def test_other_recipe_is_refused(dataset, run, change, message):
     assert bytes_of(run) == before
 
 
-def forget(run: Path, *fields: str, seed: int = 0) -> None:
-    """Make the last state of a run that of an earlier release, whose recipes had no such fields."""
-    checkpoint = torch.load(run / LAST, weights_only=True)
-    recipe = checkpoint["identity"]["recipe"]
-    recipe["seed"] = seed
-    for field in fields:
-        del recipe[field]
-    torch.save(checkpoint, run / LAST)
-
-
-@pytest.mark.usefixtures("_finished_small")
-def test_run_of_an_earlier_release_is_taken_up(dataset, run):
-    forget(run, "network", "boundary_weight", "split_seed")
-    assert train(dataset, run)[1] == [f"{run}: finished after 3 epochs"]
-
-
-@pytest.mark.usefixtures("_finished_small")
-def test_seed_of_an_earlier_release_drew_the_split(dataset, run):
-    forget(run, "split_seed", seed=2)
-    with pytest.raises(InputError, match="holds a run with split_seed 2, now 0; give"):
-        train(dataset, run, seed=2)
-    assert train(dataset, run, seed=2, split_seed=2)[1] == [f"{run}: finished after 3 epochs"]
-
-
 @pytest.mark.usefixtures("_finished_small")
 def test_other_data_are_refused(dataset, run, tmp_path):
     before = bytes_of(run)
@@ -574,19 +533,13 @@ def test_lost_results_are_written_again(dataset, run):
 
 
 @pytest.mark.usefixtures("_small")
-def test_start_without_imagenet_weights_is_recorded(dataset, run, monkeypatch, follow):
+def test_start_without_imagenet_weights_is_recorded(dataset, run, monkeypatch, follow, capsys):
     monkeypatch.setattr(resume, "load_imagenet_weights", lambda model: "random")
     follow([0.1, 0.2, 0.3])
     results, _ = train(dataset, run, pretrained=True)
     assert results["model"]["encoder_start"] == "random"
     assert results["recipe"]["pretrained"] is True
-
-
-@pytest.mark.usefixtures("_small")
-def test_progress_is_off_unless_asked_for(dataset, run, follow, capsys):
-    follow([0.1, 0.2, 0.3])
-    train(dataset, run)
-    assert capsys.readouterr() == ("", "")
+    assert capsys.readouterr() == ("", "")  # progress is off unless asked for
 
 
 # Nothing lost.
@@ -655,7 +608,7 @@ def short(monkeypatch) -> list[int]:
 @pytest.mark.usefixtures("_small")
 def test_out_of_memory_halves_the_batch_once_and_says_so(dataset, run, short):
     results, lines = train(dataset, run)
-    assert lines[0] == ("out of memory: from here on 2 tiles at a time in place of 4, and twice as many batches a step")
+    assert lines[0] == "out of memory: from here on 2 tiles at a time in place of 4, and twice as many batches a step"
     assert [line[:10] for line in lines[1:]] == ["epoch  1/3", "epoch  2/3", "epoch  3/3"]
     assert short == [4] + 3 * 8 * [2]
     assert results["training"]["batches_halved"]
