@@ -101,7 +101,7 @@ def test_unreadable_file(path, read, monkeypatch):
 
     np.save(path, VALUES)
     monkeypatch.setattr(np, "load", refuse)
-    assert "cannot be read (Permission denied); check its permissions" in refusal(read, path)
+    assert "cannot be read (Permission denied); check that it is there and may be read" in refusal(read, path)
 
 
 @reader
