@@ -29,7 +29,6 @@ from helpers.data.stitching import source_images, stitch
 from helpers.errors import InputError
 from helpers.inference.predict import predict
 from helpers.inference.trained_model import TrainedModel
-from helpers.metrics import count_pixels, dice_per_image, scores
 from helpers.training.checkpoints import load_checkpoint, save_checkpoint
 
 PROPERTY = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -249,27 +248,6 @@ def test_damaged_checkpoints(checkpoint, data):
         (folder / "model.pth").write_bytes(data.draw(damaged(checkpoint)))
         loaded = refused_or(load_checkpoint, folder / "model.pth")
         assert loaded is None or isinstance(loaded[0], torch.nn.Module)
-
-
-# Metrics.
-
-PAIRS = arrays(bool, st.tuples(st.just(2), st.integers(1, 4), st.integers(1, 6), st.integers(1, 6)))
-
-
-@PROPERTY
-@given(PAIRS)
-def test_scores_of_any_masks(masks):
-    predicted, truth = masks
-    counts = count_pixels(predicted, truth)
-    assert (counts.sum(1) == truth[0].size).all()
-    dice = dice_per_image(counts)
-    assert (np.isnan(dice) == ~(predicted | truth).any((1, 2))).all()
-    assert np.array_equal(dice, dice_per_image(count_pixels(truth, predicted)), equal_nan=True)
-    result = scores(counts)
-    assert all(value != value or 0 <= value <= max(1, len(truth)) for value in result.values())
-    perfect = scores(count_pixels(truth, truth))
-    assert perfect["dice"] == (1 if truth.any() else pytest.approx(np.nan, nan_ok=True))
-    assert perfect["dice_empty_one"] == 1
 
 
 # Tiling.
