@@ -16,6 +16,7 @@ from helpers.data.fold import Fold, Tiles, find_folds
 from helpers.data.prepare import prepare
 from helpers.data.stitching import SourceImage, source_images, stitch
 from helpers.devices import on_device, pick_device
+from helpers.errors import InputError
 from helpers.evaluation.baselines import BASELINES
 from helpers.evaluation.subject import Subject, choose_tiles, open_subject
 from helpers.files import MERGE_SECONDS, locked, read_json, write_json
@@ -62,7 +63,8 @@ def evaluate(
         InputError: nothing that can be scored, a data set that does not fit, or one that holds tiles the model was
             trained on.
     """
-    dataset, device, subject = Path(dataset), device or pick_device(), open_subject(source)
+    dataset, subject = Path(dataset), open_subject(source)
+    device = pick_device() if device is None else torch.device(device)
     cache = prepare(dataset, subject.recipe.image_size, subject.recipe.labels, progress)
     part, indices = choose_tiles(subject, cache)
     images = source_images(indices, cache.tissues, cache.groups, cache.positions)
@@ -110,14 +112,14 @@ def _add(entry: dict, subject: Subject, dataset: Path) -> dict:
     with locked(subject.folder, wait=MERGE_SECONDS):
         path = subject.folder / RESULTS
         results = read_json(path) if path.exists() else subject.results
+        if results.get("weights") != subject.results.get("weights"):
+            raise InputError(f"{path}: other weights of this name were scored meanwhile; move that folder away")
         evaluations, key = results["evaluations"], f"{entry['name']}:{entry['digest'][:12]}"
         # The same data under another name is the same test set: its scorings count on.
         earlier = [other for other, scored in evaluations.items() if scored["digest"] == entry["digest"]]
         entry["times_scored"] += sum(evaluations[other]["times_scored"] for other in earlier)
-        results["evaluations"] = {
-            other: value for other, value in evaluations.items() if other not in earlier or other == key
-        }
-        results["evaluations"][key] = entry
+        results["evaluations"] = {other: value for other, value in evaluations.items() if other not in earlier}
+        results["evaluations"][key] = entry  # the newest last
         if entry["part"] == "validation":
             results["data"]["path"] = str(dataset.resolve())  # left out of what is published
         write_json(path, results)

@@ -106,5 +106,6 @@ def choose_tiles(subject: Subject, cache: Cache) -> tuple[str, np.ndarray]:
             return "validation", kept
     raise InputError(
         f"{cache.name}: {subject.name} was trained on {seen.sum()} of these {len(cache)} tiles; score it on others, or "
-        "on the very data set it was trained on, which gives its validation part"
+        "the run, or the project's own weights in a clone, on the very data set it was trained on, which gives its "
+        "validation part"
     )

@@ -12,8 +12,8 @@ from helpers.devices import on_device
 from helpers.errors import InputError
 from helpers.explanation.faithfulness import make_map
 from helpers.inference.batches import SYMMETRIES, spread
-from helpers.inference.predict import check_image, predict_logits, resize, size_at_scale
-from helpers.inference.trained_model import TrainedModel, shipped_model
+from helpers.inference.predict import check_image, choose_model, predict_logits, resize, size_at_scale
+from helpers.inference.trained_model import TrainedModel
 from helpers.normalization import normalize
 
 SURE = 0.8  # mean probability, at the model's temperature, from which a nucleus is drawn as sure
@@ -81,7 +81,7 @@ def examine(
         InputError: as `predict`, or an image that is too large.
     """
     check_image(image, um_per_px)
-    model = shipped_model(str(device)) if model is None else model
+    model = choose_model(model, device)
     at_scale = _checked_size(image, um_per_px, model)
     logits = [predict_logits(model, image, um_per_px, device, (symmetry,)) for symmetry in SYMMETRIES]
     averaged = np.mean(logits, axis=0)

@@ -43,7 +43,7 @@ def predict(
 ) -> Segmentation:
     """Find the nuclei of an image of any size, as `predict_logits` does.
 
-    It takes some 20 bytes of memory a pixel at the model's scale: cut slides into regions.
+    It takes some 20 bytes of memory a pixel, of the image or at the model's scale: cut slides into regions.
 
     Args:
         image: `(H, W, 3)` uint8, RGB.
@@ -59,9 +59,7 @@ def predict(
         InputError: not such an image, or a scale outside 0.1 to 1 um/px.
     """
     check_image(image, um_per_px)
-    model = shipped_model(str(device)) if model is None else model
-    if not isinstance(model, TrainedModel):
-        raise InputError(f"model: expected what `helpers.load_model(PATH)` gives, found {type(model).__name__}")
+    model = choose_model(model, device)
     logits = predict_logits(model, image, um_per_px, device, SYMMETRIES if flips_and_turns else PLAIN)
     return Segmentation(expit(logits / model.temperature), logits >= model.threshold_logit)
 
@@ -136,6 +134,14 @@ def _starts(length: int, size: int) -> list[int]:
     """
     steps = math.ceil((length - size) / (size - size // OVERLAP))
     return [round(step * (length - size) / steps) for step in range(steps + 1)] if steps else [0]
+
+
+def choose_model(model: TrainedModel | None, device: torch.device | str) -> TrainedModel:
+    """Give the model, or for None the shipped one; an InputError for anything else."""
+    model = shipped_model(str(device)) if model is None else model
+    if not isinstance(model, TrainedModel):
+        raise InputError(f"model: expected what `helpers.load_model(PATH)` gives, found {type(model).__name__}")
+    return model
 
 
 def check_image(image: np.ndarray, um_per_px: float) -> None:

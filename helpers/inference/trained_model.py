@@ -32,8 +32,8 @@ class TrainedModel:
         um_per_px: the scale it was trained at, in micrometres a pixel of its input.
         threshold_logit: logit from which a pixel counts as nucleus; as a logit it does not move with the temperature.
         temperature: what its logits are divided by to make probabilities that hold, as `calibration` fitted it.
-        attention: the map to look at, named as in `faithfulness.all_maps`; empty where none was chosen.
-        training_tiles: digests of the tiles it was trained on, as in `prepare.Cache.tile_digests`.
+        attention: the map to look at, named as in `faithfulness.all_maps`.
+        training_tiles: digests of the tiles it was trained on, as in `cache.Cache.tile_digests`.
         digest: SHA-256 over the names and values of its weights.
     """
 
@@ -41,7 +41,7 @@ class TrainedModel:
     um_per_px: float
     threshold_logit: float = LOGIT_THRESHOLD
     temperature: float = 1.0
-    attention: str = ""
+    attention: str = "Grad-CAM, decoder 1"
     training_tiles: tuple[str, ...] = ()
     digest: str = ""
 
@@ -103,7 +103,8 @@ def load_model(path: Path | str = WEIGHTS) -> TrainedModel:
 @functools.cache
 def shipped_model(device: str = "cpu") -> TrainedModel:
     """Load the shipped model onto a device once, and give it from then on."""
-    model = load_model()
+    with torch.inference_mode(False):  # a caller's own would leave weights that no gradient can pass
+        model = load_model()
     return dataclasses.replace(model, network=on_device(model.network, device))
 
 

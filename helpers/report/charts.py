@@ -118,7 +118,7 @@ def plot_predictor_scores(entry: dict, names: dict[str, str]) -> Figure:
     """Draw the Dice of the network beside what needs no learning, with 95 % intervals.
 
     Args:
-        entry: as from `evaluation.evaluate_run`.
+        entry: as from `evaluation.evaluate`.
         names: what to call each predictor, from the top down.
     """
     figure, axes = subplots(1, 1, HALF)

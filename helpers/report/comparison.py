@@ -20,21 +20,29 @@ def shipped_run(reported: dict) -> dict | None:
 
 def shipped_scores(reported: dict) -> dict[str, dict]:
     """Give the evaluations of the shipped weights, validation first: name of the set to entry."""
-    entries = reported["shipped"]["evaluations"].values() if reported["shipped"] else []
-    return {set_name(entry): entry for entry in sorted(entries, key=lambda entry: entry["part"] != "validation")}
+    return latest_scores(reported["shipped"]["evaluations"] if reported["shipped"] else {})
+
+
+def latest_scores(evaluations: dict[str, dict]) -> dict[str, dict]:
+    """Give of each set the evaluation that was made last, validation first: a set may have been scored on old masks."""
+    latest = {set_name(entry): entry for entry in evaluations.values()}
+    return dict(sorted(latest.items(), key=lambda item: item[0] != "validation"))
 
 
 def is_current(run: dict, reported: dict) -> bool:
     """Tell whether a run was scored on the masks that the shipped weights were scored on, wherever both were scored."""
     digests = {name: entry["digest"] for name, entry in shipped_scores(reported).items()}
-    return all(
-        digests.get(set_name(entry), entry["digest"]) == entry["digest"] for entry in run["evaluations"].values()
-    )
+    latest = latest_scores(run["evaluations"])
+    return all(digests.get(name, entry["digest"]) == entry["digest"] for name, entry in latest.items())
 
 
 def control_run(reported: dict) -> tuple[str, dict] | None:
-    """Give name and results of the control, the last run of the report's recipe, or None."""
-    named = [(name, run) for name, run in reported["runs"].items() if run["recipe"]["name"] == "report"]
+    """Give name and results of the control, the last run of the report's recipe on the same masks, or None."""
+    named = [
+        (name, run)
+        for name, run in reported["runs"].items()
+        if run["recipe"]["name"] == "report" and not run["recipe"].get("shuffled_masks") and is_current(run, reported)
+    ]
     return named[-1] if named else None
 
 
@@ -54,7 +62,7 @@ def comparison_table(reported: dict, current: bool = True) -> pd.DataFrame:
         a row for each system, a column for each set; what was not measured is an en dash.
     """
     systems = {
-        f"`{name}`": (run, {set_name(entry): entry for entry in run["evaluations"].values()})
+        f"`{name}`": (run, latest_scores(run["evaluations"]))
         for name, run in reported["runs"].items()
         if run["evaluations"] and is_current(run, reported) == current
     }

@@ -20,6 +20,7 @@ from helpers.files import read_json, write_csv, write_json, written_whole
 from helpers.inference.trained_model import WEIGHTS, load_model
 from helpers.report.card import CARD, model_card
 from helpers.report.charts import read_as_jpeg
+from helpers.report.comparison import latest_scores
 from helpers.report.published_figures import RESULT, draw_figures
 from helpers.report.words import headline, result_cell, results_page
 from helpers.training.checkpoints import export_weights
@@ -116,7 +117,7 @@ def publish_ablation(folder: Path, project: Path) -> list[Path]:
 
 def _validation(results: dict, name: object) -> dict:
     """Give the evaluation on the validation part; an InputError where there is none, or none with nuclei."""
-    validation = next((entry for entry in results["evaluations"].values() if entry["part"] == "validation"), None)
+    validation = latest_scores(results["evaluations"]).get("validation")
     if validation is None:
         raise InputError(f"{name}: its validation part was never scored; run `python -m helpers evaluate` on it first")
     if validation["predictors"]["model"]["scores"]["dice"] is None:

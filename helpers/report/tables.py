@@ -62,7 +62,7 @@ def predictor_table(entry: dict) -> pd.DataFrame:
     """Show an evaluation, a row for each predictor: Dice with its interval, IoU, precision, recall, accuracies, n.
 
     Args:
-        entry: as from `evaluation.evaluate_run`.
+        entry: as from `evaluation.evaluate`.
     """
     rows = {}
     for name in (name for name in PREDICTOR_NAMES if name in entry["predictors"]):

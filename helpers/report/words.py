@@ -10,6 +10,8 @@ from helpers.report.comparison import (
     control_run,
     describe_start,
     headline_table,
+    is_current,
+    latest_scores,
     set_name,
     shipped_run,
     shipped_scores,
@@ -39,9 +41,9 @@ PICTURE_ALT = (
 
 def result_line(reported: dict) -> str:
     """Say in Markdown, in one paragraph, what the shipped model reaches on the test sets and what that is beside."""
-    tests = [entry for entry in shipped_scores(reported).values() if entry["part"] == "all"] or list(
-        shipped_scores(reported).values()
-    )
+    scored = shipped_scores(reported)
+    tests = [entry for entry in scored.values() if entry["part"] == "all"] or list(scored.values())
+    which = "test images" if tests[0]["part"] == "all" else "the validation images that it was chosen by"
     told = [
         f"**{format_number(_dice(entry, 'model'))}** (95 % interval "
         f"{format_interval(entry['predictors']['model']['intervals']['dice'])}) on the "
@@ -54,10 +56,11 @@ def result_line(reported: dict) -> str:
         for name in BASELINES
     ]
     if control := control_run(reported):
-        scored = {set_name(entry): entry for entry in control[1]["evaluations"].values()}
-        found = [_dice(scored[set_name(entry)], "model") for entry in tests if set_name(entry) in scored]
+        of_control = latest_scores(control[1]["evaluations"])
+        known = [of_control.get(set_name(entry)) for entry in tests]
+        found = [None if entry is None else _dice(entry, "model") for entry in known]
         beside.insert(0, f"the course report's recipe on the same tiles: {' and '.join(map(format_number, found))}")
-    return f"Dice of the shipped model on test images: {' and '.join(told)}. Beside it, {'; '.join(beside)}."
+    return f"Dice of the shipped model on {which}: {' and '.join(told)}. Beside it, {'; '.join(beside)}."
 
 
 def result_cell(reported: dict, picture: str) -> str:
@@ -90,8 +93,11 @@ def results_page(reported: dict) -> str:
     verdicts = []
     for name, run in reported["runs"].items():
         goals = GOALS.get((run["recipe"]["name"], run["recipe"]["image_size"]), {})
-        judged = "; ".join(_judge(entry, goals.get(entry["name"])) for entry in run["evaluations"].values())
-        verdicts.append(f"- `{name}`, from {describe_start(run)}: {judged or 'not scored'}.")
+        is_shipped = bool(reported["shipped"]) and name == reported["shipped"]["run"]
+        entries = shipped_scores(reported) if is_shipped else latest_scores(run["evaluations"])
+        judged = "; ".join(_judge(entry, goals.get(entry["name"])) for entry in entries.values())
+        masks = "" if is_shipped or is_current(run, reported) else " (old masks)"
+        verdicts.append(f"- `{name}`{masks}, from {describe_start(run)}: {judged or 'not scored'}.")
     parts += ["## Goals", "\n".join(verdicts), describe_scorings(reported)]
     trained = [f"- `{name}`: {describe_training(run)}" for name, run in reported["runs"].items()]
     parts += ["## Training", "\n".join(trained)]

@@ -5,6 +5,7 @@ import dataclasses
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import torch
 from scipy.special import expit, logit
 from tiny_run import make_network
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ import helpers
 from helpers.errors import InputError
 from helpers.explanation.examine import examine
 from helpers.inference.predict import predict
-from helpers.inference.trained_model import TrainedModel
+from helpers.inference.trained_model import TrainedModel, shipped_model
 from helpers.report.overlays import plot_examination
 from helpers.sample_tissue.sample import sample_field
 
@@ -102,6 +103,19 @@ def test_too_large_an_image_is_refused_before_it_is_predicted(model):
 def test_something_else_than_an_image_is_refused(model):
     with pytest.raises(InputError, match="expected an RGB array"):
         examine("image.png", model=model)
+
+
+def test_a_path_in_place_of_a_model_is_refused(image):
+    with pytest.raises(InputError, match=r"expected what `helpers.load_model\(PATH\)` gives, found str"):
+        examine(image, model="x.safetensors")
+
+
+def test_a_prediction_in_inference_mode_leaves_the_shipped_model_fit_for_gradients():
+    shipped_model.cache_clear()
+    with torch.inference_mode():
+        helpers.predict(np.full((64, 64, 3), 200, np.uint8))
+    tissue = sample_field(3)[0][:64, :64]
+    assert helpers.examine(tissue).attention.max() <= 1
 
 
 def test_gradients_at_another_scale(image):

@@ -5,6 +5,7 @@ import pytest
 from helpers.report.comparison import (
     SHIPPED,
     comparison_table,
+    control_run,
     describe_start,
     headline_table,
     is_current,
@@ -80,6 +81,21 @@ def test_one_set_of_old_masks_makes_a_run_old(reported):
     kept["digest"] = "new test"  # the masks of this set are as they were
     assert not is_current(reported["runs"]["best"], reported)
     assert "`best`" in comparison_table(reported, current=False).index
+
+
+def test_a_run_scored_anew_stands_with_its_newest_scores(reported):
+    old = reported["runs"]["other"]["evaluations"]
+    new = {f"new {key}": value for key, value in entries("new", 0.7).items()}
+    reported["runs"]["other"]["evaluations"] = old | new
+    assert comparison_table(reported).loc["`other`", "validation (n = 14)"].startswith("0.700")
+    assert "`other`" not in comparison_table(reported, current=False).index
+
+
+def test_the_control_is_of_the_same_masks_and_no_control_of_maps(reported):
+    reported["runs"]["later"] = run("report", entries("old", 0.9))
+    reported["runs"]["shuffled"] = run("report", entries("new", 0.9))
+    reported["runs"]["shuffled"]["recipe"]["shuffled_masks"] = True
+    assert control_run(reported)[0] == "control"
 
 
 def test_a_set_that_the_shipped_weights_were_not_scored_on_counts_as_current(reported):

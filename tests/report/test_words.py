@@ -115,6 +115,22 @@ def test_the_result_in_one_line(reported):
     assert line == result_line(reported)
 
 
+def test_validation_is_not_called_a_test(reported):
+    own = reported["shipped"]["evaluations"]["own:v2"]
+    reported["shipped"]["evaluations"] = {"own:v2": own}
+    line = result_line(reported)
+    assert line.startswith("Dice of the shipped model on the validation images that it was chosen by: **0.830**")
+    assert "on the same tiles: –;" in line
+
+
+def test_goals_are_judged_by_the_shipped_weights_and_old_masks_are_named(reported):
+    page = results_page(reported)
+    assert "- `best`, from random weights: 0.830 on" in page
+    assert "- `report-128`, from random weights: 0.650 on" in page
+    reported["runs"]["old"] = reported["runs"]["best"]
+    assert "- `old` (old masks), from random weights: 0.650 on" in results_page(reported)
+
+
 def test_the_readme_shows_four_rows_and_the_page_old_masks(reported):
     assert headline(reported).count("\n| ") == 6  # the header, the rule below it, and four rows
     page = results_page(reported)
