@@ -131,7 +131,7 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
         WORKERS,
     )),
     "publish": ("write models/ and figures/ from a finished run or scored weights",
-                "seconds; with figures (`--ship`, or scores of weights) minutes, and the data set must be where it was", (
+                "seconds; with figures (`--ship`, scores of weights) minutes, and the data set must be where it was", (
         _place("source", "folder of a finished and evaluated run, or of an ablation; left out, the shipped weights' "
                "scores", nargs="?", metavar="RUN"),
         _flag("--ship", "make it the shipped model too: weights, model card and figures are its"),
