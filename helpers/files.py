@@ -70,8 +70,8 @@ def remove_unfinished(folder: Path, names: Iterable[str]) -> None:
 
 
 def unreadable(path: Path, error: OSError) -> InputError:
-    """Say that a file or folder is there and cannot be read."""
-    return InputError(f"{path}: cannot be read ({error.strerror or error}); check its permissions")
+    """Say that a file or folder cannot be read."""
+    return InputError(f"{path}: cannot be read ({error.strerror or error}); check that it is there and may be read")
 
 
 def check_free_disk(folder: Path, needed: float) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from helpers.config import BACKGROUND_CHANNEL, CLASS_NAMES, TILE_SIZE
 from helpers.data.arrays import ArrayFile, load_labels, load_positions
 from helpers.errors import InputError
+from helpers.files import unreadable
 
 NUM_CLASSES = len(CLASS_NAMES)
 FOLD_NAME = re.compile(r"fold[ _-]?(\d)", re.IGNORECASE)
@@ -160,7 +161,7 @@ def _images_files(dataset: Path) -> Iterator[Path]:
     """Find every images.npy: Images/images.npy is one level down, Fold 1/images/fold1/images.npy three."""
 
     def refuse(error: OSError) -> None:
-        raise InputError(f"{error.filename}: cannot be read ({error.strerror}); check its permissions")
+        raise unreadable(error.filename, error)
 
     for folder, subfolders, files in os.walk(dataset, onerror=refuse, followlinks=True):
         deepest = len(Path(folder).relative_to(dataset).parts) == 3

@@ -89,7 +89,7 @@ def test_file_that_cannot_be_read(path, read, monkeypatch):
     path.rmdir()
     np.save(path, VALUES)
     monkeypatch.setattr(np, "load", refuse)
-    assert "cannot be read (Permission denied); check its permissions" in refusal(read, path)
+    assert "cannot be read (Permission denied); check that it is there and may be read" in refusal(read, path)
 
 
 @reader

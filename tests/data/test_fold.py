@@ -161,7 +161,10 @@ def test_unreadable_folder(tmp_path, monkeypatch, closed):
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(InputError) as caught:
         find_folds(folder)
-    assert str(caught.value) == f"{folder / closed}: cannot be read (Permission denied); check its permissions"
+    assert (
+        str(caught.value)
+        == f"{folder / closed}: cannot be read (Permission denied); check that it is there and may be read"
+    )
 
 
 # What values become.
