@@ -1,5 +1,6 @@
 """The commands: the whole way on tiny data, and one line for whatever goes wrong."""
 
+import dataclasses
 import json
 import os
 import re
@@ -159,15 +160,9 @@ def test_options_of_the_run_are_recorded(slides, tmp_path, monkeypatch):
     options += ["--network", "unet-stem1", "--boundary-weight", 2, "--shuffled-masks", "--full-precision"]
     assert call("train", slides, "--out", tmp_path, *options) == 0
     recipe = asked["recipe"]
-    assert (recipe.name, recipe.image_size, recipe.epochs, recipe.seed, recipe.stop_early) == (
-        "report",
-        96,
-        7,
-        5,
-        False,
-    )
-    assert recipe.split_seed == 3
-    assert (recipe.network, recipe.boundary_weight, recipe.shuffled_masks) == ("unet-stem1", 2.0, True)
+    changes = {"image_size": 96, "epochs": 7, "seed": 5, "split_seed": 3, "stop_early": False}
+    changes |= {"network": "unet-stem1", "boundary_weight": 2.0, "shuffled_masks": True}
+    assert recipe == dataclasses.replace(commands.RECIPES["report"], **changes)
     assert (asked["dataset"], asked["run"], asked["official"], asked["progress"]) == (slides, tmp_path, 2, True)
     assert not asked["use_amp"]
 
@@ -193,44 +188,25 @@ def test_rows_of_the_ablation_that_are_asked_for(slides, tmp_path, monkeypatch, 
     assert f"{made['mean']:.3f}" in output[-1].split()
 
 
-def test_row_that_the_ablation_has_not(slides, tmp_path, capsys):
-    assert call("ablate", slides, "--out", tmp_path / "out", "--row", "secret") == 2
-    assert_one_line(capsys, "row secret: expected names among report, majority-labels, ")
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.fixture
-def empty(tmp_path) -> Path:
-    """Tiles without a nucleus."""
-    return write_fold(tmp_path / "empty", example_images(2), empty_masks(2))
-
-
-def test_dice_of_nothing_is_said_to_be_undefined(finished_run, empty, tmp_path, capsys):
-    run = finished_run.copy(tmp_path / "run")
-    assert call("evaluate", run, empty) == 0
+def test_dice_of_nothing_is_said_to_be_undefined(finished_run, tmp_path, capsys):
+    empty = write_fold(tmp_path / "empty", example_images(2), empty_masks(2))
+    assert call("evaluate", finished_run.copy(tmp_path / "run"), empty) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "model              Dice undefined: no image has nuclei"
     assert lines[4] == "empty (all): 2 tiles, scored 1 time(s)"
 
 
-def test_labels_are_shrunk_by_the_rule_that_is_asked_for(slides, capsys):
-    found = []
-    for rule in ("nearest", "majority"):
-        assert call("prepare", slides, "--image-size", 32, "--labels", rule) == 0
-        found.append(prepare(slides, 32, rule, progress=False).class_maps)
-    assert not np.array_equal(*found)
-
-
 # What goes wrong.
 
 
-@pytest.mark.parametrize("command", ["prepare", "train", "evaluate"])
-def test_missing_data_set(command, finished_run, tmp_path, capsys):
+def test_missing_data_set(finished_run, tmp_path, capsys):
     missing = tmp_path / "missing"
-    arguments = {"train": (missing, "--out", tmp_path / "run"), "evaluate": (finished_run.folder, missing)}
-    assert call(command, *arguments.get(command, (missing,))) == 2
-    assert_one_line(capsys, str(missing), "found nothing", "Dataset/README.md")
-    assert list(tmp_path.iterdir()) == []
+    for arguments in (
+        ("prepare", missing), ("train", missing, "--out", tmp_path / "run"), ("evaluate", finished_run.folder, missing)
+    ):  # fmt: skip
+        assert call(*arguments) == 2
+        assert_one_line(capsys, str(missing), "found nothing", "Dataset/README.md")
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_other_arguments_for_the_same_run(finished_run, capsys):
@@ -238,11 +214,6 @@ def test_other_arguments_for_the_same_run(finished_run, capsys):
     assert call("train", finished_run.dataset, "--out", finished_run.folder, "--image-size", 64, "--seed", 1) == 2
     assert_one_line(capsys, "holds a run with", "seed 0, now 1", "give a new folder or the same arguments")
     assert {path.name: path.read_bytes() for path in finished_run.folder.iterdir()} == before
-
-
-def test_a_network_that_is_not_known(slides, tmp_path, capsys):
-    assert call("train", slides, "--out", tmp_path / "run", *TINY, "--random-start", "--network", "vit") == 2
-    assert "network 'vit': expected one of unet, " in capsys.readouterr().err
 
 
 def test_a_run_is_explained(finished_run, tmp_path, monkeypatch, capsys):
@@ -284,22 +255,24 @@ def test_arguments_that_do_not_fit(arguments, message, capsys):
     assert message in refused_by_parser(capsys, *arguments)
 
 
-@pytest.mark.parametrize("size", [31, 257, 0, -1])
-def test_size_that_tiles_cannot_be_shrunk_to(slides, size, capsys):
-    assert call("prepare", slides, f"--image-size={size}") == 2
-    assert_one_line(capsys, f"image size {size}: expected 32 to 256 pixels")
-
-
-def test_official_split_of_one_fold(slides, tmp_path, capsys):
-    assert call("train", slides, "--out", tmp_path / "run", *TINY, "--split", 1) == 2
-    captured = capsys.readouterr()
-    assert captured.err.splitlines()[-1].startswith("error: slides: official split 1 needs PanNuke's three folds")
-
-
-def test_sample_where_a_fold_is(slides, capsys):
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("prepare", "SLIDES", "--image-size", 31), "image size 31: expected 32 to 256 pixels"),
+        (("train", "SLIDES", "--out", "OUT", *TINY, "--split", 1), "slides: official split 1 needs PanNuke's three"),
+        (("train", "SLIDES", "--out", "OUT", *TINY, "--network", "vit"), "network 'vit': expected one of unet, "),
+        (("ablate", "SLIDES", "--out", "OUT", "--row", "secret"), "row secret: expected names among report, "),
+        (("sample", "SLIDES", "--tiles", 1), "Masks: found a fold there"),
+        (("sample", "OUT", "--tiles", 0), "num_tiles 0"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(slides, tmp_path, arguments, message, capsys):
+    prepare(slides, 32, progress=False)  # so that no bar is shown
     before = (slides / "Images/images.npy").stat().st_mtime_ns
-    assert call("sample", slides, "--tiles", 1) == 2
-    assert_one_line(capsys, "found a fold there")
+    places = {"SLIDES": slides, "OUT": tmp_path / "out"}
+    assert call(*(places.get(argument, argument) for argument in arguments)) == 2
+    assert_one_line(capsys, message)
+    assert list(tmp_path.iterdir()) == []
     assert (slides / "Images/images.npy").stat().st_mtime_ns == before
 
 
@@ -320,22 +293,10 @@ def test_a_download_that_is_not_there(kind, tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_sample_of_nothing(tmp_path, capsys):
-    assert call("sample", tmp_path / "none", "--tiles", 0) == 2
-    assert_one_line(capsys, "num_tiles 0")
-
-
-@pytest.mark.parametrize("command", ["evaluate", "publish"])
+@pytest.mark.parametrize("command", [("evaluate", "OUT", "SLIDES"), ("publish", "OUT")])
 def test_folder_that_holds_no_run(command, slides, tmp_path, capsys):
-    assert call(command, tmp_path, *((slides,) if command == "evaluate" else ())) == 2
+    assert call(*({"OUT": tmp_path, "SLIDES": slides}.get(word, word) for word in command)) == 2
     assert_one_line(capsys, "results.json: there is no such file")
-
-
-def test_run_whose_folder_is_a_file(slides, tmp_path, capsys):
-    (tmp_path / "run").write_text("a file", encoding="utf-8")
-    assert call("train", slides, "--out", tmp_path / "run", *TINY) == 2
-    assert "Traceback" not in capsys.readouterr().err
-    assert (tmp_path / "run").read_text(encoding="utf-8") == "a file"
 
 
 def test_run_that_was_never_scored_cannot_be_published(finished_run, tmp_path, capsys):
@@ -360,13 +321,7 @@ def test_interrupted_or_out_of_room(slides, monkeypatch, capsys, error, status):
     assert call("prepare", slides) == status
     captured = capsys.readouterr()
     (line,) = captured.err.splitlines()
-    assert (
-        line
-        == {
-            130: "interrupted; `download`, `train` and `ablate` resume their work, other commands start afresh",
-            2: "error: [Errno 28] No space left",
-        }[status]
-    )
+    assert line.startswith({130: "interrupted; `download`, `train` and", 2: "error: [Errno 28] No space left"}[status])
 
 
 def test_a_fault_of_the_code_is_not_hidden(slides, monkeypatch):
@@ -385,12 +340,6 @@ def help_of(capsys, *arguments: str) -> str:
     return " ".join(capsys.readouterr().out.split())
 
 
-def test_help_names_every_command(capsys):
-    text = help_of(capsys)
-    assert all(command in text for command in COMMANDS)
-    assert "python -m helpers" in text
-
-
 @pytest.mark.parametrize(
     ("command", "cost"),
     [
@@ -401,7 +350,7 @@ def test_help_names_every_command(capsys):
         ("evaluate", "tiles a second"),
         ("explain", "one to two hours on two cores"),
         ("ablate", "24 runs of 20 epochs"),
-        ("publish", "to ship a run some minutes"),
+        ("publish", "with figures"),
     ],
 )
 def test_help_of_every_command_says_what_it_does_and_costs(command, cost, capsys):

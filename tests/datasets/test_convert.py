@@ -68,12 +68,6 @@ def masks_of(fold: Fold) -> np.ndarray:
     return fold.masks.read(0, len(fold))
 
 
-@pytest.mark.parametrize(("kind", "count"), [("monuseg", 32), ("consep", 32), ("nuinsseg", 3)])
-def test_number_and_types_of_the_tiles(folds, kind, count):
-    fold = folds[kind]
-    assert (len(fold), fold.images.dtype, fold.masks.dtype) == (count, np.uint8, np.uint16)
-
-
 @pytest.mark.parametrize("kind", CONVERTERS)
 def test_background_is_where_no_nucleus_is(folds, kind):
     masks = masks_of(folds[kind])
@@ -81,29 +75,34 @@ def test_background_is_where_no_nucleus_is(folds, kind):
     assert not folds[kind].read(0, len(folds[kind])).void.any()
 
 
-def test_tissues_groups_and_positions_of_monuseg(folds):
-    fold = folds["monuseg"]
-    assert fold.tissues.tolist() == ["Kidney"] * 16 + ["unknown"] * 16
-    assert fold.groups.tolist() == [NAMES[0]] * 16 + [NAMES[1]] * 16
-    steps = [0, 248, 496, 744]
-    assert fold.positions.tolist() == [[row, col] for row in steps for col in steps] * 2
+EVENLY = [[row, col] for row in (0, 248, 496, 744) for col in (0, 248, 496, 744)]
+EDGE_TO_EDGE = [[0, 0], [0, 256], [0, 512], [256, 0], [256, 256], [256, 512], [512, 0], [512, 256], [512, 512]]
+BORDER = [[744, 0], [744, 256], [744, 512], [0, 744], [256, 744], [512, 744], [744, 744]]
 
 
-def test_tissues_groups_and_positions_of_consep(folds):
-    fold = folds["consep"]
-    assert fold.tissues.tolist() == ["Colon"] * 32
-    assert fold.groups.tolist() == ["consep-train_1"] * 16 + ["consep-train_2"] * 16
-    inner = [[0, 0], [0, 256], [0, 512], [256, 0], [256, 256], [256, 512], [512, 0], [512, 256], [512, 512]]
-    border = [[744, 0], [744, 256], [744, 512], [0, 744], [256, 744], [512, 744], [744, 744]]
-    assert fold.positions.tolist() == (inner + border) * 2
+@pytest.mark.parametrize(
+    ("kind", "tissues", "groups", "positions"),
+    [
+        ("monuseg", ["Kidney", "unknown"], list(NAMES), EVENLY),
+        ("consep", ["Colon"] * 2, ["consep-train_1", "consep-train_2"], EDGE_TO_EDGE + BORDER),
+        (
+            "nuinsseg",
+            ["human bladder", "human bladder", "mouse lung"],
+            ["nuinsseg-human bladder", "nuinsseg-human bladder", "nuinsseg-mouse lung"],
+            [[0, 0]],
+        ),
+    ],
+)
+def test_types_tissues_groups_and_positions(folds, kind, tissues, groups, positions):
+    fold = folds[kind]
+    assert (fold.images.dtype, fold.masks.dtype) == (np.uint8, np.uint16)
+    assert fold.tissues.tolist() == [tissue for tissue in tissues for _ in positions]
+    assert fold.groups.tolist() == [group for group in groups for _ in positions]
+    assert fold.positions.tolist() == positions * len(tissues)
 
 
-def test_tissues_groups_and_positions_of_nuinsseg(folds):
+def test_neighbours_of_unknown_place_are_not_one_image(folds):
     fold = folds["nuinsseg"]
-    assert fold.tissues.tolist() == ["human bladder", "human bladder", "mouse lung"]
-    assert fold.groups.tolist() == ["nuinsseg-human bladder", "nuinsseg-human bladder", "nuinsseg-mouse lung"]
-    assert fold.positions.tolist() == [[0, 0]] * 3
-    # Neighbours of unknown place are not one image.
     assert len(source_images(np.arange(3), fold.tissues, fold.groups, fold.positions)) == 3
 
 

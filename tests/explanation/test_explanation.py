@@ -59,23 +59,20 @@ def test_a_single_source_image_is_refused(finished_run, tmp_path):
         explain_run(run, finished_run.dataset)
 
 
-def test_another_data_set_or_an_unfinished_run_is_refused(finished_run, tmp_path):
+@pytest.mark.parametrize(
+    ("part", "values", "message"),
+    [
+        ("data", {"digest": "0" * 64}, "slides: expected the data set of the run"),
+        ("training", {"status": "running"}, "run: expected a finished run, found one after 2 epochs"),
+        ("recipe", {"network": "smp-unet"}, "expected one of the networks unet, .*found 'smp-unet'"),
+    ],
+)
+def test_what_cannot_be_explained_is_refused(finished_run, tmp_path, part, values, message):
     run = finished_run.copy(tmp_path / "run")
-    change_results(run, data={"digest": "0" * 64})
-    with pytest.raises(InputError, match="slides: expected the data set of the run"):
-        explain_run(run, finished_run.dataset)
-    run = finished_run.copy(tmp_path / "other")
-    change_results(run, training={"status": "running"})
-    with pytest.raises(InputError, match="other: expected a finished run, found one after 2 epochs"):
+    change_results(run, **{part: values})
+    with pytest.raises(InputError, match=message):
         explain_run(run, finished_run.dataset)
     assert "explanation" not in read_results(run)
-
-
-def test_a_network_to_compare_with_is_refused(finished_run, tmp_path):
-    run = finished_run.copy(tmp_path / "run")
-    change_results(run, recipe={"network": "smp-unet"})
-    with pytest.raises(InputError, match="expected one of the networks unet, .*found 'smp-unet'"):
-        explain_run(run, finished_run.dataset)
 
 
 def test_a_network_that_finds_nothing_is_refused(explained_run):

@@ -12,7 +12,6 @@ from helpers.explanation.grad_cam import (
     attention_layers,
     captured,
     choose_regions,
-    evaluating,
     grad_cam,
     grad_cams,
     region_logits,
@@ -67,6 +66,8 @@ def test_map_by_hand(image, region):
     red, green = image[0, 0], image[0, 1]
     found = grad_cam(model, image, model.layer, region)
     torch.testing.assert_close(found, (2 * red - green).clamp(min=0) / 6)
+    against = TwoChannels(-1.0, 0.0)  # what speaks against a region is no attention
+    assert not grad_cam(against, image, against.layer, region).any()
 
 
 def test_weights_are_means_of_gradients_over_the_layer(image):
@@ -79,11 +80,6 @@ def test_weights_are_means_of_gradients_over_the_layer(image):
     red, green = image[0, 0], image[0, 1]
     expected = 4 * red + 12 * green
     torch.testing.assert_close(grad_cam(model, image, model.layer, region), expected / expected.max())
-
-
-def test_what_speaks_against_a_region_is_no_attention(image):
-    model = TwoChannels(-1.0, 0.0)
-    assert not grad_cam(model, image, model.layer, ALL).any()
 
 
 def test_map_of_a_small_layer_is_enlarged_bilinearly(image):
@@ -199,6 +195,7 @@ def test_every_part_is_in_the_mode_it_was_in(noise):
 def test_map_is_that_of_evaluation_mode(noise):
     model = make_network()
     expected = grad_cam(model, noise, model.dropout)
+    assert not any(module._forward_hooks for module in model.modules())
     torch.testing.assert_close(grad_cam(model.train(), noise, model.dropout), expected)
 
 
@@ -211,19 +208,14 @@ def test_parameters_and_image_get_no_gradient(image):
     assert (image.grad, image.requires_grad) == (None, False)
 
 
-def test_frozen_weights_make_no_difference(image):
+def test_frozen_weights_and_a_caller_without_gradients_make_no_difference(image):
     model = TwoChannels(1.0, -0.5)
     expected = grad_cam(model, image, model.layer, ALL)
-    torch.testing.assert_close(grad_cam(model.requires_grad_(False), image, model.layer, ALL), expected)
     assert expected.max() == 1
-
-
-def test_a_caller_that_wants_no_gradients_gets_the_same(image):
-    model = TwoChannels(1.0, -0.5)
-    expected = grad_cam(model, image, model.layer, ALL)
     with torch.no_grad():
         torch.testing.assert_close(grad_cam(model, image, model.layer, ALL), expected)
         assert not torch.is_grad_enabled()
+    torch.testing.assert_close(grad_cam(model.requires_grad_(False), image, model.layer, ALL), expected)
 
 
 def test_hooks_are_gone_and_modes_back_after_an_error(image):
@@ -235,12 +227,6 @@ def test_hooks_are_gone_and_modes_back_after_an_error(image):
     assert all(modes(model))
 
 
-def test_hooks_are_gone_afterwards(image):
-    model = TwoChannels(1.0, 1.0)
-    grad_cam(model, image, model.layer, ALL)
-    assert not any(module._forward_hooks for module in model.modules())
-
-
 def test_outputs_are_captured_in_the_order_of_the_calls(image):
     model = TwoChannels(1.0, 1.0)
     with captured(model.head, model.layer) as outputs:
@@ -248,19 +234,6 @@ def test_outputs_are_captured_in_the_order_of_the_calls(image):
     assert [output.shape[1] for output in outputs] == [2, 1]
     model(image)
     assert len(outputs) == 2
-
-
-def test_evaluating_restores_after_an_error():
-    model = TwoChannels(1.0, 1.0).train()
-
-    def fail():
-        with evaluating(model):
-            assert not any(modes(model))
-            raise RuntimeError("stop")
-
-    with pytest.raises(RuntimeError, match="stop"):
-        fail()
-    assert all(modes(model))
 
 
 # Grad-CAM++, and other questions.

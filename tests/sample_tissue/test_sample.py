@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from helpers.config import BACKGROUND_CHANNEL, CLASS_NAMES
+from helpers.data.fold import find_folds
 from helpers.data.fold_writer import Tile
 from helpers.data.stain import separate_stains
+from helpers.data.stitching import stitch
 from helpers.errors import InputError
 from helpers.sample_tissue.sample import sample_field, sample_tiles, write_sample_fold
 from helpers.sample_tissue.tissue import TISSUES
@@ -31,33 +33,20 @@ def tiles() -> list[Tile]:
     return list(sample_tiles(40))
 
 
-def read(folder, name: str) -> np.ndarray:
-    """Read one array of a fold."""
-    return np.load(folder / f"{name}.npy")
-
-
 @pytest.mark.parametrize(("dtype", "mask_dtype"), [("float64", np.float64), ("uint8", np.uint16)])
-def test_layout_on_disk(tmp_path, tiles, dtype, mask_dtype):
-    folder = write_sample_fold(tmp_path / "Fold 1", num_tiles=5, dtype=dtype)
-    assert folder == tmp_path / "Fold 1"
-    found = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.npy"))
-    assert found == [
-        "Images/groups.npy", "Images/images.npy", "Images/positions.npy", "Images/types.npy", "Masks/masks.npy",
-    ]  # fmt: skip
-    images, masks = read(folder, "Images/images"), read(folder, "Masks/masks")
-    assert (images.shape, images.dtype) == ((5, 256, 256, 3), np.dtype(dtype))
-    assert (masks.shape, masks.dtype) == ((5, 256, 256, 6), mask_dtype)
-    np.testing.assert_array_equal(images, [tile.image for tile in tiles[:5]])
-    np.testing.assert_array_equal(masks, [tile.masks for tile in tiles[:5]])
-    assert read(folder, "Images/types").tolist() == ["Breast"] * 4 + ["Colon"]
-    assert read(folder, "Images/groups").tolist() == ["sample-0-000"] * 4 + ["sample-0-001"]
-    positions = read(folder, "Images/positions")
-    assert positions.dtype.kind == "i"
-    assert positions.tolist() == [[0, 0], [0, 256], [256, 0], [256, 256], [0, 0]]
+def test_fold_on_disk(tmp_path, tiles, dtype, mask_dtype):
+    (fold,) = find_folds(write_sample_fold(tmp_path / "Fold 1", num_tiles=5, dtype=dtype))
+    assert (fold.images.dtype, fold.masks.dtype) == (dtype, mask_dtype)
+    np.testing.assert_array_equal(fold.images.read(0, 5), [tile.image for tile in tiles[:5]])
+    np.testing.assert_array_equal(fold.masks.read(0, 5), [tile.masks for tile in tiles[:5]])
+    assert fold.tissues.tolist() == ["Breast"] * 4 + ["Colon"]
+    assert fold.groups.tolist() == ["sample-0-000"] * 4 + ["sample-0-001"]
+    assert fold.positions.tolist() == [[0, 0], [0, 256], [256, 0], [256, 256], [0, 0]]
 
 
 def test_default_is_what_pannuke_ships(tmp_path):
-    assert read(write_sample_fold(tmp_path / "fold", num_tiles=1), "Images/images").dtype == np.float64
+    (fold,) = find_folds(write_sample_fold(tmp_path / "fold", num_tiles=1))
+    assert fold.images.dtype == np.float64
 
 
 def test_background_is_where_no_nucleus_is(tiles):
@@ -110,21 +99,17 @@ def test_a_nucleus_is_in_one_piece_unless_it_is_dead():
                 assert pieces == 2, f"slide {slide}, nucleus {number}"
 
 
-def test_neighbouring_tiles_continue_each_other(tmp_path):
-    folder = write_sample_fold(tmp_path / "fold", num_tiles=8, dtype="uint8")
-    images, masks = read(folder, "Images/images"), read(folder, "Masks/masks")
-    groups, positions = read(folder, "Images/groups"), read(folder, "Images/positions")
-    for slide, group in enumerate(np.unique(groups)):
-        image, nuclei = np.zeros((512, 512, 3), np.uint8), np.zeros((512, 512, 5), np.uint16)
-        for index in np.flatnonzero(groups == group):
-            row, col = positions[index]
-            image[row : row + 256, col : col + 256] = images[index]
-            nuclei[row : row + 256, col : col + 256] = masks[index, ..., :5]
+def test_neighbouring_tiles_continue_each_other(tiles):
+    for slide in range(2):
+        four = tiles[4 * slide : 4 * slide + 4]
+        positions = np.array([tile.position for tile in four])
+        image = stitch(np.stack([tile.image for tile in four]), positions)
+        nuclei = stitch(np.stack([tile.masks for tile in four]), positions)
         expected_image, expected_nuclei, _ = sample_field(slide)
         np.testing.assert_array_equal(image, expected_image)
-        np.testing.assert_array_equal(nuclei, expected_nuclei)
+        np.testing.assert_array_equal(nuclei[..., :5], expected_nuclei)
         # Across the cut most nucleus pixels meet their own nucleus again.
-        before, after = nuclei[:, 255].max(axis=-1), nuclei[:, 256].max(axis=-1)
+        before, after = nuclei[:, 255, :5].max(axis=-1), nuclei[:, 256, :5].max(axis=-1)
         assert (before > 0).any()
         assert (before == after)[before > 0].mean() > 0.7
 

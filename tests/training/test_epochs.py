@@ -42,6 +42,12 @@ def small_network() -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.SiLU(), nn.Conv2d(8, 1, 3, padding=1))
 
 
+def train(model: nn.Module, batches, rate: float = 0.1, scaler=None, **options) -> float:
+    """Train for one epoch with plain SGD on the CPU, in full precision unless told otherwise."""
+    optimizer = SGD(model.parameters(), lr=rate)
+    return train_epoch(model, batches, BinarySegLoss(), optimizer, CPU, scaler, **{"use_amp": False} | options)
+
+
 def parameters_of(model: nn.Module) -> torch.Tensor:
     return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
 
@@ -130,9 +136,7 @@ def test_loss_is_the_mean_over_images(small_network):
     tiles, criterion = toy_tiles(7), BinarySegLoss()
     with torch.no_grad():
         expected = np.mean([float(criterion(small_network(image[None]), mask[None])) for image, mask in tiles])
-    optimizer = SGD(small_network.parameters(), lr=0.0)
-    loss = train_epoch(small_network, DataLoader(tiles, 3), criterion, optimizer, CPU, use_amp=False)
-    assert loss == pytest.approx(expected, rel=1e-5)
+    assert train(small_network, DataLoader(tiles, 3), rate=0.0) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("enabled", [False, True])
@@ -152,23 +156,19 @@ def test_gradients_are_clipped_once_for_a_group(small_network, enabled):
     assert steps == pytest.approx([limit, limit], rel=1e-2)
 
 
-def test_small_gradients_are_not_clipped(small_network):
-    clipped, free = copy.deepcopy(small_network), copy.deepcopy(small_network)
-    for model, limit in ((clipped, 1e6), (free, None)):
-        optimizer = SGD(model.parameters(), lr=0.1)
-        train_epoch(
-            model, DataLoader(toy_tiles(6), 3), BinarySegLoss(), optimizer, CPU, use_amp=False, max_grad_norm=limit
-        )
-    assert torch.equal(parameters_of(clipped), parameters_of(free))
-
-
-@pytest.mark.parametrize("enabled", [False, True])
-def test_a_scaler_changes_nothing_in_full_precision(small_network, enabled):
-    scaled, plain = copy.deepcopy(small_network), copy.deepcopy(small_network)
-    for model, scaler in ((scaled, torch.amp.GradScaler("cpu", enabled=enabled)), (plain, None)):
-        optimizer = SGD(model.parameters(), lr=0.1)
-        train_epoch(model, DataLoader(toy_tiles(6), 2), BinarySegLoss(), optimizer, CPU, scaler, use_amp=False)
-    torch.testing.assert_close(parameters_of(scaled), parameters_of(plain), rtol=0, atol=1e-6)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_grad_norm": 1e6},  # small gradients are not clipped
+        {"scaler": torch.amp.GradScaler("cpu", enabled=False)},
+        {"scaler": torch.amp.GradScaler("cpu", enabled=True)},
+    ],
+)
+def test_what_changes_nothing(small_network, options):
+    changed, plain = copy.deepcopy(small_network), copy.deepcopy(small_network)
+    train(changed, DataLoader(toy_tiles(6), 3), **options)
+    train(plain, DataLoader(toy_tiles(6), 3), **({"max_grad_norm": None} if "max_grad_norm" in options else {}))
+    torch.testing.assert_close(parameters_of(changed), parameters_of(plain), rtol=0, atol=1e-6)
 
 
 def test_old_gradients_do_not_count(small_network):
@@ -176,8 +176,7 @@ def test_old_gradients_do_not_count(small_network):
     for parameter in used.parameters():
         parameter.grad = torch.full_like(parameter, 100.0)
     for model in (fresh, used):
-        optimizer = SGD(model.parameters(), lr=0.1)
-        train_epoch(model, DataLoader(toy_tiles(4), 2), BinarySegLoss(), optimizer, CPU, use_amp=False)
+        train(model, DataLoader(toy_tiles(4), 2))
     assert torch.equal(parameters_of(fresh), parameters_of(used))
 
 
@@ -200,10 +199,7 @@ def test_what_cannot_be_trained_is_refused(small_network):
 
 
 def test_bar_shows_the_running_loss(small_network, capsys):
-    optimizer = SGD(small_network.parameters(), lr=0.0)
-    loss = train_epoch(
-        small_network, DataLoader(toy_tiles(4), 2), BinarySegLoss(), optimizer, CPU, use_amp=False, progress=True
-    )
+    loss = train(small_network, DataLoader(toy_tiles(4), 2), rate=0.0, progress=True)
     shown = capsys.readouterr()
     assert shown.out == ""
     assert f"loss={loss:.4f}" in shown.err
@@ -282,10 +278,8 @@ def test_modes_and_traces_in_the_network():
 
 
 def test_empty_tiles_do_no_harm(small_network):
-    images = torch.zeros(4, 3, 16, 16)
-    loader = [(images, torch.zeros(4, 1, 16, 16))]
-    optimizer = SGD(small_network.parameters(), lr=0.1)
-    assert math.isfinite(train_epoch(small_network, loader, BinarySegLoss(), optimizer, CPU))
+    loader = [(torch.zeros(4, 3, 16, 16), torch.zeros(4, 1, 16, 16))]
+    assert math.isfinite(train(small_network, loader))
     result = evaluate_model(small_network, loader, BinarySegLoss(), CPU)
     assert math.isfinite(result["loss"])
     assert math.isnan(result["dice"])
@@ -339,13 +333,7 @@ def test_steps_that_are_not_finite_are_skipped(small_network, enabled):
     guard, losses = StepGuard(), []
     for model, batches in ((skipping, [bad, good, bad]), (plain, [good])):
         scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, enabled=enabled)
-        optimizer = SGD(model.parameters(), lr=0.1)
-        losses.append(
-            train_epoch(
-                model, batches, BinarySegLoss(), optimizer, CPU, scaler,
-                use_amp=False, accumulation_steps=1, guard=guard,
-            )
-        )  # fmt: skip
+        losses.append(train(model, batches, scaler=scaler, accumulation_steps=1, guard=guard))
     assert guard.skipped == 2
     assert losses[0] == losses[1]
     torch.testing.assert_close(parameters_of(skipping), parameters_of(plain), rtol=0, atol=1e-6)
@@ -353,7 +341,6 @@ def test_steps_that_are_not_finite_are_skipped(small_network, enabled):
 
 def test_an_epoch_without_a_good_step_has_no_loss(small_network):
     images, masks = next(iter(DataLoader(toy_tiles(2), 2)))
-    optimizer = SGD(small_network.parameters(), lr=0.1)
     before = parameters_of(small_network)
-    assert math.isnan(train_epoch(small_network, [(images * math.nan, masks)], BinarySegLoss(), optimizer, CPU))
+    assert math.isnan(train(small_network, [(images * math.nan, masks)]))
     assert torch.equal(parameters_of(small_network), before)
