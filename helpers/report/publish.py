@@ -101,15 +101,7 @@ def publish_scores(weights: Path | None, project: Path) -> list[Path]:
 
 
 def publish_ablation(folder: Path, project: Path) -> list[Path]:
-    """Put an ablation into what a project reports, in place of an earlier one; its rows may still be few.
-
-    Args:
-        folder: where `ablation.run_ablation` has written.
-        project: the folder that holds `models/`.
-
-    Returns:
-        the files written.
-    """
+    """Put what `ablation.run_ablation` wrote into what a project reports; give the files, as `publish_run` does."""
     reported = _reported(Path(project)) | {"ablation": read_json(Path(folder) / ABLATION)}
     with tempfile.TemporaryDirectory() as temporary:
         return _write(Path(project), reported, {}, Path(temporary))
