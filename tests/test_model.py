@@ -117,14 +117,6 @@ def test_stem_of_stride_1_has_the_same_weights_and_tensorflows_padding():
         assert tuple(getattr(convolution.static_padding, "padding", (0, 0, 0, 0))) == expected
 
 
-def test_decoder_of_other_widths():
-    channels = (20, 16, 12, 8, 4)
-    model = EfficientNetSegmentation(64, decoder_channels=channels).eval()
-    assert [block.convolutions[0].out_channels for block in model.decoder] == list(channels)
-    assert model.head.in_channels == 4
-    assert predict(model, torch.randn(1, 3, 64, 64)).shape == (1, 1, 64, 64)
-
-
 def test_encoder_is_efficientnets_own(trained):
     images = torch.randn(2, 3, 96, 64)
     with torch.inference_mode():

@@ -21,7 +21,6 @@ from helpers.data.cache import Cache
 from helpers.data.fold import Fold, class_maps_from_masks
 from helpers.data.prepare import STALE_SECONDS, prepare
 from helpers.errors import InputError
-from helpers.files import read_json
 from helpers.preprocessing import shrink_class_maps, shrink_images
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -177,12 +176,6 @@ def test_bar_counts_tiles(dataset, capsys):
     assert "3/3" in bar
     prepare(dataset, 96, progress=False)
     assert capsys.readouterr().err == ""
-
-
-def test_the_cache_says_what_it_was_made_from(dataset):
-    prepared(dataset)
-    key = read_json(dataset / ".nuclei_cache/64-nearest/cache.json")["key"]
-    assert [name for name, _, _ in key["source"]] == ["Images/images.npy", "Masks/masks.npy", "Images/types.npy"]
 
 
 # When a cache is taken up again.

@@ -33,20 +33,18 @@ def tiles() -> list[Tile]:
     return list(sample_tiles(40))
 
 
-@pytest.mark.parametrize(("dtype", "mask_dtype"), [("float64", np.float64), ("uint8", np.uint16)])
-def test_fold_on_disk(tmp_path, tiles, dtype, mask_dtype):
-    (fold,) = find_folds(write_sample_fold(tmp_path / "Fold 1", num_tiles=5, dtype=dtype))
+@pytest.mark.parametrize(
+    ("given", "dtype", "mask_dtype"),
+    [({}, np.float64, np.float64), ({"dtype": "uint8"}, np.uint8, np.uint16)],  # as PanNuke ships it, unless asked
+)
+def test_fold_on_disk(tmp_path, tiles, given, dtype, mask_dtype):
+    (fold,) = find_folds(write_sample_fold(tmp_path / "Fold 1", num_tiles=5, **given))
     assert (fold.images.dtype, fold.masks.dtype) == (dtype, mask_dtype)
     np.testing.assert_array_equal(fold.images.read(0, 5), [tile.image for tile in tiles[:5]])
     np.testing.assert_array_equal(fold.masks.read(0, 5), [tile.masks for tile in tiles[:5]])
     assert fold.tissues.tolist() == ["Breast"] * 4 + ["Colon"]
     assert fold.groups.tolist() == ["sample-0-000"] * 4 + ["sample-0-001"]
     assert fold.positions.tolist() == [[0, 0], [0, 256], [256, 0], [256, 256], [0, 0]]
-
-
-def test_default_is_what_pannuke_ships(tmp_path):
-    (fold,) = find_folds(write_sample_fold(tmp_path / "fold", num_tiles=1))
-    assert fold.images.dtype == np.float64
 
 
 def test_background_is_where_no_nucleus_is(tiles):
