@@ -394,19 +394,12 @@ def test_sample_fold_can_be_read(slides):
 
 
 def test_a_package_of_the_extras_that_is_missing_is_named(capsys, monkeypatch, tmp_path):
-    def load(module):
-        raise ModuleNotFoundError("No module named 'pandas'", name="pandas")
-
-    monkeypatch.setattr(commands, "_load", load)
+    monkeypatch.setattr(commands, "_load", interrupting(ModuleNotFoundError(name="pandas")))
     assert call("sample", tmp_path / "out") == 2
     assert_one_line(capsys, "needs pandas", "pip install 'nuclei-helpers[train]'")
 
 
-@pytest.mark.parametrize("module", ["helpers.report.nonsense"])
-def test_a_module_of_our_own_that_is_missing_is_no_wish_for_a_package(monkeypatch, tmp_path, module):
-    def load(name):
-        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
-
-    monkeypatch.setattr(commands, "_load", load)
+def test_a_module_of_our_own_that_is_missing_is_no_wish_for_a_package(monkeypatch, tmp_path):
+    monkeypatch.setattr(commands, "_load", interrupting(ModuleNotFoundError(name="helpers.report.nonsense")))
     with pytest.raises(ModuleNotFoundError):
         call("sample", tmp_path / "out")

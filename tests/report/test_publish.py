@@ -217,10 +217,6 @@ def test_figures_are_pictures_of_something(published, name):
     assert (pixels[0, 0] >= 250).all()  # a white margin
 
 
-def test_figures_are_small(published):
-    assert sum(path.stat().st_size for path in (published[0] / "figures").iterdir()) < 1_500_000
-
-
 def test_readme_gets_the_headline(published, scored):
     text = (published[0] / "README.md").read_text(encoding="utf-8")
     assert text == f"# Title\n\n{README_MARKS[0]}\n{headline(reported_of(scored))}\n{README_MARKS[1]}\n\nEnd.\n"

@@ -52,18 +52,12 @@ def test_equations_reach_the_page_whole_and_in_order():
     assert "⟦" not in page
 
 
-def test_pictures_get_the_words_of_their_cell():
-    output = nbformat.v4.new_output("display_data", {"image/jpeg": "AAAA", "text/plain": "<Figure>"})
-    page = page_of(nbformat.v4.new_code_cell("plot()", outputs=[output], metadata={"alt": "two curves, a < b"}))
-    assert re.search(r'<img[^>]*alt="two curves, a &lt; b"', page)
+@pytest.mark.parametrize(("own", "shown"), [({}, "a &lt; b"), ({"image/jpeg": {"alt": "its own"}}, "its own")])
+def test_pictures_get_their_own_words_or_else_those_of_the_cell(own, shown):
+    output = nbformat.v4.new_output("display_data", {"image/jpeg": "AAAA", "text/plain": "<Figure>"}, metadata=own)
+    page = page_of(nbformat.v4.new_code_cell("plot()", outputs=[output], metadata={"alt": "a < b"}))
+    assert re.search(rf'<img[^>]*alt="{shown}"', page)
     assert "No description has been provided" not in page
-
-
-def test_the_words_of_the_output_go_before_those_of_the_cell():
-    metadata = {"image/jpeg": {"alt": "its own words"}}
-    output = nbformat.v4.new_output("display_data", {"image/jpeg": "AAAA"}, metadata=metadata)
-    page = page_of(nbformat.v4.new_code_cell("plot()", outputs=[output], metadata={"alt": "the cell's"}))
-    assert 'alt="its own words"' in page
 
 
 def test_no_script_is_fetched():
