@@ -346,7 +346,7 @@ def test_entry_is_added_under_name_and_digest_and_scorings_are_counted(run, fini
     second = evaluate(run, finished_run.dataset)
     assert (first["times_scored"], second["times_scored"], elsewhere["times_scored"]) == (1, 2, 1)
     evaluations = read_results(run)["evaluations"]
-    assert list(evaluations) == [f"{entry['name']}:{entry['digest'][:12]}" for entry in (first, elsewhere)]
+    assert list(evaluations) == [f"{entry['name']}:{entry['digest'][:12]}" for entry in (elsewhere, second)]
     assert evaluations[f"slides:{first['digest'][:12]}"] == read_json_of(second)
     assert first["predictors"] == second["predictors"]
 
