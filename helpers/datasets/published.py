@@ -118,9 +118,8 @@ def read_nuinsseg(pair: Pair) -> Annotated:
     Each pixel of the image, 256 x 256, is the mean of a 2 x 2 block times 255/198; the instances, as numbered in the
     file, are halved by `halve_instances`, and all are in channel 0: NuInsSeg names no classes.
     """
-    image = files.read_image(pair.image, NUINSSEG_PIXELS).astype(
-        np.float32
-    )  # so that values are rounded once, at the end
+    # Floats, so that values are rounded once, at the end.
+    image = files.read_image(pair.image, NUINSSEG_PIXELS).astype(np.float32)
     half = (NUINSSEG_PIXELS // 2, NUINSSEG_PIXELS // 2)
     bright = np.rint(cv2.resize(image, half, interpolation=cv2.INTER_AREA) * NUINSSEG_GAIN)
     labels = files.read_label_image(pair.labels, NUINSSEG_PIXELS)

@@ -79,8 +79,7 @@ def evaluate(
     folds = find_folds(dataset)
     for image in tqdm(images, unit="image", desc=f"scoring {cache.name}", disable=not progress):
         tiles = read_tiles(folds, image.indices)
-        truth = stitch(tiles.class_maps > 0, image.positions) >= THRESHOLD
-        whole = np.rint(stitch(tiles.images, image.positions)).astype(np.uint8)
+        whole, truth = stitch_tiles(tiles, image.positions)
         guesses = {name: predict(whole) for name, predict in predictors.items()}
         size = subject.recipe.image_size
         guesses |= {rule: through_network_size(tiles, image.positions, size, rule) for rule in LABEL_RULES}
@@ -187,6 +186,12 @@ def through_network_size(tiles: Tiles, positions: np.ndarray, image_size: int, l
     small = shrink_class_maps(tiles.class_maps, image_size, labels) > 0
     enlarged = enlarge_probabilities(small.astype(np.float32), tiles.class_maps.shape[1])
     return stitch(enlarged, positions) >= THRESHOLD
+
+
+def stitch_tiles(tiles: Tiles, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Put the tiles of one image together: image `(H, W, 3)` uint8, and `(H, W)` bool where its nuclei are."""
+    image = np.rint(stitch(tiles.images, positions)).astype(np.uint8)
+    return image, stitch(tiles.class_maps > 0, positions) >= THRESHOLD
 
 
 def read_tiles(folds: list[Fold], indices: np.ndarray) -> Tiles:

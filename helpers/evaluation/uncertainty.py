@@ -7,6 +7,7 @@ Reference:
 """
 
 from collections.abc import Iterable
+from itertools import chain
 
 import numpy as np
 import torch
@@ -22,10 +23,8 @@ UNCERTAINTIES = {
     "averaging": "spread over flips and turns",
     "dropout": "spread under Monte Carlo dropout",
 }
-UNCERTAINTY_NAMES = UNCERTAINTIES | {
-    "perfect": "order of the true Dice",
-    "none": "any order",
-}  # and the two they stand between
+# And the two that they stand between.
+UNCERTAINTY_NAMES = UNCERTAINTIES | {"perfect": "order of the true Dice", "none": "any order"}
 
 
 def measure_uncertainty(
@@ -44,10 +43,11 @@ def measure_uncertainty(
         standard deviations of the probability.
     """
     logits = predict_tiles(model, images, device)
-    turned = (expit(predict_tiles(model, images, device, symmetry=symmetry)) for symmetry in SYMMETRIES)
+    plain = expit(logits)  # the first symmetry, which changes nothing
+    turned = (expit(predict_tiles(model, images, device, symmetry=symmetry)) for symmetry in SYMMETRIES[1:])
     return logits, {
-        "confidence": 0.5 - np.abs(expit(logits) - 0.5),
-        "averaging": spread(turned),
+        "confidence": 0.5 - np.abs(plain - 0.5),
+        "averaging": spread(chain([plain], turned)),
         "dropout": spread(predict_with_dropout(model, images, device, passes)),
     }
 

@@ -61,16 +61,8 @@ def choose_mode(environment: Mapping[str, str] = os.environ) -> Mode:
     shutil.rmtree(QUICK_FOLDER, ignore_errors=True)
     dataset = write_sample_fold(QUICK_FOLDER / "sample")
     recipe, run = RECIPES["quick"], QUICK_FOLDER / "run"
-    return Mode(
-        name,
-        "this run, sample tiles",
-        dataset,
-        run,
-        recipe,
-        _control(recipe, epochs=1),
-        explained_tiles=6,
-        sanity_tiles=2,
-    )
+    control = _control(recipe, epochs=1)
+    return Mode(name, "this run, sample tiles", dataset, run, recipe, control, explained_tiles=6, sanity_tiles=2)
 
 
 def _control(recipe: Recipe, epochs: int) -> Recipe:

@@ -10,13 +10,14 @@ from helpers.config import TILE_SIZE, TILE_UM_PER_PX
 from helpers.data.cache import Cache
 from helpers.data.fold import find_folds
 from helpers.data.prepare import prepare
-from helpers.data.stitching import source_images, stitch
+from helpers.data.stitching import source_images
 from helpers.errors import InputError
-from helpers.evaluation.evaluation import read_tiles
+from helpers.evaluation.evaluation import read_tiles, stitch_tiles
 from helpers.evaluation.subject import Subject, choose_tiles
 from helpers.explanation.examine import examine
 from helpers.explanation.grad_cam import METHODS
 from helpers.inference.predict import predict
+from helpers.metrics import COUNT_NAMES
 from helpers.report.charts import (
     plot_cascade,
     plot_deletion_insertion,
@@ -29,6 +30,7 @@ from helpers.report.examples import (
     attention_maps,
     augmented_views,
     one_tile_per_tissue,
+    rank_examples,
     ranked_examples,
     region_maps,
     show_worst,
@@ -105,14 +107,12 @@ def draw_figures(subject: Subject, run: dict, validation: dict, history: pd.Data
 
 def _draw_result(subject: Subject, cache: Cache, indices: np.ndarray, validation: dict) -> Figure:
     """Draw the validation image with the median Dice; of a large one its middle, as large as a tile."""
-    counts = {row["name"]: row for row in validation["images"] if row["tp"] + row["fn"]}
-    dice = {name: row["tp"] / (2 * row["tp"] + row["fp"] + row["fn"]) for name, row in counts.items()}
-    name = sorted(dice, key=dice.get)[len(dice) // 2]
+    counts = np.array([[row[key] for key in COUNT_NAMES] for row in validation["images"]])
+    name = validation["images"][rank_examples(counts)["median"]]["name"]
     images = source_images(indices, cache.tissues, cache.groups, cache.positions)
     image = next(image for image in images if image.name == name)
     tiles = read_tiles(find_folds(Path(subject.results["data"]["path"])), image.indices)
-    whole = np.rint(stitch(tiles.images, image.positions)).astype(np.uint8)
-    truth = stitch(tiles.class_maps > 0, image.positions) >= 0.5
+    whole, truth = stitch_tiles(tiles, image.positions)
     found = predict(whole, TILE_UM_PER_PX, subject.model).mask
     top, left = ((length - TILE_SIZE) // 2 for length in truth.shape)
     window = np.s_[top : top + TILE_SIZE, left : left + TILE_SIZE]
