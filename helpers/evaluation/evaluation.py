@@ -27,7 +27,7 @@ from helpers.metrics import COUNT_NAMES, FEWEST_FOR_INTERVAL, bootstrap_interval
 from helpers.preprocessing import enlarge_probabilities, shrink_class_maps
 from helpers.provenance import describe_environment
 from helpers.training.comparisons import untrained_model
-from helpers.training.results import RESULTS
+from helpers.training.results import RESULTS, Evaluation, Predictor
 
 INTERVAL_KEYS = ("dice", "dice_empty_zero", "dice_empty_one", "dice_pooled", "iou", "precision", "recall")
 NUCLEI_STEPS = (0, 1, 4, 11, 31)  # where ranges of nuclei in a tile begin
@@ -39,7 +39,7 @@ def evaluate(
     device: torch.device | None = None,
     flips_and_turns: bool = False,
     progress: bool = False,
-) -> dict:
+) -> Evaluation:
     """Score a model on a data set and add the result to its `results.json`.
 
     Tiles are stitched to whole images where their positions are known, and go the way of `predict`
@@ -105,7 +105,7 @@ def evaluate(
     return _add(entry, subject, dataset)
 
 
-def _add(entry: dict, subject: Subject, dataset: Path) -> dict:
+def _add(entry: Evaluation, subject: Subject, dataset: Path) -> Evaluation:
     """Add an entry to what stands in the model's folder by now, in place of an earlier one of the same data."""
     subject.folder.mkdir(parents=True, exist_ok=True)
     with locked(subject.folder, wait=MERGE_SECONDS):
@@ -125,7 +125,7 @@ def _add(entry: dict, subject: Subject, dataset: Path) -> dict:
     return entry
 
 
-def summarize(counts: np.ndarray, images: list[SourceImage], cache: Cache) -> dict:
+def summarize(counts: np.ndarray, images: list[SourceImage], cache: Cache) -> Predictor:
     """Score images together and by tissue.
 
     Args:

@@ -12,7 +12,7 @@ from helpers.errors import InputError
 from helpers.files import read_json
 from helpers.inference.trained_model import WEIGHTS, TrainedModel, load_model
 from helpers.training.checkpoints import load_checkpoint
-from helpers.training.results import BEST, RESULTS, read_finished
+from helpers.training.results import BEST, RESULTS, Results, read_finished
 
 SCORES = Path("runs")  # where the scores of weights are put, in a folder with the weights' name
 
@@ -35,7 +35,7 @@ class Subject:
     recipe: Recipe
     data: dict
     folder: Path
-    results: dict
+    results: Results
 
 
 def open_subject(source: Path | None = None) -> Subject:

@@ -5,6 +5,7 @@ from helpers.report.comparison import comparison_table
 from helpers.report.explanation_tables import calibration_table, describe_maps, describe_uncertainty, source_table
 from helpers.report.tables import markdown_table
 from helpers.report.words import INTERVALS, describe_masks, describe_stages, describe_training, training_command
+from helpers.training.results import Reported, Results
 
 CARD = "MODEL_CARD.md"
 REPORTED_DATA = "nuinsseg-monuseg-consep"  # what `Dataset/README.md` tells of
@@ -13,7 +14,7 @@ REPORTED_SOURCES = """NuInsSeg (Mahbod et al. 2024, CC BY 4.0), the training ima
 REPORTED_LICENCE = "Weights trained on these sets carry CC BY-NC-SA 4.0 and name them."
 
 
-def model_card(reported: dict) -> str:
+def model_card(reported: Reported) -> str:
     """Write the card of the shipped model as Markdown.
 
     Args:
@@ -107,7 +108,7 @@ A GPU adds up in an order of its own, so expect numbers that differ a little.
 """
 
 
-def _explained(run: dict, masks: str) -> str:
+def _explained(run: Results, masks: str) -> str:
     """Write what its explanation measured, if it has one."""
     if (explanation := run.get("explanation")) is None:
         return ""

@@ -27,6 +27,7 @@ from helpers.report.palette import (
     WIDE,
     subplots,
 )
+from helpers.training.results import Evaluation
 
 
 def plot_class_balance(nuclei: np.ndarray, pixel_shares: Sequence[float]) -> Figure:
@@ -114,7 +115,7 @@ def plot_scores_by_tissue(by_tissue: dict[str, dict], overall: float | None) -> 
     return figure
 
 
-def plot_predictor_scores(entry: dict, names: dict[str, str]) -> Figure:
+def plot_predictor_scores(entry: Evaluation, names: dict[str, str]) -> Figure:
     """Draw the Dice of the network beside what needs no learning, with 95 % intervals.
 
     Args:

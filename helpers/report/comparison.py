@@ -9,34 +9,35 @@ import pandas as pd
 from helpers.evaluation.baselines import BASELINES
 from helpers.report.references import KNOWN_SYSTEMS
 from helpers.report.tables import MISSING, PREDICTOR_NAMES, format_interval, format_number
+from helpers.training.results import Evaluation, Reported, Results
 
 SHIPPED = "shipped model"
 
 
-def shipped_run(reported: dict) -> dict | None:
+def shipped_run(reported: Reported) -> Results | None:
     """Give the run that the shipped weights are of, or None where nothing is shipped."""
     return reported["runs"][reported["shipped"]["run"]] if reported["shipped"] else None
 
 
-def shipped_scores(reported: dict) -> dict[str, dict]:
+def shipped_scores(reported: Reported) -> dict[str, Evaluation]:
     """Give the evaluations of the shipped weights, validation first: name of the set to entry."""
     return latest_scores(reported["shipped"]["evaluations"] if reported["shipped"] else {})
 
 
-def latest_scores(evaluations: dict[str, dict]) -> dict[str, dict]:
+def latest_scores(evaluations: dict[str, Evaluation]) -> dict[str, Evaluation]:
     """Give of each set the evaluation that was made last, validation first: a set may have been scored on old masks."""
     latest = {set_name(entry): entry for entry in evaluations.values()}
     return dict(sorted(latest.items(), key=lambda item: item[0] != "validation"))
 
 
-def is_current(run: dict, reported: dict) -> bool:
+def is_current(run: Results, reported: Reported) -> bool:
     """Tell whether a run was scored on the masks that the shipped weights were scored on, wherever both were scored."""
     digests = {name: entry["digest"] for name, entry in shipped_scores(reported).items()}
     latest = latest_scores(run["evaluations"])
     return all(digests.get(name, entry["digest"]) == entry["digest"] for name, entry in latest.items())
 
 
-def control_run(reported: dict) -> tuple[str, dict] | None:
+def control_run(reported: Reported) -> tuple[str, Results] | None:
     """Give name and results of the control, the last run of the report's recipe on the same masks, or None."""
     named = [
         (name, run)
@@ -46,12 +47,12 @@ def control_run(reported: dict) -> tuple[str, dict] | None:
     return named[-1] if named else None
 
 
-def set_name(entry: dict) -> str:
+def set_name(entry: Evaluation) -> str:
     """Name an evaluation's set: that of the data set, or "validation"."""
     return "validation" if entry["part"] == "validation" else entry["name"]
 
 
-def comparison_table(reported: dict, current: bool = True) -> pd.DataFrame:
+def comparison_table(reported: Reported, current: bool = True) -> pd.DataFrame:
     """Set the shipped model and all runs beside no learning and known systems: Dice with its interval by set.
 
     Args:
@@ -92,7 +93,7 @@ def comparison_table(reported: dict, current: bool = True) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("system").rename(columns=_with_n(entries))
 
 
-def headline_table(reported: dict) -> pd.DataFrame:
+def headline_table(reported: Reported) -> pd.DataFrame:
     """Show the four rows that matter: the shipped model, the control, and what needs no learning."""
     table = comparison_table(reported)
     control = control_run(reported)
@@ -102,17 +103,17 @@ def headline_table(reported: dict) -> pd.DataFrame:
     return kept.drop(columns=["parameters", "trained on"]).rename(index=titles)
 
 
-def describe_start(run: dict) -> str:
+def describe_start(run: Results) -> str:
     """Say what a run started from: an encoder of ImageNet, chance, or another run's weights for the whole network."""
     start = run["model"]["encoder_start"]
     return {"imagenet": "an ImageNet encoder", "random": "random weights"}.get(start, f"the weights of {start}")
 
 
-def _training(run: dict) -> str:
+def _training(run: Results) -> str:
     return f"`{run['data']['name']}` at {run['recipe']['image_size']} pixels; from {describe_start(run)}"
 
 
-def _dice_by_set(entries: dict[str, dict], sets: list[str], predictor: str) -> dict[str, str]:
+def _dice_by_set(entries: dict[str, Evaluation], sets: list[str], predictor: str) -> dict[str, str]:
     row = dict.fromkeys(sets, MISSING)
     for name, entry in entries.items():
         if scored := entry["predictors"].get(predictor):
@@ -120,7 +121,7 @@ def _dice_by_set(entries: dict[str, dict], sets: list[str], predictor: str) -> d
     return row
 
 
-def _with_n(entries: dict[str, dict]) -> dict[str, str]:
+def _with_n(entries: dict[str, Evaluation]) -> dict[str, str]:
     """Give each set's name with its number of images."""
     return {
         name: f"{name} (n = {entry['predictors']['model']['scores']['n_with_nuclei']})"

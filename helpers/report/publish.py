@@ -24,7 +24,7 @@ from helpers.report.comparison import latest_scores
 from helpers.report.published_figures import RESULT, draw_figures
 from helpers.report.words import headline, result_cell, results_page
 from helpers.training.checkpoints import export_weights
-from helpers.training.results import BEST, HISTORY, RESULTS, read_finished
+from helpers.training.results import BEST, HISTORY, RESULTS, Evaluation, Reported, Results, read_finished
 
 README_MARKS = ("<!-- results -->", "<!-- /results -->")
 PAGE = "RESULTS.md"
@@ -107,7 +107,7 @@ def publish_ablation(folder: Path, project: Path) -> list[Path]:
         return _write(Path(project), reported, {}, Path(temporary))
 
 
-def _validation(results: dict, name: object) -> dict:
+def _validation(results: Results, name: object) -> Evaluation:
     """Give the evaluation on the validation part; an InputError where there is none, or none with nuclei."""
     validation = latest_scores(results["evaluations"]).get("validation")
     if validation is None:
@@ -117,7 +117,7 @@ def _validation(results: dict, name: object) -> dict:
     return validation
 
 
-def _export(run: Path, results: dict, path: Path) -> str:
+def _export(run: Path, results: Results, path: Path) -> str:
     """Write a run's best weights, with the temperature and the map that its explanation found to be worth it."""
     chosen = {}
     if explanation := results.get("explanation"):
@@ -130,13 +130,13 @@ def _export(run: Path, results: dict, path: Path) -> str:
     return export_weights(run / BEST, path, **chosen)
 
 
-def _reported(project: Path) -> dict:
+def _reported(project: Path) -> Reported:
     path = project / "models" / RESULTS
     return read_json(path) if path.exists() else {"shipped": None, "runs": {}}
 
 
 def _write(
-    project: Path, reported: dict, figures: dict[str, Figure], made: Path, history: pd.DataFrame | None = None
+    project: Path, reported: Reported, figures: dict[str, Figure], made: Path, history: pd.DataFrame | None = None
 ) -> list[Path]:
     """Make every file in the folder `made`, which holds new weights if there are any; then put all in their places."""
     models = project / "models"
@@ -182,14 +182,14 @@ def _add_history(path: Path, rows: pd.DataFrame) -> Path:
     return path
 
 
-def readme_with_results(text: str, reported: dict) -> str:
+def readme_with_results(text: str, reported: Reported) -> str:
     """Put the headline between the two marks of a README; a text without the marks comes back unchanged."""
     before, start, rest = text.partition(README_MARKS[0])
     _, end, after = rest.partition(README_MARKS[1])
     return f"{before}{start}\n{headline(reported)}\n{end}{after}" if end else text
 
 
-def notebook_with_result(text: str, reported: dict, picture: bytes) -> str:
+def notebook_with_result(text: str, reported: Reported, picture: bytes) -> str:
     """Put the result and its picture, attached, into the notebook's cell `result`; without that cell all stays."""
     notebook = json.loads(text)
     for cell in notebook["cells"]:

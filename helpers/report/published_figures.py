@@ -45,13 +45,14 @@ from helpers.report.overlays import (
 )
 from helpers.report.tables import PREDICTOR_NAMES
 from helpers.training.comparisons import untrained_model
+from helpers.training.results import Evaluation, Results
 
 RESULT = "fig00_result.png"
 VIEWS = 7  # of each tile in the figure of the augmentation
 WORST = 4  # tiles shown
 
 
-def draw_figures(subject: Subject, run: dict, validation: dict, history: pd.DataFrame) -> dict[str, Figure]:
+def draw_figures(subject: Subject, run: Results, validation: Evaluation, history: pd.DataFrame) -> dict[str, Figure]:
     """Draw what a model learnt from, how that went, what it reached, and what its explanation measured.
 
     Args:
@@ -105,7 +106,7 @@ def draw_figures(subject: Subject, run: dict, validation: dict, history: pd.Data
     return figures
 
 
-def _draw_result(subject: Subject, cache: Cache, indices: np.ndarray, validation: dict) -> Figure:
+def _draw_result(subject: Subject, cache: Cache, indices: np.ndarray, validation: Evaluation) -> Figure:
     """Draw the validation image with the median Dice; of a large one its middle, as large as a tile."""
     counts = np.array([[row[key] for key in COUNT_NAMES] for row in validation["images"]])
     name = validation["images"][rank_examples(counts)["median"]]["name"]

@@ -8,6 +8,7 @@ from helpers.config import CLASS_NAMES
 from helpers.data.cache import Cache
 from helpers.files import read_json
 from helpers.report import references
+from helpers.training.results import Evaluation, Results
 
 MISSING = "\N{EN DASH}"
 PREDICTOR_NAMES = {
@@ -58,7 +59,7 @@ def tissue_table(cache: Cache) -> pd.DataFrame:
     return frame.groupby(pd.Series(cache.tissues, name="tissue")).sum()
 
 
-def predictor_table(entry: dict) -> pd.DataFrame:
+def predictor_table(entry: Evaluation) -> pd.DataFrame:
     """Show an evaluation, a row for each predictor: Dice with its interval, IoU, precision, recall, accuracies, n.
 
     Args:
@@ -114,7 +115,7 @@ def score_by_tissue_table(predictor: dict) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def score_by_nuclei_table(entry: dict) -> pd.DataFrame:
+def score_by_nuclei_table(entry: Evaluation) -> pd.DataFrame:
     """Show the network's Dice, precision and recall by the number of nuclei in a tile, with the number of tiles."""
     rows = {
         nuclei: {"n": scores["n"]} | {key: format_number(scores[key]) for key in ("dice", "precision", "recall")}
@@ -130,7 +131,7 @@ def markdown_table(frame: pd.DataFrame) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def summary_table(runs: dict[str, dict]) -> pd.DataFrame:
+def summary_table(runs: dict[str, Results]) -> pd.DataFrame:
     """Set what the course report gives beside runs: validation at the network's size, as the report measured.
 
     Args:

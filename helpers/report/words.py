@@ -18,6 +18,7 @@ from helpers.report.comparison import (
 )
 from helpers.report.run_tables import ablation_table, describe_ablation
 from helpers.report.tables import PREDICTOR_NAMES, format_interval, format_number, markdown_table
+from helpers.training.results import Evaluation, Reported, Results
 
 INTERVALS = (
     "with 95 % bootstrap intervals over groups of images that may share a slide (on the test sets, single images)"
@@ -39,7 +40,7 @@ PICTURE_ALT = (
 )
 
 
-def result_line(reported: dict) -> str:
+def result_line(reported: Reported) -> str:
     """Say in Markdown, in one paragraph, what the shipped model reaches on the test sets and what that is beside."""
     scored = shipped_scores(reported)
     tests = [entry for entry in scored.values() if entry["part"] == "all"] or list(scored.values())
@@ -63,17 +64,17 @@ def result_line(reported: dict) -> str:
     return f"Dice of the shipped model on {which}: {' and '.join(told)}. Beside it, {'; '.join(beside)}."
 
 
-def result_cell(reported: dict, picture: str) -> str:
+def result_cell(reported: Reported, picture: str) -> str:
     """Write the notebook's first picture and result as Markdown; `picture` is where the picture is."""
     return f"![{PICTURE_ALT}]({picture})\n\n**Figure 1.** {PICTURE_ALT}.\n\n{result_line(reported)}"
 
 
-def headline(reported: dict) -> str:
+def headline(reported: Reported) -> str:
     """Write the README's results as Markdown: four rows of Dice."""
     return f"Dice, mean over images with nuclei, {INTERVALS}:\n\n{markdown_table(headline_table(reported))}"
 
 
-def results_page(reported: dict) -> str:
+def results_page(reported: Reported) -> str:
     """Write `models/RESULTS.md`: every run, what it was scored on, which goals it met, and the ablation."""
     parts = [
         "# Every run",
@@ -106,7 +107,7 @@ def results_page(reported: dict) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def training_command(name: str, run: dict) -> str:
+def training_command(name: str, run: Results) -> str:
     """Write the command that trains a run again: its recipe's name, and the options by which it differs from that."""
     recipe = run["recipe"]
     if recipe["name"] not in RECIPES:
@@ -123,7 +124,7 @@ def training_command(name: str, run: dict) -> str:
     return " ".join(parts)
 
 
-def describe_masks(reported: dict) -> str:
+def describe_masks(reported: Reported) -> str:
     """Say that the shipped run's explanation was measured on old masks, where it was; else nothing."""
     validation = shipped_scores(reported).get("validation")
     if validation is None or validation["digest"] == shipped_run(reported)["data"]["digest"]:
@@ -131,7 +132,7 @@ def describe_masks(reported: dict) -> str:
     return "Measured before the masks of MoNuSeg were drawn anew; the scores of the model are of the new ones."
 
 
-def _judge(entry: dict, goal: float | None) -> str:
+def _judge(entry: Evaluation, goal: float | None) -> str:
     """Say what the network reached on one set, which goals that meets, and whether no learning beats it."""
     dice, best = _dice(entry, "model"), _best_baseline(entry)
     goals = {"the report's goal": references.DICE_GOAL} | ({} if goal is None else {"this project's own": goal})
@@ -142,7 +143,7 @@ def _judge(entry: dict, goal: float | None) -> str:
     return f"{format_number(dice, 3 if told_right else 4)} on {_where(entry)} {' and '.join(met)}{lost}"
 
 
-def describe_stages(reported: dict, name: str) -> str:
+def describe_stages(reported: Reported, name: str) -> str:
     """Say in Markdown from which earlier runs a run came, first to last, and what each cost; empty if from none."""
     stages, start = {}, name
     while start in reported["runs"] and start not in stages:  # a run may bear the name of the one it started from
@@ -159,7 +160,7 @@ def describe_stages(reported: dict, name: str) -> str:
     return f"It was trained in stages, each from the best weights of the one before: {told}."
 
 
-def describe_scorings(reported: dict) -> str:
+def describe_scorings(reported: Reported) -> str:
     """Say how often each test set was scored, over all published models: every time is a chance to choose by it."""
     times = Counter()
     shipped = shipped_scores(reported).values()
@@ -172,7 +173,7 @@ def describe_scorings(reported: dict) -> str:
     return f"Times that each test set was scored, by all models on this page: {told}."
 
 
-def describe_training(results: dict) -> str:
+def describe_training(results: Results) -> str:
     """Say in Markdown which epoch was the best, what early stopping would have kept, and what the run cost."""
     training, patience = results["training"], results["recipe"]["early_stopping_patience"]
     stop, kept = training["early_stopping_epoch"], training["early_stopping_best_epoch"]
@@ -192,7 +193,7 @@ def describe_training(results: dict) -> str:
     )
 
 
-def describe_tests(evaluations: dict[str, dict]) -> str:
+def describe_tests(evaluations: dict[str, Evaluation]) -> str:
     """Say in Markdown, for every test set, whether the report's goal was met and what the gain over no learning is.
 
     Args:
@@ -216,21 +217,21 @@ def describe_tests(evaluations: dict[str, dict]) -> str:
     return "\n".join(lines)
 
 
-def _tissues(entry: dict) -> str:
+def _tissues(entry: Evaluation) -> str:
     tissues = list(entry["predictors"]["model"]["by_tissue"])
     return tissues[0].lower() if len(tissues) == 1 else f"{len(tissues)} organs"
 
 
-def _best_baseline(entry: dict) -> str:
+def _best_baseline(entry: Evaluation) -> str:
     return max(BASELINES, key=lambda name: _dice(entry, name))
 
 
-def _dice(entry: dict, predictor: str) -> float:
+def _dice(entry: Evaluation, predictor: str) -> float:
     """Give a predictor's Dice; one that is not defined counts as none."""
     return entry["predictors"][predictor]["scores"]["dice"] or 0.0
 
 
-def _where(entry: dict) -> str:
+def _where(entry: Evaluation) -> str:
     scores = entry["predictors"]["model"]["scores"]
     part = "the validation part of " if entry["part"] == "validation" else ""
     units = entry["predictors"]["model"]["units"]

@@ -1,6 +1,10 @@
-"""What a run's folder holds, and reading what a finished one reached."""
+"""What a run's folder holds, the shape of its results, and reading what a finished run reached.
+
+Results live as JSON: the types name what stands where and are plain dictionaries when the code runs.
+"""
 
 from pathlib import Path
+from typing import NotRequired, TypedDict
 
 from helpers.errors import InputError
 from helpers.files import read_json
@@ -9,12 +13,69 @@ BEST, LAST = "best_model.pth", "last.pth"
 HISTORY, RESULTS = "history.csv", "results.json"
 
 
-def read_finished(run: Path) -> dict:
+class Predictor(TypedDict):
+    """What one way to find nuclei scores on a set; a score is None where it is not defined."""
+
+    scores: dict[str, float | int | None]  # as from `metrics.scores`
+    scores_without_void: dict[str, float | int | None] | None  # None without void tiles
+    intervals: dict[str, list[float] | None]  # 95 %, by source image
+    units: int  # what the bootstrap draws from
+    by_tissue: dict[str, dict]  # tissue to its scores and the `interval` of its Dice
+
+
+class Evaluation(TypedDict):
+    """A model's scores on one set, beside what needs no learning."""
+
+    name: str
+    digest: str  # of images and masks
+    part: str  # "validation" or "all"
+    tiles: int
+    void_tiles: int
+    threshold: float  # a probability
+    times_scored: int
+    date: str
+    environment: dict[str, object]
+    predictors: dict[str, Predictor]
+    by_nuclei: dict[str, dict]  # range of nuclei in a tile to scores
+    perfect_labels_dice: dict[str, float]
+    images: list[dict]  # name, tissue, and the pixels counted
+
+
+class Results(TypedDict):
+    """What `results.json` of a run holds; scores of weights have no `training` and name their `weights`."""
+
+    recipe: dict[str, object]  # a `config.Recipe`
+    data: dict  # name, digest, split, tiles and groups of the parts
+    model: dict  # parameters, and what they started from
+    training: NotRequired[dict]  # status, epochs, the best one, seconds
+    weights: NotRequired[dict[str, str]]  # file and digest
+    environment: dict[str, object]
+    evaluations: dict[str, Evaluation]
+    explanation: NotRequired[dict]  # as from `explanation.explain_run`
+
+
+class Shipped(TypedDict):
+    """The shipped weights and their scores."""
+
+    run: str
+    file: str
+    digest: str
+    evaluations: dict[str, Evaluation]
+
+
+class Reported(TypedDict):
+    """What `models/results.json` holds: all that was published."""
+
+    shipped: Shipped | None
+    runs: dict[str, Results]
+    ablation: NotRequired[dict[str, dict]]
+
+
+def read_finished(run: Path) -> Results:
     """Read the results of a finished run.
 
     Returns:
-        what its `results.json` holds: `recipe`, `data`, `model`, `training`, `environment`, `evaluations`, and
-        `explanation` where there is one.
+        what its `results.json` holds.
 
     Raises:
         InputError: there is none in this folder, or the run is not finished.

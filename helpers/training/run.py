@@ -24,7 +24,7 @@ from helpers.training.checkpoints import save_checkpoint
 from helpers.training.distributed import main_first, process_group, rank, share_buffers, world_size, wrap
 from helpers.training.epochs import average_weights, evaluate_model, train_epoch
 from helpers.training.loaders import make_loaders, nuclei_share, start_epoch
-from helpers.training.results import BEST, HISTORY, LAST, RESULTS
+from helpers.training.results import BEST, HISTORY, LAST, RESULTS, Results
 from helpers.training.resume import resume_or_start
 from helpers.training.schedule import StepGuard, best_epoch, early_stopping_epoch, make_scheduler
 
@@ -40,7 +40,7 @@ def train_run(
     progress: bool = False,
     log: Callable[[str], None] = print,
     use_amp: bool = True,
-) -> dict:
+) -> Results:
     """Train by a recipe, or resume a run where it stopped.
 
     Args:
@@ -190,7 +190,7 @@ def _describe_data(dataset: Path, cache: Cache, split: Split, recipe: Recipe) ->
     }
 
 
-def _report(run: Path, state: dict, recipe: Recipe, data: dict, device: torch.device) -> dict:
+def _report(run: Path, state: dict, recipe: Recipe, data: dict, device: torch.device) -> Results:
     """Write what is known after the last epoch: `history.csv`, then `results.json`, unless it stands there already."""
     path, history = run / RESULTS, state["history"]
     earlier = read_json(path) if path.exists() else {"evaluations": {}}

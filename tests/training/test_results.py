@@ -1,11 +1,45 @@
 """Reading what a finished run reached."""
 
+from pathlib import Path
+
 import pytest
 from tiny_run import change_results, read_results
 
 from helpers.errors import InputError
-from helpers.files import write_json
-from helpers.training.results import RESULTS, read_finished
+from helpers.evaluation.evaluation import evaluate
+from helpers.files import read_json, write_json
+from helpers.training.results import RESULTS, Evaluation, Predictor, Reported, Results, Shipped, read_finished
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def assert_shape(values: dict, shape: type) -> None:
+    """Fail unless the keys are those that a type names."""
+    assert shape.__required_keys__ <= values.keys() <= shape.__required_keys__ | shape.__optional_keys__
+
+
+def assert_run(results: dict) -> None:
+    assert_shape(results, Results)
+    for evaluation in results["evaluations"].values():
+        assert_shape(evaluation, Evaluation)
+        for predictor in evaluation["predictors"].values():
+            assert_shape(predictor, Predictor)
+
+
+def test_a_run_holds_what_the_types_say(finished_run, tmp_path):
+    run = finished_run.copy(tmp_path / "run")
+    evaluate(run, finished_run.dataset)
+    assert len(read_results(run)["evaluations"]) == 1
+    assert_run(read_results(run))
+
+
+def test_what_is_published_holds_what_the_types_say():
+    reported = read_json(PROJECT / "models" / RESULTS)
+    assert_shape(reported, Reported)
+    assert_shape(reported["shipped"], Shipped)
+    assert len(reported["runs"]) > 1
+    for run in reported["runs"].values():
+        assert_run(run)
 
 
 def test_a_finished_run(finished_run):
