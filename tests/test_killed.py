@@ -14,7 +14,7 @@ from training.test_run import assert_same_run
 from helpers.sample_tissue.sample import write_sample_fold
 
 ROOT = Path(__file__).resolve().parents[1]
-EPOCHS = 6
+EPOCHS = 4
 # All that chance moves: augmentation, order, dropout, and an average of weights; a schedule, and a worker process.
 TRAIN = """
 import sys
@@ -51,7 +51,7 @@ def finish(dataset: Path, run: Path) -> float:
 
 
 def test_a_killed_training_loses_nothing(tmp_path):
-    dataset = write_sample_fold(tmp_path / "slides", num_tiles=20, dtype="uint8")
+    dataset = write_sample_fold(tmp_path / "slides", num_tiles=12, dtype="uint8")
     seconds = finish(dataset, tmp_path / "whole")
     chance = random.Random(0)
     killed = 0

@@ -71,7 +71,7 @@ def _load_weights(init: Path) -> tuple[nn.Module, list[str]]:
 def _take_up(run: Path, identity: dict) -> dict | None:
     """Load the last checkpoint of a run, if there is one, and check that it is a run of the same thing."""
     if not (run / LAST).exists():
-        if (run / BEST).exists() or (run / RESULTS).exists():
+        if (run / RESULTS).exists() or ((run / BEST).exists() and not _is_first_epoch(run / BEST, identity)):
             raise InputError(f"{run}: holds results but no {LAST}, so it cannot be resumed; give a new folder")
         return None
     model, state = load_checkpoint(run / LAST)
@@ -83,3 +83,9 @@ def _take_up(run: Path, identity: dict) -> dict | None:
     if state["encoder_start"] == "imagenet":
         set_batch_norm_momentum(model.encoder, PRETRAINED_MOMENTUM)  # which is not saved with the weights
     return state | {"model": model}
+
+
+def _is_first_epoch(best: Path, identity: dict) -> bool:
+    """Tell whether a run of the same thing was stopped in its first epoch, between its best and its last checkpoint."""
+    _, about = load_checkpoint(best)
+    return about.get("epoch") == 1 and about.get("identity") == identity

@@ -162,10 +162,11 @@ def _save(run: Path, judged: nn.Module, state: dict, movers: dict, cache: Cache,
         "um_per_px": TILE_UM_PER_PX * TILE_SIZE / judged.img_size,
         "data_digest": cache.digest,
         "training_tiles": sorted({*cache.tile_digests[split.train].tolist(), *state["earlier_tiles"]}),
+        "identity": state["identity"],
     }
     if best_epoch(state["history"]) == len(state["history"]):
-        save_checkpoint(run / BEST, judged, **about)
-    kept = {key: state[key] for key in ("history", "identity", "encoder_start", "earlier_tiles", "halved")}
+        save_checkpoint(run / BEST, judged, **about, epoch=len(state["history"]))
+    kept = {key: state[key] for key in ("history", "encoder_start", "earlier_tiles", "halved")}
     save_checkpoint(run / LAST, state["model"], **about, **kept, **movers)
 
 
