@@ -1,4 +1,4 @@
-"""One of several processes, started by torchrun: `step` writes what it learnt, `evaluate` what it measured."""
+"""One of several processes, started by torchrun: it writes what it learnt and measured, then trains a whole run."""
 
 import sys
 from pathlib import Path
@@ -9,6 +9,7 @@ from torch import nn
 from torch.optim import SGD
 from torch.utils.data import DataLoader, TensorDataset
 
+from helpers.__main__ import main
 from helpers.files import write_json
 from helpers.losses import BinarySegLoss
 from helpers.model import EfficientNetSegmentation
@@ -70,3 +71,4 @@ if __name__ == "__main__":
         for per_step in (2, 6):
             train(Path(sys.argv[1]), per_step)
         evaluate(Path(sys.argv[1]))
+        sys.exit(main(sys.argv[2:]))

@@ -15,6 +15,7 @@ import torch
 from nightly import NIGHTLY
 from torch import nn
 
+from helpers.__main__ import main
 from helpers.sample_tissue.sample import write_sample_fold
 from helpers.training.checkpoints import load_checkpoint
 from helpers.training.distributed import (
@@ -31,7 +32,7 @@ from helpers.training.results import BEST, HISTORY, LAST, RESULTS
 
 ROOT = Path(__file__).resolve().parents[2]
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-TRAIN = ("--recipe", "quick", "--image-size", "32", "--batch-size", "2")
+TRAIN = ("train", "--recipe", "quick", "--image-size", "32", "--batch-size", "2", "--epochs", "2")
 
 
 def start_two(*arguments: object) -> subprocess.CompletedProcess:
@@ -44,10 +45,12 @@ def start_two(*arguments: object) -> subprocess.CompletedProcess:
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory) -> Iterator[Path]:
-    """What one process and what two made of the same tiles."""
+    """What one process and what two made of the same tiles, and the run that two trained."""
     folder = tmp_path_factory.mktemp("distributed")
-    finished = start_two(ROOT / "tests/distributed_worker.py", folder)
+    slides = write_sample_fold(folder / "slides", num_tiles=12, dtype="uint8")
+    finished = start_two(ROOT / "tests/distributed_worker.py", folder, *TRAIN, slides, "--out", folder / "run")
     assert finished.returncode == 0, finished.stderr[-2000:]
+    assert finished.stdout.count("epoch  1/2") == 1  # the first process alone speaks
     for per_step in (2, 6):
         distributed_worker.train(folder, per_step)
     distributed_worker.evaluate(folder)
@@ -75,28 +78,21 @@ def test_metrics_are_exactly_those_of_one_process(both):
     assert one["n"] == 7
 
 
-def test_a_run_of_two_processes_and_one_that_takes_it_up(tmp_path):
-    slides, run = write_sample_fold(tmp_path / "slides", num_tiles=12, dtype="uint8"), tmp_path / "run"
-    command = ("-m", "helpers", "train", slides, "--out", run, *TRAIN, "--epochs", "2")
-    first = start_two(*command)
-    assert first.returncode == 0, first.stderr[-2000:]
-    assert first.stdout.count("epoch  1/2") == 1  # the first process alone speaks
+def test_a_run_of_two_processes_and_one_that_takes_it_up(both, capsys):
+    run = both / "run"
     training = json.loads((run / RESULTS).read_text())["training"]
     assert (training["processes"], training["epochs"], training["status"]) == (2, 2, "finished")
     assert len((run / HISTORY).read_text().splitlines()) == 3
     for name in (BEST, LAST):
         model, _ = load_checkpoint(run / name)
         assert all(weights.isfinite().all() for weights in model.state_dict().values())
-    again = subprocess.run(
-        [sys.executable, *map(str, command)], cwd=ROOT, capture_output=True, text=True, timeout=300, check=True
-    )
-    assert "finished after 2 epochs" in again.stdout
-    shutil.rmtree(tmp_path)
+    assert main([*TRAIN, str(both / "slides"), "--out", str(run)]) == 0
+    assert "finished after 2 epochs" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(not NIGHTLY, reason="two processes more: tried every night")
 def test_bad_input_ends_all_processes(tmp_path):
-    finished = start_two("-m", "helpers", "train", tmp_path / "none", "--out", tmp_path / "run", *TRAIN)
+    finished = start_two("-m", "helpers", *TRAIN, tmp_path / "none", "--out", tmp_path / "run")
     assert finished.returncode != 0
     assert "none: expected a folder with a data set, found nothing" in finished.stderr
 
