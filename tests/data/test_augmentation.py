@@ -134,7 +134,7 @@ def test_turns_and_flips_reach_their_symmetries_without_loss(names, reached, siz
 @pytest.mark.parametrize("names", [("scale",), ("elastic",), ("scale", "elastic")])
 def test_no_empty_corner_comes_into_view(names):
     image, mask = torch.full((3, 32, 32), 0.7), torch.ones(1, 32, 32)
-    for seed in range(1000):
+    for seed in range(300):
         drawn, drawn_mask = augment(names, seed, image, mask)
         assert (drawn - 0.7).abs().max() < ROUNDING
         assert drawn_mask.min() == 1

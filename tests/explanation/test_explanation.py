@@ -37,7 +37,7 @@ def test_every_part_is_there_in_plain_numbers(explanation, explained_run):
 def test_every_map_is_measured_on_as_many_tiles(explanation):
     maps, sanity = explanation["faithfulness"]["maps"], explanation["sanity"]["maps"]
     assert explanation["faithfulness"]["tiles"] == 3
-    assert explanation["sanity"]["tiles"] == 2
+    assert explanation["sanity"]["tiles"] == 1
     assert set(maps) == {*sanity, *CONTROLS}
     assert maps["random"]["n"] > 0
     assert maps["random"]["over"]["random"]["mean"] == 0
