@@ -1,5 +1,6 @@
 """One image for a clinician: nuclei, how sure the network is of each, what it looked at, and a sentence of numbers."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -9,15 +10,13 @@ from scipy.special import expit
 
 from helpers.config import TILE_UM_PER_PX
 from helpers.devices import on_device
-from helpers.errors import InputError
-from helpers.explanation.faithfulness import make_map
+from helpers.explanation.tiled_map import make_tiled_map
 from helpers.inference.batches import SYMMETRIES, spread
 from helpers.inference.predict import check_image, choose_model, predict_logits, resize, size_at_scale
 from helpers.inference.trained_model import TrainedModel
-from helpers.normalization import normalize
 
 SURE = 0.8  # mean probability, at the model's temperature, from which a nucleus is drawn as sure
-LARGEST = 1024  # pixels a side at the model's scale: a map needs gradients, and with them some 8 kB a pixel
+ROWS = 256  # summed up at once
 
 
 @dataclass(frozen=True)
@@ -66,10 +65,13 @@ def examine(
     model: TrainedModel | None = None,
     device: torch.device | str = "cpu",
 ) -> Examination:
-    """Examine an image with the shipped model, or another: eight predictions and one map.
+    """Examine an image of any size with the shipped model, or another: eight predictions and one map, tile by tile.
+
+    It takes some 40 bytes of memory a pixel, of the image or at the model's scale, beside what a tile takes: cut slides
+    into regions. `tiled_map.make_tiled_map` says how the maps of tiles become one.
 
     Args:
-        image: `(H, W, 3)` uint8, RGB, up to `LARGEST` pixels a side at the model's scale.
+        image: `(H, W, 3)` uint8, RGB.
         um_per_px: the image's scale in micrometres a pixel: 0.25 at 40x, 0.5 at 20x.
         model: as from `load_model`; None for the shipped one.
         device: where to predict; the map is computed on the CPU.
@@ -78,44 +80,49 @@ def examine(
         what `overlays.plot_examination` draws.
 
     Raises:
-        InputError: as `predict`, or an image that is too large.
+        InputError: as `predict`.
     """
     check_image(image, um_per_px)
     model = choose_model(model, device)
-    at_scale = _checked_size(image, um_per_px, model)
-    logits = [predict_logits(model, image, um_per_px, device, (symmetry,)) for symmetry in SYMMETRIES]
-    averaged = np.mean(logits, axis=0)
-    mask, probability = averaged >= model.threshold_logit, expit(averaged / model.temperature)
+    logits = np.zeros(image.shape[:2], np.float32)
+
+    def predict_turned(symmetry: tuple[int, bool]) -> np.ndarray:
+        turned = predict_logits(model, image, um_per_px, device, (symmetry,))
+        np.add(logits, turned, out=logits)
+        return expit(turned, out=turned)
+
+    deviation = spread(map(predict_turned, SYMMETRIES))  # one after the other, never all eight in memory
+    logits /= len(SYMMETRIES)
+    mask = logits >= model.threshold_logit
+    logits /= model.temperature
+    probability = expit(logits, out=logits)
     count, labels = cv2.connectedComponents(mask.astype(np.uint8))
-    pixels = np.maximum(1, np.bincount(labels.ravel(), minlength=count))
-    are_sure = np.bincount(labels.ravel(), probability.ravel(), count) / pixels >= SURE
+    sums, pixels = np.zeros(count), np.zeros(count)
+    for some, of_some in zip(_in_rows(labels), _in_rows(probability), strict=True):
+        sums += np.bincount(some, of_some, count)
+        pixels += np.bincount(some, minlength=count)
+    are_sure = sums / np.maximum(1, pixels) >= SURE
     are_sure[0] = False  # the background
     return Examination(
         image=image,
         um_per_px=um_per_px,
         probability=probability,
-        spread=spread(map(expit, logits)),
+        spread=deviation,
         mask=mask,
         sure=are_sure[labels],
-        attention=_attention(image, mask, at_scale, model),
+        attention=_attention(image, mask, size_at_scale(image, um_per_px, model), model),
         attention_name=model.attention,
         nuclei=count - 1,
         unsure=count - 1 - int(are_sure.sum()),
     )
 
 
-def _checked_size(image: np.ndarray, um_per_px: float, model: TrainedModel) -> tuple[int, int]:
-    """Give height and width at the model's scale; refuse what is too large for a map before anything is computed."""
-    height, width = size_at_scale(image, um_per_px, model)
-    if max(height, width) > LARGEST:
-        raise InputError(
-            f"image: expected at most {LARGEST} pixels a side at the model's {model.um_per_px} um/px, found {height} x "
-            f"{width}; cut it into regions"
-        )
-    return height, width
+def _in_rows(values: np.ndarray) -> Iterator[np.ndarray]:
+    """Give `(H, W)` in strips, flattened: counting takes 16 bytes a pixel more."""
+    return (values[start : start + ROWS].ravel() for start in range(0, len(values), ROWS))
 
 
 def _attention(image: np.ndarray, mask: np.ndarray, at_scale: tuple[int, int], model: TrainedModel) -> np.ndarray:
-    region = torch.from_numpy(resize(mask.astype(np.float32), *at_scale) >= 0.5)
-    heat = make_map(on_device(model.network, "cpu"), normalize(resize(image, *at_scale)[None]), region, model.attention)
+    region = resize(mask.astype(np.float32), *at_scale) >= 0.5
+    heat = make_tiled_map(on_device(model.network, "cpu"), resize(image, *at_scale), region, model.attention)
     return np.clip(resize(heat, *mask.shape), 0, 1)

@@ -46,6 +46,7 @@ class TrainedModel:
     digest: str = ""
 
 
+@torch.inference_mode(False)  # a caller's own would leave weights that no gradient can pass
 def load_model(path: Path | str = WEIGHTS) -> TrainedModel:
     """Load shipped weights, checked: that they are whole, of this network, and of a known scale.
 
@@ -103,8 +104,7 @@ def load_model(path: Path | str = WEIGHTS) -> TrainedModel:
 @functools.cache
 def shipped_model(device: str = "cpu") -> TrainedModel:
     """Load the shipped model onto a device once, and give it from then on."""
-    with torch.inference_mode(False):  # a caller's own would leave weights that no gradient can pass
-        model = load_model()
+    model = load_model()
     return dataclasses.replace(model, network=on_device(model.network, device))
 
 

@@ -29,6 +29,7 @@ def save_checkpoint(path: Path, model: nn.Module, **more: object) -> None:
         torch.save({"format": FORMAT, "architecture": architecture, "model": model.state_dict()} | more, temporary)
 
 
+@torch.inference_mode(False)  # a caller's own would leave weights that no gradient can pass
 def load_checkpoint(path: Path) -> tuple[nn.Module, dict]:
     """Load a network in evaluation mode, on the CPU, and what was saved beside it.
 

@@ -1,11 +1,15 @@
 """One image examined: a stand-in network whose uncertainties are known, then the shipped one."""
 
 import dataclasses
+import subprocess
+import sys
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from nightly import NIGHTLY
 from scipy.special import expit, logit
 from tiny_run import make_network
 from torch import Tensor, nn
@@ -18,6 +22,7 @@ from helpers.inference.trained_model import TrainedModel, shipped_model
 from helpers.report.overlays import plot_examination
 from helpers.sample_tissue.sample import sample_field
 
+ROOT = Path(__file__).resolve().parents[2]
 SQUARES = ((8, 40, 8, 40), (8, 40, 60, 92))  # one black, one grey
 
 
@@ -94,10 +99,27 @@ def test_an_image_that_is_all_nucleus(model):
     assert (found.nuclei, found.unsure) == (1, 0)
 
 
-def test_too_large_an_image_is_refused_before_it_is_predicted(model):
-    model = dataclasses.replace(model, network=None)
-    with pytest.raises(InputError, match="at most 1024 pixels a side at the model's 0.25 um/px, found 64 x 1600"):
-        examine(np.full((32, 800, 3), 255, np.uint8), um_per_px=0.5, model=model)
+def test_an_image_of_many_tiles_is_examined(model):
+    image = np.full((48, 1300, 3), 250, np.uint8)
+    image[8:40, 20:52], image[8:40, 1240:1272] = 0, 110
+    found = examine(image, model=model)
+    assert (found.nuclei, found.unsure) == (2, 1)
+    assert found.attention[:, 20:52].max() == 1
+    assert 0.2 < found.attention[:, 1240:1272].max() < 0.8  # a grey nucleus says less than a black one, tiles apart
+    assert found.attention[:, 200:1100].max() == 0
+
+
+@pytest.mark.skipif(not NIGHTLY, reason="a minute or two: tried every night")
+def test_memory_does_not_grow_with_the_networks_features():
+    code = """if True:
+        import resource, numpy as np, helpers
+        helpers.examine(np.full((32, 32, 3), 200, np.uint8))
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        assert helpers.examine(np.random.default_rng(0).integers(0, 255, (520, 520, 3), np.uint8)).image.size
+        print(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    kilobytes = [int(word) for word in done.stdout.split()]
+    assert kilobytes[1] - kilobytes[0] < 600e3  # a pass with gradients over the whole image would take 2 GB
 
 
 def test_something_else_than_an_image_is_refused(model):
@@ -116,6 +138,26 @@ def test_a_prediction_in_inference_mode_leaves_the_shipped_model_fit_for_gradien
         helpers.predict(np.full((64, 64, 3), 200, np.uint8))
     tissue = sample_field(3)[0][:64, :64]
     assert helpers.examine(tissue).attention.max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("without", "name"),
+    [
+        (torch.inference_mode, "Grad-CAM++, decoder 1"),
+        (torch.inference_mode, "occlusion"),
+        (torch.no_grad, "Grad-CAM++, decoder 1"),
+    ],
+)
+def test_a_caller_without_gradients_makes_no_difference(without, name, image):
+    image = image[:, 24:56]
+    expected = examine(image, model=TrainedModel(make_network(32), 0.25, 0.0, 1.0, name))
+    with without():
+        model = TrainedModel(make_network(32), 0.25, 0.0, 1.0, name)  # weights made here, too
+        found = examine(image, model=model)
+    for values in vars(expected):
+        np.testing.assert_array_equal(getattr(found, values), getattr(expected, values))
+    assert expected.attention.max() > 0
+    np.testing.assert_array_equal(examine(image, model=model).attention, expected.attention)
 
 
 def test_gradients_at_another_scale(image):
