@@ -3,7 +3,6 @@
 import argparse
 import dataclasses
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 
@@ -88,7 +87,7 @@ def _train(options: argparse.Namespace) -> None:
         use_amp=not options.full_precision,
     )  # fmt: skip
     training = results["training"]
-    if os.environ.get("RANK", "0") == "0":  # of several processes the first alone speaks
+    if _load("training.distributed").speaks():
         print(f"best epoch {training['best_epoch']}: validation Dice {_show(training['best']['val_dice'])}")
 
 
