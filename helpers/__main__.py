@@ -6,7 +6,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from helpers.arguments import build_parser
+from helpers.arguments import read_arguments
 from helpers.config import RECIPES
 from helpers.errors import InputError
 
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         the exit status: 0, or 2 after one line on standard error about what was wrong.
     """
-    options = build_parser(__doc__, HANDLERS).parse_args(arguments)
+    options = read_arguments(__doc__, HANDLERS, arguments)
     try:
         options.handler(options)
     except InputError as error:
