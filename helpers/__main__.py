@@ -3,11 +3,10 @@
 import argparse
 import dataclasses
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 
-from helpers.arguments import build_parser
+from helpers.arguments import read_arguments
 from helpers.config import RECIPES
 from helpers.errors import InputError
 
@@ -21,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         the exit status: 0, or 2 after one line on standard error about what was wrong.
     """
-    options = build_parser(__doc__, HANDLERS).parse_args(arguments)
+    options = read_arguments(__doc__, HANDLERS, arguments)
     try:
         options.handler(options)
     except InputError as error:
@@ -88,7 +87,7 @@ def _train(options: argparse.Namespace) -> None:
         use_amp=not options.full_precision,
     )  # fmt: skip
     training = results["training"]
-    if os.environ.get("RANK", "0") == "0":  # of several processes the first alone speaks
+    if _load("training.distributed").speaks():
         print(f"best epoch {training['best_epoch']}: validation Dice {_show(training['best']['val_dice'])}")
 
 

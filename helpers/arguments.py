@@ -2,12 +2,20 @@
 
 import argparse
 import math
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from helpers.config import LABEL_RULES, OFFICIAL_SPLITS, RECIPES
+from helpers.paths import as_path
 
 DATASET_HELP = "folder in the report's layout or in PanNuke's own"
+# `comparisons.NETWORK_NAMES` and `ablation.ROWS`, which would bring PyTorch with them.
+NETWORKS = ("unet", "unet-stem1", "unet-wide", "unet-narrow", "smp-unet", "smp-fpn", "smp-deeplabv3plus")
+ROWS = (
+    *("report", "majority-labels", "equal-weights", "larger-steps", "cosine", "turns", "warps", "stain-colour"),
+    *("blur-noise", "strong", "stem1", "wide", "narrow", "boundary", "smp-unet", "smp-fpn", "smp-deeplabv3plus"),
+)
 DOWNLOADS = ("monuseg", "consep", "nuinsseg")  # `convert.CONVERTERS`, which would bring OpenCV and scipy with it
 Handler = Callable[[argparse.Namespace], None]
 Argument = tuple[tuple[str, ...], dict[str, object]]  # what `add_argument` takes
@@ -37,7 +45,7 @@ def _positive(text: str) -> float:
 
 def _place(name: str, text: str, **more: object) -> Argument:
     """Describe a file or folder, which stands at its place in the command and is shown in capitals."""
-    return (name,), {"type": Path, "metavar": name.upper(), "help": text} | more
+    return (name,), {"type": as_path, "metavar": name.upper(), "help": text} | more
 
 
 def _option(name: str, text: str, **more: object) -> Argument:
@@ -69,7 +77,7 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
         _place("out", "where to (default: %(default)s)", nargs="?", default=Path("Dataset")),
         _option("--fold", "this fold alone, may be given again (default: all)",
                 type=int, action="append", choices=(1, 2, 3)),
-        _option("--from", "take a zip, or a folder of zips or folds, instead", dest="source", type=Path,
+        _option("--from", "take a zip, or a folder of zips or folds, instead", dest="source", type=as_path,
                 metavar="PATH"),
         _flag("--accept-licence", "you have read CC BY-NC-SA 4.0 and accept it"),
         _flag("--compact", "keep the same numbers in fewer bytes, and remove the originals"),
@@ -89,15 +97,15 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
     "train": ("train by a recipe, or resume a run where it stopped",
               "the report's recipe on 1,264 tiles: 35 to 45 minutes on two cores; 1.5 GB of memory", (
         DATASET,
-        _option("--out", "folder of the run", type=Path, required=True, metavar="RUN"),
+        _option("--out", "folder of the run", type=as_path, required=True, metavar="RUN"),
         _option("--recipe", "(default: %(default)s)", choices=sorted(RECIPES), default="report"),
         _option("--image-size", "pixels, 32 to 256 (default: the recipe's)", type=int),
         _option("--epochs", "1 or more (default: the recipe's)", type=_from(1)),
         _option("--seed", "of start, order and augmentation (default: the recipe's)", type=_from(0)),
         _option("--split-seed", "of the split, 0 or more (default: the recipe's)", type=_from(0)),
-        _option("--init", "start from these weights: fine-tune them", type=Path, metavar="WEIGHTS"),
+        _option("--init", "start from these weights: fine-tune them", type=as_path, metavar="WEIGHTS"),
         _flag("--random-start", "do not fetch the ImageNet weights of the encoder; `--init` goes before"),
-        _option("--network", "a network of `comparisons.NETWORK_NAMES` (default: the recipe's)", metavar="NAME"),
+        _option("--network", "our own, or somebody else's to compare with (default: the recipe's)", choices=NETWORKS),
         _option("--boundary-weight", "W: outline pixels weigh 1 + W (default: the recipe's)", type=_positive),
         _option("--batch-size", "(default: the recipe's)", type=_from(1)),
         _option("--learning-rate", "(default: the recipe's)", type=_positive),
@@ -119,15 +127,16 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
                 "on 100 tiles of 256 pixels one to two hours on two cores; adds to RUN/results.json", (
         RUN,
         _place("dataset", "that of the run; its validation part, of two source images at least, is used"),
-        _option("--shuffled", "checkpoint of a run with `--shuffled-masks`, the control", type=Path, metavar="WEIGHTS"),
+        _option("--shuffled", "checkpoint of a run with `--shuffled-masks`, the control", type=as_path,
+                metavar="WEIGHTS"),
         _option("--tiles", "tiles on which maps are measured (default: %(default)s)", type=_from(1), default=100),
     )),
     "ablate": ("train the rows of the ablation, and say which differences are noise",
                "24 runs of 20 epochs at 128 pixels, on 1,264 tiles 20 to 45 minutes each on two cores, the row `stem1` "
                "about three times that; 3 GB of disk; stopped, it goes on where it was", (
         DATASET,
-        _option("--out", "folder of all its runs", type=Path, required=True, metavar="FOLDER"),
-        _option("--row", "this row alone, may be given several times (default: all)", action="append", metavar="NAME"),
+        _option("--out", "folder of all its runs", type=as_path, required=True, metavar="FOLDER"),
+        _option("--row", "this row alone, may be given several times (default: all)", action="append", choices=ROWS),
         WORKERS,
     )),
     "publish": ("write models/ and figures/ from a finished run or scored weights",
@@ -135,24 +144,34 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
         _place("source", "folder of a finished and evaluated run, or of an ablation; left out, the shipped weights' "
                "scores", nargs="?", metavar="RUN"),
         _flag("--ship", "make it the shipped model too: weights, model card and figures are its"),
-        _option("--project", "folder that holds models/ and figures/ (default: this one)", type=Path, default=Path()),
+        _option("--project", "folder that holds models/ and figures/ (default: this one)", type=as_path,
+                default=Path()),
     )),
 }
 # fmt: on
 
 
-def build_parser(description: str, handlers: Mapping[str, Handler]) -> argparse.ArgumentParser:
-    """Build the parser of all commands.
+def read_arguments(
+    description: str, handlers: Mapping[str, Handler], arguments: Sequence[str] | None = None
+) -> argparse.Namespace:
+    """Read what is asked for; options may stand anywhere among the files and folders of a command.
 
     Args:
         description: what the program says of itself.
         handlers: name of each command to what carries it out.
+        arguments: as on the command line, without the program's name; None for the command line's own.
+
+    Returns:
+        the command's options, and its `handler`. What does not fit ends the program with status 2.
     """
+    arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(prog="python -m helpers", description=description)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, (what, cost, arguments) in COMMANDS.items():
+    for name, (what, cost, described) in COMMANDS.items():
         command = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}. Cost: {cost}.")
         command.set_defaults(handler=handlers[name])
-        for names, options in arguments:
+        for names, options in described:
             command.add_argument(*names, **options)
-    return parser
+    if arguments and arguments[0] in commands.choices:  # `parse_args` would take `evaluate MODEL --flag DATASET` apart
+        return commands.choices[arguments[0]].parse_intermixed_args(arguments[1:])
+    return parser.parse_args(arguments)

@@ -23,10 +23,13 @@ def choose_batch_size(side: int, device: torch.device) -> int:
 
 
 def on_device(network: nn.Module, device: torch.device | str) -> nn.Module:
-    """Give a network on a device: itself if it is there, else a copy, so that the caller's own stays where it is."""
+    """Give a network on a device: itself if it is there, else a copy, so that the caller's own stays where it is.
+
+    Of one that was made in inference mode it is a copy too, through whose weights a gradient can pass.
+    """
     there = torch.empty(0, device=device).device  # "cuda" gets the number of the current one
     with torch.inference_mode(False):  # a caller's own would leave weights that no gradient can pass
-        if any(parameter.device != there for parameter in network.parameters()):
+        if any(weights.device != there or weights.is_inference() for weights in network.parameters()):
             network = copy.deepcopy(network).to(there)
         return network.to(memory_format=torch.channels_last)
 

@@ -8,3 +8,14 @@ class InputError(ValueError):
 def in_a_line(error: Exception) -> str:
     """Give another library's message in one line, or the error's kind where it says nothing."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def check_unit_range(lowest: float, highest: float, name: str, remedy: str) -> None:
+    """Refuse what reaches from `lowest` to `highest` unless that lies in 0 to 1, with an InputError; NaN does not.
+
+    >>> check_unit_range(0, 255, "masks", "divide them by 255")
+    Traceback (most recent call last):
+    helpers.errors.InputError: masks: expected values from 0 to 1, found 0 to 255; divide them by 255
+    """
+    if not 0 <= lowest <= highest <= 1:
+        raise InputError(f"{name}: expected values from 0 to 1, found {lowest:g} to {highest:g}; {remedy}")

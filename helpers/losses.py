@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from helpers.errors import InputError, check_unit_range
+
 SMOOTH = 1.0  # pixels added to both sides of the Dice fraction: defined, and 1, where truth and prediction are empty
 
 
@@ -28,7 +30,8 @@ class BinarySegLoss(nn.Module):
         ValueError: class weights that are not two positive numbers.
 
     Shape:
-        logits `(B, 1, H, W)`, masks `(B, 1, H, W)` with values 0 and 1; the result is a scalar.
+        logits `(B, 1, H, W)`, masks `(B, 1, H, W)` with values 0 and 1, or between them where labels are soft; the
+        result is a scalar. Values outside 0 to 1, as in a mask of 0 and 255, are refused with an InputError.
 
     Reference:
         Milletari, Navab, Ahmadi 2016, V-Net, doi:10.1109/3DV.2016.79 (Dice loss; here without its squares).
@@ -58,6 +61,7 @@ class BinarySegLoss(nn.Module):
         """Compute the loss of a batch as a float32 scalar."""
         if logits.shape != masks.shape:
             raise ValueError(f"expected logits and masks of one shape, found {logits.shape} and {masks.shape}")
+        check_masks(masks)
         with torch.autocast(logits.device.type, enabled=False):
             logits, masks = logits.float(), masks.float()
             background, nuclei = self.class_weights.to(logits.device)
@@ -70,6 +74,16 @@ class BinarySegLoss(nn.Module):
             overlap = (probabilities * masks).sum(1)
             dice = (2 * overlap + SMOOTH) / (probabilities.sum(1) + masks.sum(1) + SMOOTH)
             return self.bce_weight * bce + self.dice_weight * (1 - dice.mean())
+
+
+def check_masks(masks: Tensor) -> None:
+    """Refuse masks with values outside 0 to 1, with an InputError: of 0 and 255 a loss would fall without an end.
+
+    Where they stand on a GPU it is waited for once, and not at all for masks of bool.
+    """
+    if masks.dtype != torch.bool and masks.numel():
+        lowest, highest = torch.stack(torch.aminmax(masks.detach())).tolist()
+        check_unit_range(lowest, highest, "masks", "divide masks of 0 and 255 by 255, turn ids into `ids > 0`")
 
 
 def find_outlines(masks: Tensor) -> Tensor:
@@ -97,7 +111,12 @@ def balanced_class_weights(nuclei_share: float) -> Tensor:
     Returns:
         `(2,)` float32, for background and nuclei.
 
+    Raises:
+        InputError: no such share.
+
     >>> balanced_class_weights(0.2)
     tensor([0.6250, 2.5000])
     """
+    if not 0 < nuclei_share < 1:
+        raise InputError(f"nuclei share {nuclei_share}: expected a share above 0 and below 1, not per cent or pixels")
     return torch.tensor([1 / (2 * (1 - nuclei_share)), 1 / (2 * nuclei_share)])

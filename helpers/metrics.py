@@ -7,6 +7,8 @@ import math
 
 import numpy as np
 
+from helpers.errors import InputError
+
 COUNT_NAMES = ("tp", "fp", "fn", "tn")
 FEWEST_FOR_INTERVAL = 5  # source images: of fewer an interval says nothing
 
@@ -15,20 +17,26 @@ def count_pixels(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Count true and false positives and negatives of each image.
 
     Args:
-        predicted: `(N, H, W)` bool.
-        truth: `(N, H, W)` bool.
+        predicted: `(N, H, W)` bool, or whole numbers of which all but 0 count.
+        truth: likewise.
 
     Returns:
         `(N, 4)` int64: TP, FP, FN, TN.
 
     Raises:
         ValueError: the shapes differ or are not three-dimensional.
+        InputError: probabilities or logits, of which nearly all would count.
 
     >>> count_pixels(np.array([[[True, True, False, False]]]), np.array([[[True, False, True, False]]]))
     array([[1, 1, 1, 1]])
     """
     if predicted.shape != truth.shape or truth.ndim != 3:
         raise ValueError(f"expected two arrays of one shape (N, H, W), found {predicted.shape} and {truth.shape}")
+    for name, values in (("predicted", predicted), ("truth", truth)):
+        if values.dtype.kind == "f" and (values % 1 != 0).any():
+            raise InputError(
+                f"{name}: expected a mask, or whole numbers, found fractions; compare with a threshold first"
+            )
     predicted, truth = predicted.astype(bool), truth.astype(bool)
     pairs = (predicted & truth, predicted & ~truth, ~predicted & truth, ~predicted & ~truth)
     return np.stack([pair.sum((1, 2), dtype=np.int64) for pair in pairs], axis=1)

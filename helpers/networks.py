@@ -1,5 +1,7 @@
 """Our own networks, by the names that recipes and weights know them by: the report's, and changes of it."""
 
+import torch
+
 from helpers.errors import InputError
 from helpers.model import EfficientNetSegmentation
 
@@ -12,6 +14,7 @@ OWN_NETWORKS = {
 }
 
 
+@torch.inference_mode(False)  # a caller's own would leave weights that no gradient can pass
 def build_own_network(name: str = "unet", **remembered: float) -> EfficientNetSegmentation:
     """Build one of our own networks, at random start.
 

@@ -11,6 +11,7 @@ import torch
 from tiny_run import FinishedRun, change_results, make_finished_run
 
 from helpers.explanation.explanation import explain_run
+from helpers.paths import as_path
 from helpers.training.results import BEST
 
 matplotlib.use("Agg")
@@ -23,9 +24,9 @@ def real_dataset() -> Path:
     given = os.environ.get("NUCLEI_DATASET", "Dataset")
     if given == "Dataset":
         pytest.skip("NUCLEI_DATASET names no folder of real tissue")
-    if not Path(given).is_dir():
+    if not as_path(given).is_dir():
         pytest.fail(f"NUCLEI_DATASET is {given}: there is no such folder")
-    return Path(given)
+    return as_path(given)
 
 
 @pytest.fixture(scope="session")

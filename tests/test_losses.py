@@ -8,6 +8,7 @@ import torch
 from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import functional as F
 
+from helpers.errors import InputError
 from helpers.losses import BinarySegLoss, balanced_class_weights, find_outlines
 
 LN2, LN43, LN3 = math.log(2), math.log(4 / 3), math.log(3)
@@ -176,3 +177,34 @@ def test_balanced_weights_are_scikit_learns(nuclei):
     weights = balanced_class_weights(nuclei / 1000)
     assert weights.dtype == torch.float32
     np.testing.assert_allclose(weights, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [([0.0, 255.0], "0 to 255"), ([-1.0, 1.0], "-1 to 1"), ([0.0, math.nan], "nan to nan"), ([0.0, 1.5], "0 to 1.5")],
+)
+def test_masks_outside_0_to_1_are_refused(values, found):
+    logits, masks = torch.zeros(1, 1, 1, 2), torch.tensor(values).view(1, 1, 1, 2)
+    with pytest.raises(
+        InputError, match=f"masks: expected values from 0 to 1, found {found}; divide masks of 0 and 255"
+    ):
+        BinarySegLoss()(logits, masks)
+
+
+def test_bytes_of_0_and_255_are_refused_and_taken_divided_by_255():
+    logits, masks = batch()
+    with pytest.raises(InputError, match="found 0 to 255"):
+        BinarySegLoss()(logits, (255 * masks).to(torch.uint8))
+    assert torch.equal(BinarySegLoss()(logits, 255 * masks / 255), BinarySegLoss()(logits, masks))
+
+
+def test_soft_labels_are_taken():
+    # One pixel of label 1/4 at probability 1/2: cross-entropy ln 2, Dice (2 / 8 + 1) / (1 / 2 + 1 / 4 + 1).
+    loss = BinarySegLoss()(torch.zeros(1, 1, 1, 1), torch.full((1, 1, 1, 1), 0.25))
+    assert float(loss) == pytest.approx(LN2 + 1 - 1.25 / 1.75)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, 20.0, math.nan])
+def test_a_share_that_is_none_is_refused(share):
+    with pytest.raises(InputError, match="a share above 0 and below 1"):
+        balanced_class_weights(share)

@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import bootstrap
 from sklearn import metrics as sklearn_metrics
 
+from helpers.errors import InputError
 from helpers.metrics import (
     bootstrap_interval,
     bootstrap_mean,
@@ -46,8 +47,16 @@ def test_counts_by_hand():
     assert counts.tolist() == [[2, 1, 1, 2], [0, 1, 0, 5]]
 
 
-def test_any_number_above_zero_is_nucleus():
-    assert count_pixels(np.array([[[2, 0]]]), np.array([[[0.5, 3.0]]])).tolist() == [[1, 0, 1, 0]]
+@pytest.mark.parametrize("name", ["predicted", "truth"])
+def test_probabilities_are_no_mask(name):
+    masks = {"predicted": np.ones((1, 2, 2)), "truth": np.ones((1, 2, 2))}
+    masks[name][0, 0, 0] = 0.3
+    with pytest.raises(InputError, match=f"{name}: expected a mask, or whole numbers, found fractions"):
+        count_pixels(**masks)
+
+
+def test_any_id_above_zero_is_nucleus():
+    assert count_pixels(np.array([[[2, 0]]]), np.array([[[7.0, 3.0]]])).tolist() == [[1, 0, 1, 0]]
 
 
 @pytest.mark.parametrize("shape", [(1, 2, 4), (2, 2, 3), (2, 3)])

@@ -3,8 +3,11 @@
 import ast
 import base64
 import json
+import os
 import re
 import statistics
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -167,6 +170,47 @@ def test_every_code_cell_stands_straight_after_prose(notebook):
 def test_most_code_cells_are_compared(code_cells):
     compared = sum(is_compared(cell) for cell in code_cells)
     assert compared >= MIN_COMPARED * len(code_cells), f"only {compared} of {len(code_cells)} code cells"
+
+
+class Shell:
+    """What a cell's magic lines call, with the repository on this disk and without `pip`; it takes down all calls."""
+
+    def __init__(self, repository: Path) -> None:
+        self.repository, self.calls = repository, []
+
+    def system(self, command: str) -> None:
+        self.calls.append(command.split()[0])
+        command = re.sub(r"https://github\.com/\S+", self.repository.as_uri(), command)
+        subprocess.run(command, shell=True, check=True)
+
+    def run_line_magic(self, name: str, line: str) -> None:
+        self.calls.append(name)
+        if name == "cd":
+            os.chdir(line)
+
+
+def test_colabs_cell_may_be_run_again(code_cells, tmp_path, monkeypatch):
+    (cell,) = filter(is_for_colab, code_cells)
+    code = compile(tree_of(cell), "cell", "exec")
+    made = tmp_path / "made"
+    (made / "helpers").mkdir(parents=True)
+    (made / "helpers" / "__init__.py").touch()
+    git = "git -c user.name=test -c user.email=test@example.org"
+    subprocess.run(f"{git} init -q . && {git} add . && {git} commit -q -m first", shell=True, check=True, cwd=made)
+    content, shell = tmp_path / "content", Shell(made)
+    content.mkdir()
+    monkeypatch.chdir(content)
+    monkeypatch.setitem(sys.modules, "google.colab", sys)
+    for times in (1, 2):
+        exec(code, {"get_ipython": lambda: shell})
+        assert Path.cwd() == content / "project"
+        assert [path.parent for path in content.rglob("helpers")] == [content / "project"]
+        (content / "project" / "runs").mkdir(exist_ok=True)
+        assert shell.calls == ["git", "cd", *["pip"] * times]
+    monkeypatch.chdir(content)  # as after a new start of the kernel
+    exec(code, {"get_ipython": lambda: shell})
+    assert (Path.cwd(), shell.calls[4:]) == (content / "project", ["cd", "pip"])
+    assert (content / "project" / "runs").is_dir()
 
 
 # What a reader sees: the result first, and everything shown is named, numbered, described and read.

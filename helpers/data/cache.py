@@ -1,14 +1,16 @@
 """What a prepared data set is, and how it is opened again."""
 
+import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from helpers.config import CLASS_NAMES
 from helpers.errors import InputError, in_a_line
-from helpers.files import read_json
+from helpers.files import read_json, unreadable
 
 DESCRIPTION = "cache.json"
 # What is described tile by tile: the kind of the numbers, and what the shape of one tile's is.
@@ -54,6 +56,27 @@ class Cache:
         seen = np.isin(self.tile_digests[indices], digests)
         seen[seen] = [(self.images[index] != self.images[index][0, 0]).any() for index in indices[seen]]
         return seen
+
+
+class MappedFile(NamedTuple):
+    """Where a memory-mapped array stands: what travels to another process in place of its values."""
+
+    path: str
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    offset: int
+
+    def open(self) -> np.memmap:
+        """Map it again; an InputError where the file is gone."""
+        try:
+            return np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
+        except OSError as error:
+            raise unreadable(Path(self.path), error) from None
+
+
+def is_mapped(values: object) -> bool:
+    """Tell whether values are all of a memory-mapped file, and no part or copy of one."""
+    return isinstance(values, np.memmap) and isinstance(values.base, mmap.mmap)
 
 
 def key_of(folder: Path) -> object:

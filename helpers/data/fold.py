@@ -15,6 +15,7 @@ from helpers.config import BACKGROUND_CHANNEL, CLASS_NAMES, TILE_SIZE
 from helpers.data.arrays import ArrayFile, load_labels, load_positions
 from helpers.errors import InputError
 from helpers.files import unreadable
+from helpers.paths import as_path
 
 NUM_CLASSES = len(CLASS_NAMES)
 FOLD_NAME = re.compile(r"fold[ _-]?(\d)", re.IGNORECASE)
@@ -136,7 +137,7 @@ def find_folds(dataset: Path) -> list[Fold]:
     Raises:
         InputError: nothing is found, a part is missing, or a file does not fit.
     """
-    dataset = Path(dataset)
+    dataset = as_path(dataset)
     if not os.path.isdir(dataset):  # unlike Path.is_dir, False where a folder above it may not be searched
         found = "a file" if os.path.exists(dataset) else "nothing"
         raise InputError(

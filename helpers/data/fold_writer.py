@@ -11,6 +11,7 @@ import numpy as np
 from helpers.config import CLASS_NAMES, TILE_SIZE
 from helpers.errors import InputError
 from helpers.files import check_free_disk
+from helpers.paths import as_path
 
 CHANNELS = len(CLASS_NAMES) + 1
 PARTS = ("Masks", "Images")  # a fold is known by its images: they come last
@@ -48,7 +49,7 @@ def write_fold(
     Raises:
         InputError: the folder holds Images or Masks, cannot be written to, or the disk is too small.
     """
-    folder = Path(folder)
+    folder = as_path(folder)
     for name in PARTS:
         if (folder / name).exists():
             raise InputError(f"{folder / name}: found a fold there, expected none; delete it or choose another folder")

@@ -22,6 +22,7 @@ from helpers.data.cache import DESCRIPTION, Cache, key_of, open_cache
 from helpers.data.fold import Fold, Tiles, find_folds, official_numbers
 from helpers.errors import InputError
 from helpers.files import check_free_disk, write_json
+from helpers.paths import as_path
 from helpers.preprocessing import check_image_size, shrink_class_maps, shrink_images
 
 # Tiles read at once. 9 MB of float64: little enough that memory is used again, and not fetched anew from the system.
@@ -46,7 +47,7 @@ def prepare(dataset: Path, image_size: int = 128, labels: str = "nearest", progr
         InputError: the data set does not fit, or there is no room for the cache.
     """
     check_image_size(image_size)
-    dataset = Path(dataset)
+    dataset = as_path(dataset)
     folds = find_folds(dataset)
     key = {"format": 2, "image_size": image_size, "labels": labels, "source": _fingerprint(dataset, folds)}
     name = f"{image_size}-{labels}"

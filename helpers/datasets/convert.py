@@ -14,6 +14,7 @@ from helpers.config import BACKGROUND_CHANNEL, CLASS_NAMES, TILE_SIZE
 from helpers.data.fold_writer import Tile, write_fold
 from helpers.datasets import published
 from helpers.errors import InputError
+from helpers.paths import as_path
 
 # MoNuSeg: evenly, each tile overlaps the next by 8 pixels.
 MONUSEG_POSITIONS = tuple((row, col) for row in (0, 248, 496, 744) for col in (0, 248, 496, 744))
@@ -56,7 +57,7 @@ def convert(source: Path, out: Path, kind: str) -> Path:
         InputError: `kind` is unknown; something of the download is missing, unreadable or of another size than was
             published; `out` holds Images or Masks, cannot be written to, or the disk is too small.
     """
-    source = Path(source)
+    source, out = as_path(source), as_path(out)
     if kind not in CONVERTERS:
         raise InputError(f"{source}: found kind {kind!r}, expected one of {', '.join(CONVERTERS)}; choose one")
     converter = CONVERTERS[kind]

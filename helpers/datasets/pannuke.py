@@ -19,6 +19,7 @@ from helpers.data.fold import Fold, find_folds, official_numbers
 from helpers.datasets.fetch import fetch
 from helpers.errors import InputError, in_a_line
 from helpers.files import check_free_disk, file_digest, locked, written_whole
+from helpers.paths import as_path
 
 ADDRESS = "https://warwick.ac.uk/fac/cross_fac/tia/data/pannuke/fold_{number}.zip"
 SHA256 = {
@@ -60,7 +61,7 @@ def download_pannuke(
     Raises:
         InputError: the licence is not accepted, a download fails, a file is not PanNuke's, or the disk is too small.
     """
-    folder, source = Path(folder), None if source is None else Path(source)
+    folder, source = as_path(folder), None if source is None else as_path(source)
     _accept_licence(folder, accept_licence)
     with locked(folder):
         targets = {number: folder / f"Fold {number}" for number in numbers}

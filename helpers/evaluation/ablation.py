@@ -20,6 +20,7 @@ from helpers.errors import InputError
 from helpers.files import read_json, write_csv, write_json
 from helpers.inference.batches import predict_tiles
 from helpers.metrics import COUNT_NAMES, count_pixels, paired_bootstrap, scores
+from helpers.paths import as_path
 from helpers.training.checkpoints import load_checkpoint
 from helpers.training.results import BEST
 from helpers.training.run import train_run
@@ -107,7 +108,7 @@ def run_ablation(
     Raises:
         InputError: a row that is not known, or a folder with an ablation of other data or by other recipes.
     """
-    out, device = Path(out), device or pick_device()
+    out, device = as_path(out), device or pick_device()
     if unknown := set(rows or ()) - set(ROWS):
         raise InputError(f"row {', '.join(sorted(unknown))}: expected names among {', '.join(ROWS)}")
     ablation = _take_up(out / ABLATION)

@@ -11,6 +11,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit
 from sklearn.metrics import log_loss
 
+from helpers.errors import check_unit_range
+
 BINS = 15  # as in the paper
 BOUNDS = (0.1, 10.0)  # of the temperature
 
@@ -47,6 +49,9 @@ def measure_reliability(probabilities: np.ndarray, truth: np.ndarray) -> Reliabi
         probabilities: float of any shape, 0 to 1.
         truth: bool of the same shape.
 
+    Raises:
+        InputError: values outside 0 to 1, such as logits, or a mask of 0 and 255.
+
     >>> quarter = measure_reliability(np.full(8, 0.25), np.arange(8) < 2)
     >>> quarter.expected_calibration_error
     0.0
@@ -54,6 +59,8 @@ def measure_reliability(probabilities: np.ndarray, truth: np.ndarray) -> Reliabi
     0.5
     """
     probabilities, truth = np.ravel(probabilities), np.ravel(truth)
+    for name, values in (("probabilities", probabilities), ("truth", truth)):
+        check_unit_range(values.min(initial=0), values.max(initial=0), name, "give probabilities, not logits, and bool")
     places = np.minimum((probabilities * BINS).astype(np.int64), BINS - 1)
     pixels = np.bincount(places, minlength=BINS)
     with np.errstate(invalid="ignore"):

@@ -24,6 +24,7 @@ from helpers.inference.batches import SYMMETRIES
 from helpers.inference.predict import PLAIN, predict_logits
 from helpers.inference.trained_model import TrainedModel
 from helpers.metrics import COUNT_NAMES, FEWEST_FOR_INTERVAL, bootstrap_interval, count_pixels, scores
+from helpers.paths import as_path
 from helpers.preprocessing import enlarge_probabilities, shrink_class_maps
 from helpers.provenance import describe_environment
 from helpers.training.comparisons import untrained_model
@@ -63,7 +64,7 @@ def evaluate(
         InputError: nothing that can be scored, a data set that does not fit, or one that holds tiles the model was
             trained on.
     """
-    dataset, subject = Path(dataset), open_subject(source)
+    dataset, subject = as_path(dataset), open_subject(source)
     device = pick_device() if device is None else torch.device(device)
     cache = prepare(dataset, subject.recipe.image_size, subject.recipe.labels, progress)
     part, indices = choose_tiles(subject, cache)

@@ -1,5 +1,6 @@
 """One image for a clinician: nuclei, how sure the network is of each, what it looked at, and a sentence of numbers."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -9,15 +10,32 @@ from scipy.special import expit
 
 from helpers.config import TILE_UM_PER_PX
 from helpers.devices import on_device
-from helpers.errors import InputError
-from helpers.explanation.faithfulness import make_map
+from helpers.explanation.faithfulness import OCCLUSION, make_map
+from helpers.explanation.grad_cam import (
+    METHODS,
+    attention_layers,
+    captured,
+    combine_channels,
+    evaluating,
+    layer_gradients,
+)
+from helpers.explanation.occlusion import occlusion_losses
 from helpers.inference.batches import SYMMETRIES, spread
-from helpers.inference.predict import check_image, choose_model, predict_logits, resize, size_at_scale
+from helpers.inference.predict import (
+    check_image,
+    choose_model,
+    predict_logits,
+    resize,
+    size_at_scale,
+    tile_places,
+    tile_window,
+)
 from helpers.inference.trained_model import TrainedModel
+from helpers.model import EfficientNetSegmentation
 from helpers.normalization import normalize
 
 SURE = 0.8  # mean probability, at the model's temperature, from which a nucleus is drawn as sure
-LARGEST = 1024  # pixels a side at the model's scale: a map needs gradients, and with them some 8 kB a pixel
+ROWS = 256  # summed up at once
 
 
 @dataclass(frozen=True)
@@ -66,10 +84,13 @@ def examine(
     model: TrainedModel | None = None,
     device: torch.device | str = "cpu",
 ) -> Examination:
-    """Examine an image with the shipped model, or another: eight predictions and one map.
+    """Examine an image of any size with the shipped model, or another: eight predictions and one map, tile by tile.
+
+    It takes some 40 bytes of memory a pixel, of the image or at the model's scale, beside what a tile takes: cut slides
+    into regions. `make_tiled_map` says how the maps of tiles become one.
 
     Args:
-        image: `(H, W, 3)` uint8, RGB, up to `LARGEST` pixels a side at the model's scale.
+        image: `(H, W, 3)` uint8, RGB.
         um_per_px: the image's scale in micrometres a pixel: 0.25 at 40x, 0.5 at 20x.
         model: as from `load_model`; None for the shipped one.
         device: where to predict; the map is computed on the CPU.
@@ -78,44 +99,100 @@ def examine(
         what `overlays.plot_examination` draws.
 
     Raises:
-        InputError: as `predict`, or an image that is too large.
+        InputError: as `predict`.
     """
     check_image(image, um_per_px)
     model = choose_model(model, device)
-    at_scale = _checked_size(image, um_per_px, model)
-    logits = [predict_logits(model, image, um_per_px, device, (symmetry,)) for symmetry in SYMMETRIES]
-    averaged = np.mean(logits, axis=0)
-    mask, probability = averaged >= model.threshold_logit, expit(averaged / model.temperature)
+    logits = np.zeros(image.shape[:2], np.float32)
+
+    def predict_turned(symmetry: tuple[int, bool]) -> np.ndarray:
+        turned = predict_logits(model, image, um_per_px, device, (symmetry,))
+        np.add(logits, turned, out=logits)
+        return expit(turned, out=turned)
+
+    deviation = spread(map(predict_turned, SYMMETRIES))  # one after the other, never all eight in memory
+    logits /= len(SYMMETRIES)
+    mask = logits >= model.threshold_logit
+    logits /= model.temperature
+    probability = expit(logits, out=logits)
     count, labels = cv2.connectedComponents(mask.astype(np.uint8))
-    pixels = np.maximum(1, np.bincount(labels.ravel(), minlength=count))
-    are_sure = np.bincount(labels.ravel(), probability.ravel(), count) / pixels >= SURE
+    sums, pixels = np.zeros(count), np.zeros(count)
+    for some, of_some in zip(_in_rows(labels), _in_rows(probability), strict=True):
+        sums += np.bincount(some, of_some, count)
+        pixels += np.bincount(some, minlength=count)
+    are_sure = sums / np.maximum(1, pixels) >= SURE
     are_sure[0] = False  # the background
     return Examination(
         image=image,
         um_per_px=um_per_px,
         probability=probability,
-        spread=spread(map(expit, logits)),
+        spread=deviation,
         mask=mask,
         sure=are_sure[labels],
-        attention=_attention(image, mask, at_scale, model),
+        attention=_attention(image, mask, size_at_scale(image, um_per_px, model), model),
         attention_name=model.attention,
         nuclei=count - 1,
         unsure=count - 1 - int(are_sure.sum()),
     )
 
 
-def _checked_size(image: np.ndarray, um_per_px: float, model: TrainedModel) -> tuple[int, int]:
-    """Give height and width at the model's scale; refuse what is too large for a map before anything is computed."""
-    height, width = size_at_scale(image, um_per_px, model)
-    if max(height, width) > LARGEST:
-        raise InputError(
-            f"image: expected at most {LARGEST} pixels a side at the model's {model.um_per_px} um/px, found {height} x "
-            f"{width}; cut it into regions"
-        )
-    return height, width
+def make_tiled_map(network: EfficientNetSegmentation, image: np.ndarray, region: np.ndarray, name: str) -> np.ndarray:
+    """Compute one map of an image of any size; that of an image within a tile is `faithfulness.make_map`'s.
+
+    Tiles lie and overlap as those of `predict_logits`, and their maps are blended by the same weights. No tile is
+    scaled by itself, which would make its hottest spot as hot as every other tile's and show seams: the blended map is
+    scaled once, to a maximum of 1. For that the tiles must speak in one unit. Occlusion's are logits. Those of Grad-CAM
+    are channels, whose weights are the mean over all tiles, each pixel of the region counted once: for Grad-CAM itself
+    what the mean gradient over the whole image is, as far as the network sees no further than a tile. (Grad-CAM++'s
+    alpha takes the sum of the activations of one tile, as where its maps are tested.) So a tile is dark where nothing
+    in it speaks for nuclei as much as elsewhere, and seams are left where the features themselves change near the
+    border of a tile.
+
+    Args:
+        network: on the CPU; it is left as it was found.
+        image: `(H, W, 3)` uint8, RGB, at the network's scale.
+        region: `(H, W)` bool, as in `grad_cams`.
+        name: which map, as in `all_maps`.
+
+    Returns:
+        `(H, W)` float32, 0 to 1; all zero for an empty region.
+    """
+    places = tile_places(*region.shape, network.img_size)
+    if len(places) == 1:
+        return make_map(network, normalize(image[None]), torch.from_numpy(region), name)
+    window = tile_window(*(min(length, network.img_size) for length in region.shape))
+    total, weight = np.zeros(region.shape, np.float32), np.zeros(region.shape, np.float32)
+    for place in places:
+        weight[place] += window
+    occupied = [place for place in places if region[place].any()]
+    if not occupied:
+        return total
+    if name == OCCLUSION:
+        for place in occupied:
+            within = torch.from_numpy(region[place])
+            total[place] += window * occlusion_losses(network, normalize(image[place][None]), within, overlap=1).numpy()
+    else:
+        method, layer = name.split(", ")
+        layer, channels = attention_layers(network)[layer], 0
+        for place in occupied:
+            counted = torch.from_numpy(region[place] * window / weight[place])
+            (gradient,), (activation,) = layer_gradients(network, normalize(image[place][None]), [layer], counted)
+            channels = channels + METHODS[method](gradient, activation) / len(places)
+        for place in places:
+            with evaluating(network), torch.inference_mode(), captured(layer) as outputs:
+                network(normalize(image[place][None]))
+            total[place] += window * combine_channels(channels, outputs[0], window.shape).numpy()
+    total /= weight
+    total /= total.max() or 1
+    return total
+
+
+def _in_rows(values: np.ndarray) -> Iterator[np.ndarray]:
+    """Give `(H, W)` in strips, flattened: counting takes 16 bytes a pixel more."""
+    return (values[start : start + ROWS].ravel() for start in range(0, len(values), ROWS))
 
 
 def _attention(image: np.ndarray, mask: np.ndarray, at_scale: tuple[int, int], model: TrainedModel) -> np.ndarray:
-    region = torch.from_numpy(resize(mask.astype(np.float32), *at_scale) >= 0.5)
-    heat = make_map(on_device(model.network, "cpu"), normalize(resize(image, *at_scale)[None]), region, model.attention)
+    region = resize(mask.astype(np.float32), *at_scale) >= 0.5
+    heat = make_tiled_map(on_device(model.network, "cpu"), resize(image, *at_scale), region, model.attention)
     return np.clip(resize(heat, *mask.shape), 0, 1)

@@ -26,6 +26,7 @@ from helpers.explanation.verdicts import (
 from helpers.files import MERGE_SECONDS, locked, read_json, write_json
 from helpers.metrics import count_pixels, dice_per_image
 from helpers.networks import OWN_NETWORKS
+from helpers.paths import as_path
 from helpers.provenance import describe_environment
 from helpers.training.checkpoints import load_checkpoint
 from helpers.training.comparisons import untrained_model
@@ -58,12 +59,12 @@ def explain_run(
         InputError: no finished run of our own networks, another data set, a control of another network, or too few
             tiles.
     """
-    run, device = Path(run), torch.device("cpu")
+    run, device = as_path(run), torch.device("cpu")
     results = read_finished(run)
     recipe = Recipe(**results["recipe"])
     if recipe.network not in OWN_NETWORKS:
         raise InputError(f"{run}: expected one of the networks {', '.join(OWN_NETWORKS)}, found {recipe.network!r}")
-    control, trained = (None, None) if shuffled is None else _load_control(Path(shuffled), recipe.network)
+    control, trained = (None, None) if shuffled is None else _load_control(as_path(shuffled), recipe.network)
     cache = prepare(dataset, recipe.image_size, recipe.labels, progress=False)
     if cache.digest != results["data"]["digest"]:
         raise InputError(f"{dataset}: expected the data set of the run, {results['data']['name']}, found another")

@@ -186,6 +186,7 @@ def cascade_correlations(
     return correlations
 
 
+@torch.inference_mode(False)  # a caller's own would leave weights that no gradient can pass
 def randomized_cascade(
     model: EfficientNetSegmentation, untrained: EfficientNetSegmentation
 ) -> Iterator[tuple[str, EfficientNetSegmentation]]:

@@ -7,7 +7,7 @@ Reference:
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 import cv2
@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional as F
 
 from helpers.config import THRESHOLD
-from helpers.devices import choose_batch_size
+from helpers.devices import choose_batch_size, on_device
 from helpers.model import EfficientNetSegmentation
 
 
@@ -100,21 +101,46 @@ def grad_cams(
     Raises:
         ValueError: more than one image, or a region of another size.
     """
+    gradients, activations = layer_gradients(model, image, layers.values(), region, against)
+    return {
+        method: {
+            name: scale_heat(combine_channels(weigh(gradient, activation), activation, image.shape[2:]))
+            for name, gradient, activation in zip(layers, gradients, activations, strict=True)
+        }
+        for method, weigh in METHODS.items()
+    }
+
+
+@torch.inference_mode(False)  # a caller's own, in which nothing has a gradient
+@torch.enable_grad()
+def layer_gradients(
+    model: EfficientNetSegmentation,
+    image: Tensor,
+    layers: Iterable[nn.Module],
+    region: Tensor | None = None,
+    against: bool = False,
+) -> tuple[Sequence[Tensor], list[Tensor]]:
+    """Give the gradients of a region's summed logits at several layers, and the layers' activations: `(1, C, h, w)`.
+
+    Gradients start at the first of the layers, so that what comes before it, most of the network, keeps no memory of
+    its pass. The arguments are those of `grad_cams`; of a `region` of numbers each logit counts as often as it says.
+    """
     check_region(image, region)
-    with evaluating(model), ExitStack() as stack, torch.enable_grad():
-        outputs = {name: stack.enter_context(captured(layer)) for name, layer in layers.items()}
-        # Weights may be frozen; a gradient that starts at the image reaches every layer all the same.
-        logits = model(image.detach().requires_grad_())[0, 0]
+    # No weight asks for a gradient here, and none was made in inference mode, which would let no gradient pass.
+    weights = {name: value.clone() if value.is_inference() else value for name, value in model.state_dict().items()}
+    with evaluating(model), ExitStack() as stack:
+        outputs = [stack.enter_context(_captured_with_gradient(layer)) for layer in layers]
+        logits = functional_call(model, weights, (image.detach().clone(),))[0, 0]
         chosen = logits.detach().sigmoid() >= THRESHOLD if region is None else region.to(logits.device).clone()
-        activations = [output[0] for output in outputs.values()]
+        activations = [output[0] for output in outputs]
         gradients = torch.autograd.grad((logits * chosen).sum() * (-1 if against else 1), activations)
-    maps = {method: {} for method in METHODS}
-    for name, gradient, activation in zip(layers, gradients, activations, strict=True):
-        for method, weigh in METHODS.items():
-            heat = F.relu((weigh(gradient, activation.detach()) * activation.detach()).sum(1, keepdim=True))
-            heat = F.interpolate(heat.float(), size=image.shape[2:], mode="bilinear", align_corners=False)
-            maps[method][name] = scale_heat(heat[0, 0])
-    return maps
+    return gradients, [activation.detach() for activation in activations]
+
+
+def combine_channels(weights: Tensor, activations: Tensor, size: Sequence[int]) -> Tensor:
+    """Add up channels `(1, C, h, w)` by weights `(1, C, 1, 1)`, take what is positive, and enlarge it: `(H, W)`."""
+    heat = F.relu((weights * activations).sum(1, keepdim=True))
+    return F.interpolate(heat.float(), size=tuple(size), mode="bilinear", align_corners=False)[0, 0]
 
 
 def predicted_region(model: EfficientNetSegmentation, image: Tensor) -> Tensor:
@@ -127,7 +153,7 @@ def region_logits(model: EfficientNetSegmentation, images: Tensor, region: Tenso
     """Sum the logits over one region `(H, W)` bool of each of `(B, 3, H, W)` images: `(B,)` float32, on the CPU."""
     batch_size = choose_batch_size(min(images.shape[2:]), images.device)
     images = images.contiguous(memory_format=torch.channels_last)
-    with evaluating(model.to(memory_format=torch.channels_last)), torch.inference_mode():
+    with evaluating(on_device(model, images.device)), torch.inference_mode():
         return torch.cat([model(some)[:, 0].float()[:, region].sum(1).cpu() for some in images.split(batch_size)])
 
 
@@ -187,6 +213,22 @@ def captured(*layers: nn.Module) -> Iterator[list[Tensor]]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+@contextmanager
+def _captured_with_gradient(layer: nn.Module) -> Iterator[list[Tensor]]:
+    """Collect the outputs of a layer as `captured` does; where nothing has a gradient yet, gradients start there."""
+    outputs: list[Tensor] = []
+
+    def keep(_module: nn.Module, _inputs: tuple, output: Tensor) -> Tensor:
+        outputs.append(output if output.requires_grad else output.requires_grad_())
+        return output.clone() if output.is_leaf else output  # what follows may write in place, which no leaf suffers
+
+    handle = layer.register_forward_hook(keep)
+    try:
+        yield outputs
+    finally:
+        handle.remove()
 
 
 @contextmanager

@@ -25,7 +25,23 @@ def occlusion_map(
     overlap: int = 2,
     against: bool = False,
 ) -> Tensor:
-    """Compute what covering each part of an image costs a region: slow, but it asks the network alone, no gradient.
+    """Compute what covering each part of an image costs a region, as `occlusion_losses`, scaled to a maximum of 1.
+
+    Arguments and errors are those of `occlusion_losses`; the map is `(H, W)` float32, 0 to 1, on the CPU.
+    """
+    return scale_heat(occlusion_losses(model, image, region, overlap, against))
+
+
+@torch.inference_mode(False)  # a caller's own would follow the map to wherever it is used
+@torch.no_grad()
+def occlusion_losses(
+    model: EfficientNetSegmentation,
+    image: Tensor,
+    region: Tensor | None = None,
+    overlap: int = 2,
+    against: bool = False,
+) -> Tensor:
+    """Measure what covering each part of an image costs a region: slow, but it asks the network alone, no gradient.
 
     A window of 1/8 of the image's height and width slides over it and shows the blurred image instead. The map is the
     drop of the region's summed logits, mean over the windows that cover a pixel; where the sum rises it is 0.
@@ -38,7 +54,7 @@ def occlusion_map(
         against: ask what speaks against nuclei in the region, that is, for background.
 
     Returns:
-        `(H, W)` float32, 0 to 1, on the CPU.
+        `(H, W)` float32, logits lost, 0 or more, on the CPU.
 
     Raises:
         ValueError: more than one image, or a region of another size.
@@ -58,7 +74,7 @@ def occlusion_map(
         for (row, column), logits in zip(some, region_logits(model, covered, region), strict=True):
             drop[row, column] += whole[0] - logits
             times[row, column] += 1
-    return scale_heat(F.relu(drop / times * (-1 if against else 1)))
+    return F.relu(drop / times * (-1 if against else 1))
 
 
 def blurred(image: Tensor) -> Tensor:

@@ -62,10 +62,13 @@ def spread(predictions: Iterable[np.ndarray]) -> np.ndarray:
     [0.5, 0.0]
     """
     count, mean, squares = 0, 0.0, 0.0
-    for count, values in enumerate(predictions, 1):
+    for values in predictions:
+        count += 1
         step = values - mean
-        mean = mean + step / count
-        squares = squares + step * (values - mean)
+        mean += step / count
+        step *= values - mean
+        squares += step
+        del values, step  # the next one may need their room
     return np.sqrt(squares / count)
 
 

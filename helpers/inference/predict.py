@@ -96,12 +96,10 @@ def predict_logits(
     # Smaller than a tile: its border is repeated, for a black frame would look like tissue.
     padding = (0, max(0, size - height), 0, max(0, size - width))
     padded = cv2.copyMakeBorder(at_scale, *padding, cv2.BORDER_REPLICATE) if any(padding) else at_scale
-    ramp = np.minimum(np.arange(1, size + 1), np.arange(size, 0, -1)).astype(np.float32)
-    window = np.minimum.outer(ramp, ramp)
+    window = tile_window(size, size)
     total = np.zeros(padded.shape[:2], np.float32)
     weight = np.zeros_like(total)
-    rows, columns = (_starts(length, size) for length in padded.shape[:2])
-    places = [np.s_[row : row + size, column : column + size] for row in rows for column in columns]
+    places = tile_places(*padded.shape[:2], size)
     for start in range(0, len(places), TILES):
         chunk = places[start : start + TILES]
         tiles = np.stack([padded[place] for place in chunk])  # (n, size, size, 3)
@@ -109,7 +107,20 @@ def predict_logits(
         for place, logits in zip(chunk, np.mean(turned, axis=0), strict=True):
             total[place] += window * logits
             weight[place] += window
-    return resize((total / weight)[:height, :width], *image.shape[:2])
+    total /= weight
+    return resize(total[:height, :width], *image.shape[:2])
+
+
+def tile_places(height: int, width: int, size: int) -> list[tuple[slice, slice]]:
+    """Give rows and columns of the tiles that cover an image, `size` pixels a side or the whole of a shorter side."""
+    rows, columns = (_starts(length, min(length, size)) for length in (height, width))
+    return [np.s_[row : row + size, column : column + size] for row in rows for column in columns]
+
+
+def tile_window(height: int, width: int) -> np.ndarray:
+    """Give what each pixel of a tile counts where tiles overlap, `(height, width)` float32: more the further inside."""
+    ramps = [np.minimum(np.arange(1, side + 1), np.arange(side, 0, -1)) for side in (height, width)]
+    return np.minimum.outer(*ramps).astype(np.float32)
 
 
 def size_at_scale(image: np.ndarray, um_per_px: float, model: TrainedModel) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from helpers.devices import on_device
 from helpers.errors import InputError
 from helpers.model import EfficientNetSegmentation
 from helpers.networks import build_own_network
+from helpers.paths import as_path
 
 NAME = "nuclei_unet_b0.safetensors"
 _INSTALLED = Path(__file__).parents[1] / "models" / NAME  # where the wheel puts what the project tracks in `models/`
@@ -46,6 +47,7 @@ class TrainedModel:
     digest: str = ""
 
 
+@torch.inference_mode(False)  # a caller's own would leave weights that no gradient can pass
 def load_model(path: Path | str = WEIGHTS) -> TrainedModel:
     """Load shipped weights, checked: that they are whole, of this network, and of a known scale.
 
@@ -58,7 +60,7 @@ def load_model(path: Path | str = WEIGHTS) -> TrainedModel:
     Raises:
         InputError: there is no such file, it is another kind of file, damaged, or the weights of another network.
     """
-    path = Path(path)
+    path = as_path(path)
     if not path.is_file():
         raise InputError(
             f"{path}: there are no such weights; give the path of a .safetensors file, or none for the shipped model"
@@ -103,8 +105,7 @@ def load_model(path: Path | str = WEIGHTS) -> TrainedModel:
 @functools.cache
 def shipped_model(device: str = "cpu") -> TrainedModel:
     """Load the shipped model onto a device once, and give it from then on."""
-    with torch.inference_mode(False):  # a caller's own would leave weights that no gradient can pass
-        model = load_model()
+    model = load_model()
     return dataclasses.replace(model, network=on_device(model.network, device))
 
 

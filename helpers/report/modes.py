@@ -8,6 +8,7 @@ from pathlib import Path
 
 from helpers.config import RECIPES, Recipe
 from helpers.errors import InputError
+from helpers.paths import as_path
 from helpers.sample_tissue.sample import write_sample_fold
 
 QUICK_FOLDER = Path("build") / "quick"
@@ -53,7 +54,7 @@ def choose_mode(environment: Mapping[str, str] = os.environ) -> Mode:
     """
     name = environment.get("NUCLEI_MODE", "quick")
     if name == "full":
-        dataset = Path(environment.get("NUCLEI_DATASET", "Dataset"))
+        dataset = as_path(environment.get("NUCLEI_DATASET", "Dataset"))
         label, control = f"this run, {dataset.resolve().name}", _control(FULL_RECIPE, epochs=3)
         return Mode(name, label, dataset, FULL_RUN, FULL_RECIPE, control, explained_tiles=100, sanity_tiles=20)
     if name != "quick":

@@ -18,6 +18,7 @@ from helpers.evaluation.ablation import ABLATION
 from helpers.evaluation.subject import open_subject
 from helpers.files import read_json, write_csv, write_json, written_whole
 from helpers.inference.trained_model import WEIGHTS, load_model
+from helpers.paths import as_path
 from helpers.report.card import CARD, model_card
 from helpers.report.charts import read_as_jpeg
 from helpers.report.comparison import latest_scores
@@ -48,7 +49,7 @@ def publish_run(run: Path, project: Path, ship: bool = False) -> list[Path]:
         InputError: the run is not finished, not scored or has no nuclei to score; its data set is no longer where it
             was; it is the shipped one and `ship` is off; or its network is none that can be shipped.
     """
-    run, project = Path(run), Path(project)
+    run, project = as_path(run), as_path(project)
     results, reported, name = read_finished(run), _reported(project), run.resolve().name
     validation = _validation(results, run)
     if ship and results["recipe"].get("shuffled_masks"):
@@ -84,7 +85,7 @@ def publish_scores(weights: Path | None, project: Path) -> list[Path]:
     Raises:
         InputError: these are not the weights that the project ships, or their validation part was never scored.
     """
-    subject, project = open_subject(weights), Path(project)
+    subject, project = open_subject(weights), as_path(project)
     reported = _reported(project)
     shipped = reported["shipped"] or {}
     if shipped.get("digest") != subject.model.digest:
@@ -102,9 +103,10 @@ def publish_scores(weights: Path | None, project: Path) -> list[Path]:
 
 def publish_ablation(folder: Path, project: Path) -> list[Path]:
     """Put what `ablation.run_ablation` wrote into what a project reports; give the files, as `publish_run` does."""
-    reported = _reported(Path(project)) | {"ablation": read_json(Path(folder) / ABLATION)}
+    project = as_path(project)
+    reported = _reported(project) | {"ablation": read_json(as_path(folder) / ABLATION)}
     with tempfile.TemporaryDirectory() as temporary:
-        return _write(Path(project), reported, {}, Path(temporary))
+        return _write(project, reported, {}, Path(temporary))
 
 
 def _validation(results: Results, name: object) -> Evaluation:

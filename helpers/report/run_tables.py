@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from helpers.files import read_json
+from helpers.paths import as_path
 from helpers.report.tables import MISSING, format_interval, format_number
 
 VERDICTS = {
@@ -72,7 +73,7 @@ def _verdict(row: dict) -> str:
 
 def read_benchmarks(models: Path | str) -> dict:
     """Read `benchmarks.json` from the folder of models: `date`, `environment` and `rows`; an InputError without it."""
-    return read_json(Path(models) / "benchmarks.json")
+    return read_json(as_path(models) / "benchmarks.json")
 
 
 def benchmark_table(benchmarks: dict) -> pd.DataFrame:

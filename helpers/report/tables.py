@@ -7,6 +7,7 @@ import pandas as pd
 from helpers.config import CLASS_NAMES
 from helpers.data.cache import Cache
 from helpers.files import read_json
+from helpers.paths import as_path
 from helpers.report import references
 from helpers.training.results import Evaluation, Results
 
@@ -183,8 +184,8 @@ def read_reported(models: Path) -> tuple[dict, pd.DataFrame]:
     Raises:
         InputError: nothing was published there.
     """
-    return read_json(Path(models) / "results.json"), pd.read_csv(
-        Path(models) / "history.csv", index_col=["run", "epoch"]
+    return read_json(as_path(models) / "results.json"), pd.read_csv(
+        as_path(models) / "history.csv", index_col=["run", "epoch"]
     )
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from helpers.config import BACKGROUND_CHANNEL, CLASS_NAMES, TILE_SIZE
 from helpers.data.fold_writer import Tile, write_fold
 from helpers.errors import InputError
+from helpers.paths import as_path
 from helpers.sample_tissue.field import BARE_KINDS, paint_field
 from helpers.sample_tissue.tissue import FIELD_SIZE, TISSUES
 
@@ -75,7 +76,7 @@ def write_sample_fold(folder: Path, num_tiles: int = 120, seed: int = 0, dtype: 
         InputError: `num_tiles`, `seed` or `dtype` is out of range; the folder holds Images or Masks, cannot be written
             to, or the disk is too small.
     """
-    folder = Path(folder)
+    folder = as_path(folder)
     if num_tiles < 1:
         raise InputError(f"{folder}: found num_tiles {num_tiles}, expected 1 or more; ask for at least one tile")
     if not 0 <= seed < 2**32:

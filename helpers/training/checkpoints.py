@@ -13,6 +13,7 @@ from helpers.files import written_whole
 from helpers.inference.trained_model import FORMAT as WEIGHTS_FORMAT
 from helpers.inference.trained_model import KEY, digest_tensors
 from helpers.networks import OWN_NETWORKS
+from helpers.paths import as_path
 from helpers.training.comparisons import build_network
 
 FORMAT = 1
@@ -29,12 +30,14 @@ def save_checkpoint(path: Path, model: nn.Module, **more: object) -> None:
         torch.save({"format": FORMAT, "architecture": architecture, "model": model.state_dict()} | more, temporary)
 
 
+@torch.inference_mode(False)  # a caller's own would leave weights that no gradient can pass
 def load_checkpoint(path: Path) -> tuple[nn.Module, dict]:
     """Load a network in evaluation mode, on the CPU, and what was saved beside it.
 
     Raises:
         InputError: the file is missing, damaged, holds code, or is a checkpoint of something else.
     """
+    path = as_path(path)
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
@@ -72,7 +75,7 @@ def export_weights(
     Raises:
         InputError: the checkpoint is not of an `EfficientNetSegmentation` (`networks.OWN_NETWORKS`).
     """
-    checkpoint, path = Path(checkpoint), Path(path)
+    checkpoint, path = as_path(checkpoint), as_path(path)
     network, about = load_checkpoint(checkpoint)
     if network.name not in OWN_NETWORKS:
         raise InputError(

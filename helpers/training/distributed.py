@@ -9,24 +9,50 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from helpers.errors import InputError, in_a_line
+
+# What `torchrun` tells every process, and on a GPU LOCAL_RANK too: where a part is missing, it is left from elsewhere.
+GROUP = {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
+
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[torch.device]:
     """Join the group that `torchrun`'s environment describes, for the time of the block; yield where to compute.
 
-    A process alone, or one of a group on CPUs, computes on `device`; of a group on GPUs each takes its own.
+    A process alone, or one of a group on CPUs, computes on `device`; of a group on GPUs each takes its own. Without
+    rank and address there is no group to join, whatever else a scheduler left in the environment.
+
+    Raises:
+        InputError: the environment describes a group that cannot be joined.
     """
-    if "WORLD_SIZE" not in os.environ or distributed.is_initialized():
+    needed = GROUP | ({"LOCAL_RANK"} if device.type == "cuda" else set())
+    if distributed.is_initialized() or not _told(needed):
         yield device
         return
-    if device.type == "cuda":
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-        torch.cuda.set_device(device)
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        if device.type == "cuda":
+            device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+            torch.cuda.set_device(device)
+        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    except (ValueError, RuntimeError) as error:
+        told = ", ".join(f"{name}={os.environ[name]}" for name in sorted(needed))
+        raise InputError(
+            f"{told}: no group of processes can be joined by these variables ({in_a_line(error)}); start the processes "
+            "with torchrun, or unset WORLD_SIZE to train alone"
+        ) from None
     try:
         yield device
     finally:
         distributed.destroy_process_group()
+
+
+def speaks() -> bool:
+    """Tell whether this process is alone or the first of its group, before and after the group too."""
+    return not _told(GROUP) or os.environ["RANK"] == "0"
+
+
+def _told(names: set[str]) -> bool:
+    return all(os.environ.get(name) for name in names)
 
 
 def rank() -> int:

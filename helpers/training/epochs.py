@@ -11,8 +11,9 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from helpers.config import LOGIT_THRESHOLD
+from helpers.config import LOGIT_THRESHOLD, THRESHOLD
 from helpers.devices import mixed_precision
+from helpers.losses import check_masks
 from helpers.metrics import count_pixels, scores
 from helpers.training.distributed import add_up, gather_in_order, synchronised, world_size
 from helpers.training.schedule import StepGuard
@@ -38,7 +39,7 @@ def train_epoch(
 
     Args:
         model: maps images `(B, 3, H, W)` to logits `(B, 1, H, W)`.
-        train_loader: pairs of images `(B, 3, H, W)` and masks `(B, 1, H, W)`, float.
+        train_loader: pairs of images `(B, 3, H, W)` and masks `(B, 1, H, W)`, float, 0 to 1.
         criterion: maps logits and masks to a scalar, a mean over the images of the batch.
         optimizer: over the parameters of `model`.
         device: where to compute.
@@ -54,7 +55,7 @@ def train_epoch(
 
     Raises:
         ValueError: `accumulation_steps` under 1, or a loader without a batch.
-        InputError: too many steps in a row are not finite.
+        InputError: masks with values outside 0 to 1, or too many steps in a row that are not finite.
     """
     if accumulation_steps < 1:
         raise ValueError(f"accumulation_steps: expected 1 or more, found {accumulation_steps}")
@@ -71,6 +72,7 @@ def train_epoch(
             guard.remember(model)
             group_loss = 0.0
             for number, (images, masks) in enumerate(group, start=1):
+                check_masks(masks)  # here on the CPU yet, and whatever the criterion
                 images, masks = _to_device(images, device), masks.to(device, non_blocking=True)
                 with synchronised(model, last=number == len(group)):
                     with mixed_precision(device, use_amp):
@@ -107,16 +109,18 @@ def evaluate_model(
 
     Raises:
         ValueError: a loader without a batch.
+        InputError: masks with values outside 0 to 1.
     """
     device = torch.device(device)
     model.eval()
     loss_sum, counts = 0.0, []
     for images, masks in val_loader:
+        check_masks(masks)
         with mixed_precision(device, use_amp):
             logits = model(_to_device(images, device))
         loss_sum += float(criterion(logits, masks.to(device))) * len(images)
         predicted = (logits.float() >= LOGIT_THRESHOLD).cpu().numpy()
-        counts.append(count_pixels(predicted[:, 0], masks.numpy()[:, 0] > 0))
+        counts.append(count_pixels(predicted[:, 0], masks.float().cpu().numpy()[:, 0] >= THRESHOLD))
     counts = gather_in_order(np.concatenate(counts) if counts else np.zeros((0, 4), np.int64))
     if len(counts) == 0:
         raise ValueError("val_loader: expected at least one batch, found none")

@@ -9,7 +9,7 @@ from torchvision.transforms import v2
 
 from helpers.config import Recipe
 from helpers.data.augmentation import build_augmentation
-from helpers.data.cache import Cache
+from helpers.data.cache import Cache, MappedFile, is_mapped
 from helpers.data.split import Split
 from helpers.normalization import NORMALIZE
 from helpers.training.distributed import rank, world_size
@@ -21,7 +21,7 @@ def derive_seed(*numbers: int) -> int:
 
 
 class TileDataset(Dataset):
-    """Pairs of a normalised image and its binary mask.
+    """Pairs of a normalised image and its binary mask. Pickled, it holds where its tiles stand, and not the tiles.
 
     Args:
         cache: the prepared data set.
@@ -38,17 +38,30 @@ class TileDataset(Dataset):
         self, cache: Cache, indices: np.ndarray, transform: v2.Transform | None = None, seed: int = 0,
         masks_of: np.ndarray | None = None,
     ) -> None:  # fmt: skip
-        self.cache, self.indices, self.transform, self.seed = cache, indices, transform, seed
-        self.masks_of = np.arange(len(cache)) if masks_of is None else masks_of
+        # Not the cache itself: what else it says of every tile would travel to each worker too.
+        self.images, self.class_maps = cache.images, cache.class_maps
+        self.indices, self.transform, self.seed, self.masks_of = indices, transform, seed, masks_of
         self.epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # workers that live on see it change
+
+    def __getstate__(self) -> dict:
+        # A worker that is spawned, as on macOS and Windows, gets a pickle: of a file that is mapped, where it stands.
+        return {
+            name: MappedFile(str(value.filename), value.dtype, value.shape, value.offset) if is_mapped(value) else value
+            for name, value in vars(self).items()
+        }
+
+    def __setstate__(self, state: dict) -> None:
+        for name, value in state.items():
+            setattr(self, name, value.open() if isinstance(value, MappedFile) else value)
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __getitem__(self, item: int) -> tuple[Tensor, Tensor]:
         index = int(self.indices[item])
-        image = torch.from_numpy(np.array(self.cache.images[index])).permute(2, 0, 1)
-        mask = torch.from_numpy(self.cache.class_maps[self.masks_of[index]] > 0)[None].float()
+        image = torch.from_numpy(np.array(self.images[index])).permute(2, 0, 1)
+        class_map = self.class_maps[index if self.masks_of is None else self.masks_of[index]]
+        mask = torch.from_numpy(class_map > 0)[None].float()
         if self.transform is not None:
             with torch.random.fork_rng(devices=[]):
                 # `torch.manual_seed` would set the GPU's generator too, and dropout would follow the last tile loaded.

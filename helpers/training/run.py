@@ -19,6 +19,7 @@ from helpers.errors import InputError
 from helpers.files import locked, read_json, remove_unfinished, write_csv, write_json
 from helpers.losses import BinarySegLoss, balanced_class_weights
 from helpers.model import count_parameters
+from helpers.paths import as_path
 from helpers.provenance import describe_environment, device_name
 from helpers.training.checkpoints import save_checkpoint
 from helpers.training.distributed import main_first, process_group, rank, share_buffers, world_size, wrap
@@ -64,7 +65,7 @@ def train_run(
         InputError: the data set or the start does not fit, the folder holds a run of another recipe or data set,
             another process is at work in it, the memory does not suffice, or the loss stays infinite or no number.
     """
-    run = Path(run)
+    dataset, run, init = as_path(dataset), as_path(run), None if init is None else as_path(init)
     with process_group(device or pick_device()) as device:
         if rank() > 0:  # the first alone speaks
             progress, log = False, lambda line: None

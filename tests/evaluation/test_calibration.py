@@ -5,6 +5,7 @@ import pytest
 from scipy.special import expit
 from sklearn.calibration import calibration_curve
 
+from helpers.errors import InputError
 from helpers.evaluation.calibration import BINS, fit_temperature, measure_reliability
 
 
@@ -58,3 +59,12 @@ def test_ends_fall_into_the_outermost_bins():
 
 def test_nothing_to_measure_is_not_a_number():
     assert np.isnan(measure_reliability(np.zeros(0), np.zeros(0, bool)).expected_calibration_error)
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "truth", "message"),
+    [([0.5, 3.0], [0, 1], "probabilities: .* found 0 to 3; give prob"), ([0.5, 1.0], [0, 255], "truth: .* 0 to 255")],
+)
+def test_logits_and_masks_of_255_are_refused(probabilities, truth, message):
+    with pytest.raises(InputError, match=message):
+        measure_reliability(np.array(probabilities), np.array(truth))

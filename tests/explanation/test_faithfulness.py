@@ -118,6 +118,12 @@ def test_every_map_by_its_name(network, tile):
     assert make_map(network, tensor, region, OCCLUSION).shape == (64, 64)
 
 
+def test_a_cascade_in_inference_mode_is_fit_for_gradients(network):
+    with torch.inference_mode():
+        for _, part_random in randomized_cascade(network, make_network()):
+            assert not any(weights.is_inference() for weights in part_random.parameters())
+
+
 def test_every_map_and_control_is_measured(network, tile):
     curves = measure_maps(network, [tile, np.full_like(tile, 255)])
     assert set(CONTROLS) < set(curves)

@@ -216,6 +216,26 @@ def test_frozen_weights_and_a_caller_without_gradients_make_no_difference(image)
         torch.testing.assert_close(grad_cam(model, image, model.layer, ALL), expected)
         assert not torch.is_grad_enabled()
     torch.testing.assert_close(grad_cam(model.requires_grad_(False), image, model.layer, ALL), expected)
+    with torch.inference_mode():
+        model = TwoChannels(1.0, -0.5)
+        made_here = image.clone(), model.layer, ALL.clone()
+        torch.testing.assert_close(grad_cam(model, *made_here), expected)
+    torch.testing.assert_close(grad_cam(model, *made_here), expected)
+
+
+def test_what_follows_a_layer_may_write_in_place(image):
+    model = TwoChannels(1.0, 0.0)
+    expected = grad_cam(model, image, model.layer, ALL)
+    model.head = nn.Sequential(nn.ReLU(inplace=True), model.head)  # which changes nothing here: red is 0 or more
+    torch.testing.assert_close(grad_cam(model, image, model.layer, ALL), expected)
+
+
+def test_logits_of_a_region_in_inference_mode_leave_weights_fit_for_gradients(network, noise):
+    region = torch.ones(64, 64, dtype=torch.bool)
+    with torch.inference_mode():
+        region_logits(network, noise, region)
+    assert not any(weights.is_inference() for weights in network.parameters())
+    assert grad_cam(network, noise, network.decoder[3], region).isfinite().all()
 
 
 def test_hooks_are_gone_and_modes_back_after_an_error(image):

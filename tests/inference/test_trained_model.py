@@ -52,6 +52,13 @@ def test_what_goes_in_comes_out(network, weights):
     assert expected.std() > 0.01
 
 
+def test_weights_that_are_loaded_in_inference_mode_are_fit_for_gradients(weights):
+    with torch.inference_mode():
+        network = load_model(weights).network
+    network(torch.zeros(1, 3, 32, 32)).sum().backward()
+    assert network.head.bias.grad.item() == 32 * 32
+
+
 def test_learnt_weights_take_half_the_room_and_statistics_stay_whole(network, weights):
     own = network.state_dict()
     with safe_open(weights, "pt") as file:

@@ -90,6 +90,13 @@ def test_weights_under_another_networks_name(saved, path, name, reason):
     assert reason in message
 
 
+def test_weights_that_are_loaded_in_inference_mode_are_fit_for_gradients(saved):
+    with torch.inference_mode():
+        network, _ = load_checkpoint(saved)
+    network(torch.zeros(1, 3, 32, 32)).sum().backward()
+    assert network.head.bias.grad.item() == 32 * 32
+
+
 def test_optimizer_comes_back_too(path):
     model = EfficientNetSegmentation()
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.02)

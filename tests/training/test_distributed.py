@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,14 +17,17 @@ from nightly import NIGHTLY
 from torch import nn
 
 from helpers.__main__ import main
+from helpers.errors import InputError
 from helpers.sample_tissue.sample import write_sample_fold
 from helpers.training.checkpoints import load_checkpoint
 from helpers.training.distributed import (
+    GROUP,
     add_up,
     gather_in_order,
     main_first,
     process_group,
     rank,
+    speaks,
     synchronised,
     world_size,
     wrap,
@@ -105,3 +109,48 @@ def test_alone_nothing_changes():
     assert wrap(model) is model
     assert [add_up(1), add_up(2.5)] == [1, 2.5]
     assert gather_in_order(rows) is rows
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        {"WORLD_SIZE": "1"},
+        {"WORLD_SIZE": "4", "LOCAL_RANK": "3"},
+        {"WORLD_SIZE": "4", "RANK": "2"},
+        {"WORLD_SIZE": "2", "RANK": "", "MASTER_ADDR": "", "MASTER_PORT": ""},
+        {"SLURM_PROCID": "1", "SLURM_NTASKS": "4", "SLURM_LOCALID": "1", "WORLD_SIZE": "4", "MASTER_PORT": "29500"},
+    ],
+)
+def test_what_a_scheduler_left_behind_makes_no_group(left, monkeypatch):
+    for name in GROUP:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in left.items():
+        monkeypatch.setenv(name, value)
+    with process_group(torch.device("cpu")) as device:
+        assert (device, rank(), world_size(), speaks()) == (torch.device("cpu"), 0, 1, True)
+
+
+def test_a_whole_environment_of_one_makes_a_group_of_one(monkeypatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for name, value in {"RANK": 0, "WORLD_SIZE": 1, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}.items():
+        monkeypatch.setenv(name, str(value))
+    with process_group(torch.device("cpu")):
+        assert torch.distributed.is_initialized()
+    assert speaks()
+    monkeypatch.setenv("RANK", "1")
+    assert not speaks()
+    assert not torch.distributed.is_initialized()
+
+
+@pytest.mark.parametrize("wrong", [{"RANK": "first"}, {"WORLD_SIZE": "many"}, {"MASTER_PORT": "here"}])
+def test_a_group_that_cannot_be_joined_is_said_in_one_line(wrong, monkeypatch):
+    told = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"} | wrong
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    ((name, value),) = wrong.items()
+    said = f"{name}={value}.*no group of processes.*unset WORLD_SIZE"
+    with pytest.raises(InputError, match=said) as refused, process_group(torch.device("cpu")):
+        pass
+    assert "\n" not in str(refused.value)

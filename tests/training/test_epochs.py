@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from helpers import devices
 from helpers.devices import pick_device
+from helpers.errors import InputError
 from helpers.losses import BinarySegLoss
 from helpers.metrics import count_pixels, scores
 from helpers.model import EfficientNetSegmentation
@@ -344,3 +345,22 @@ def test_an_epoch_without_a_good_step_has_no_loss(small_network):
     before = parameters_of(small_network)
     assert math.isnan(train(small_network, [(images * math.nan, masks)]))
     assert torch.equal(parameters_of(small_network), before)
+
+
+@pytest.mark.parametrize("criterion", [BinarySegLoss(), nn.BCEWithLogitsLoss()])
+def test_masks_of_0_and_255_are_refused_whatever_the_criterion(small_network, criterion):
+    images, masks = next(iter(DataLoader(toy_tiles(2), 2)))
+    before = parameters_of(small_network)
+    with pytest.raises(InputError, match="masks: expected values from 0 to 1, found 0 to 255"):
+        evaluate_model(small_network, [(images, 255 * masks)], criterion, CPU)
+    with pytest.raises(InputError, match="masks: expected values from 0 to 1, found 0 to 255"):
+        train_epoch(small_network, [(images, 255 * masks)], criterion, SGD(small_network.parameters(), lr=1), CPU)
+    assert torch.equal(parameters_of(small_network), before)
+
+
+def test_soft_labels_count_as_nuclei_from_one_half():
+    images = torch.zeros(1, 3, 1, 4)
+    images[0, 0, 0] = torch.tensor([5.0, 5.0, -5.0, -5.0])
+    masks = torch.tensor([0.6, 0.4, 0.6, 0.4]).view(1, 1, 1, 4)
+    found = evaluate_model(Reader(), [(images, masks)], BinarySegLoss(), CPU, use_amp=False)
+    assert found["dice"] == pytest.approx(1 / 2)  # one pixel right, one invented, one missed

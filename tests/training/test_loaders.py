@@ -7,6 +7,7 @@ import random
 import numpy as np
 import pytest
 import torch
+from nightly import NIGHTLY
 from tiny_run import make_cache
 from torch.utils.data import DataLoader
 
@@ -14,6 +15,7 @@ from helpers.config import Recipe
 from helpers.data.augmentation import build_augmentation
 from helpers.data.cache import Cache
 from helpers.data.split import Split
+from helpers.errors import InputError
 from helpers.normalization import denormalize, normalize
 from helpers.training.loaders import TileDataset, derive_seed, make_loaders, nuclei_share, start_epoch
 
@@ -198,6 +200,35 @@ def test_dataset_travels_to_a_worker_that_starts_afresh(cache):
     assert all(same(arrived[item], dataset[item]) for item in range(TILES))
 
 
+def test_only_the_path_of_a_prepared_data_set_travels(tmp_path):
+    # As many tiles as PanNuke has in three folds; the files are sparse, and no more than their first tiles are read.
+    count, size = 7_901, 64
+    made = make_cache([[1] * 5] * count, ["Breast"] * count)
+    arrays = {}
+    for name, shape in (("images", (count, size, size, 3)), ("class_maps", (count, size, size))):
+        values = np.lib.format.open_memmap(tmp_path / f"{name}.npy", mode="w+", dtype=np.uint8, shape=shape)
+        values[:4] = np.random.default_rng(0).integers(0, 6, values[:4].shape)
+        values.flush()
+        arrays[name] = np.load(tmp_path / f"{name}.npy", mmap_mode="r")
+    dataset = TileDataset(dataclasses.replace(made, **arrays), np.arange(count), FLIPS, seed=2)
+    dataset.epoch.fill_(3)
+    pickled = pickle.dumps(dataset)
+    assert len(pickled) < 100_000  # of 130 MB
+    arrived = pickle.loads(pickled)
+    assert isinstance(arrived.images, np.memmap)
+    assert all(same(arrived[item], dataset[item]) for item in range(4))
+    (tmp_path / "images.npy").rename(tmp_path / "elsewhere.npy")
+    with pytest.raises(InputError, match="images.npy: cannot be read"):
+        pickle.loads(pickled)
+
+
+def test_a_part_of_a_mapped_file_travels_whole(cache, tmp_path):
+    np.save(tmp_path / "images.npy", cache.images)
+    part = np.load(tmp_path / "images.npy", mmap_mode="r")[3:]
+    dataset = TileDataset(dataclasses.replace(cache, images=part), np.arange(4))
+    assert same(pickle.loads(pickle.dumps(dataset))[1], dataset[1])
+
+
 def test_workers_change_nothing(cache, tmp_path):
     np.save(tmp_path / "images.npy", cache.images)
     mapped = dataclasses.replace(cache, images=np.load(tmp_path / "images.npy", mmap_mode="r"))
@@ -207,6 +238,16 @@ def test_workers_change_nothing(cache, tmp_path):
     together = list(DataLoader(dataset, 2, num_workers=2))
     assert len(alone) == len(together) == 3
     assert all(map(same, alone, together))
+
+
+@pytest.mark.skipif(not NIGHTLY, reason="starts Python anew: tried every night")
+def test_spawned_workers_change_nothing(cache, tmp_path):
+    for name in ("images", "class_maps"):
+        np.save(tmp_path / f"{name}.npy", getattr(cache, name))
+    mapped = {name: np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in ("images", "class_maps")}
+    dataset = TileDataset(dataclasses.replace(cache, **mapped), np.arange(6), FLIPS, seed=2)
+    spawned = DataLoader(dataset, 2, num_workers=1, multiprocessing_context="spawn")
+    assert all(map(same, spawned, DataLoader(dataset, 2)))
 
 
 def test_workers_that_live_on_see_the_epoch_change(cache, split):
