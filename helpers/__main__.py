@@ -3,12 +3,14 @@
 import argparse
 import dataclasses
 import importlib
+import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 from helpers.arguments import read_arguments
 from helpers.config import RECIPES
-from helpers.errors import InputError
+from helpers.errors import InputError, InputWarning
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,7 +24,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = read_arguments(__doc__, HANDLERS, arguments)
     try:
-        options.handler(options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("default", InputWarning)
+            warnings.showwarning = _warn
+            options.handler(options)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -41,6 +46,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 130
     return 0
+
+
+def _warn(message: Warning, category: type[Warning], filename: str, lineno: int, *_: object) -> None:
+    """Show what is suspicious about the input in one line, of several processes by the first alone."""
+    if category is not InputWarning:
+        sys.stderr.write(warnings.formatwarning(message, category, filename, lineno))
+    elif os.environ.get("RANK", "0") == "0":
+        print(f"warning: {message}", file=sys.stderr)
 
 
 def _load(module: str):
@@ -84,7 +97,7 @@ def _train(options: argparse.Namespace) -> None:
     )
     results = _load("training.run").train_run(
         options.dataset, options.out, recipe, options.split, init=options.init, workers=options.workers, progress=True,
-        use_amp=not options.full_precision,
+        use_amp=not options.full_precision, drop_copies=options.drop_copies,
     )  # fmt: skip
     training = results["training"]
     if _load("training.distributed").speaks():
@@ -109,7 +122,7 @@ def _explain(options: argparse.Namespace) -> None:
 
 def _ablate(options: argparse.Namespace) -> None:
     ablation = _load("evaluation.ablation").run_ablation(
-        options.dataset, options.out, options.row, workers=options.workers
+        options.dataset, options.out, options.row, workers=options.workers, drop_copies=options.drop_copies
     )
     print(_load("report.run_tables").ablation_table(ablation).to_string())
 

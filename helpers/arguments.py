@@ -64,6 +64,7 @@ PREPARATION = (
 )
 DATASET = _place("dataset", f"{DATASET_HELP}; prepared if it is not yet")
 RUN = _place("run", "folder of a finished run")
+COPIES = _flag("--drop-copies", "of tiles with the same image leave out all but the first")
 WORKERS = _option("--workers", "processes that load and augment tiles (default: %(default)s)", type=_from(0), default=0)
 # Name to what it does, what that costs, and what it takes.
 COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
@@ -110,6 +111,7 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
         _option("--batch-size", "(default: the recipe's)", type=_from(1)),
         _option("--learning-rate", "(default: the recipe's)", type=_positive),
         WORKERS,
+        COPIES,
         _flag("--full-precision", "compute in float32 where fewer bits would be faster, too"),
         _flag("--no-early-stopping", "run all epochs, and record where it would have ended"),
         _flag("--shuffled-masks", "give each image the masks of another: a control for `explain`"),
@@ -138,6 +140,7 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
         _option("--out", "folder of all its runs", type=as_path, required=True, metavar="FOLDER"),
         _option("--row", "this row alone, may be given several times (default: all)", action="append", choices=ROWS),
         WORKERS,
+        COPIES,
     )),
     "publish": ("write models/ and figures/ from a finished run or scored weights",
                 "seconds; with figures (`--ship`, scores of weights) minutes, and the data set must be where it was", (

@@ -151,25 +151,27 @@ def test_a_download_is_laid_out_and_prepared(slides, tmp_path, capsys):
 def test_options_of_the_run_are_recorded(slides, tmp_path, monkeypatch):
     asked = {}
 
-    def train_run(dataset, run, recipe, official, init, workers, progress, use_amp):
+    def train_run(dataset, run, recipe, official, init, workers, progress, use_amp, drop_copies):
         asked.update(dataset=dataset, run=run, recipe=recipe, official=official, progress=progress, use_amp=use_amp)
+        asked.update(drop_copies=drop_copies)
         return {"training": {"best_epoch": 2, "best": {"val_dice": 0.5}}}
 
     monkeypatch.setattr(run, "train_run", train_run)
     options = ["--image-size", 96, "--epochs", 7, "--seed", 5, "--split-seed", 3, "--split", 2, "--no-early-stopping"]
     options += ["--network", "unet-stem1", "--boundary-weight", 2, "--shuffled-masks", "--full-precision"]
+    options += ["--drop-copies"]
     assert call("train", slides, "--out", tmp_path, *options) == 0
     recipe = asked["recipe"]
     changes = {"image_size": 96, "epochs": 7, "seed": 5, "split_seed": 3, "stop_early": False}
     changes |= {"network": "unet-stem1", "boundary_weight": 2.0, "shuffled_masks": True}
     assert recipe == dataclasses.replace(commands.RECIPES["report"], **changes)
     assert (asked["dataset"], asked["run"], asked["official"], asked["progress"]) == (slides, tmp_path, 2, True)
-    assert not asked["use_amp"]
+    assert (asked["use_amp"], asked["drop_copies"]) == (False, True)
 
 
 def test_recipe_is_unchanged_if_nothing_is_asked(slides, tmp_path, monkeypatch, capsys):
-    def train_run(dataset, run, recipe, official, init, workers, progress, use_amp):
-        assert (recipe, official, use_amp) == (commands.RECIPES["report"], None, True)
+    def train_run(dataset, run, recipe, official, init, workers, progress, use_amp, drop_copies):
+        assert (recipe, official, use_amp, drop_copies) == (commands.RECIPES["report"], None, True, False)
         return {"training": {"best_epoch": 2, "best": {"val_dice": None}}}
 
     monkeypatch.setattr(run, "train_run", train_run)
@@ -207,6 +209,32 @@ def test_missing_data_set(finished_run, tmp_path, capsys):
         assert call(*arguments) == 2
         assert_one_line(capsys, str(missing), "found nothing", "Dataset/README.md")
         assert list(tmp_path.iterdir()) == []
+
+
+def test_the_same_tiles_twice(slides, tmp_path, monkeypatch, capsys):
+    images = np.load(slides / "Images/images.npy")
+    twice = write_fold(tmp_path / "twice", images, example_masks(8))
+    write_fold(twice, images, example_masks(8), layout="pannuke")
+    places = "found 8 of 16 again: 8 of Images/images.npy also in Fold 1/images/fold1/images.npy (tile 0 as tile 0); "
+    for _ in range(2):  # from the cache, too
+        assert call("prepare", twice, "--image-size", 32) == 0
+        *_, line = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"warning: twice: expected every tile once, {places}")
+    monkeypatch.setenv("RANK", "1")
+    assert call("prepare", twice, "--image-size", 32) == 0
+    assert capsys.readouterr().err == ""
+    monkeypatch.delenv("RANK")
+    assert call("train", twice, "--out", tmp_path / "run", *TINY) == 2
+    warning, error = capsys.readouterr().err.splitlines()
+    assert warning == line
+    assert error.startswith("error: twice: expected validation tiles that the network is not trained on, found ")
+    assert not (tmp_path / "run").exists()
+    assert call("train", twice, "--out", tmp_path / "run", *TINY, "--drop-copies") == 0
+    data = json.loads((tmp_path / "run/results.json").read_text(encoding="utf-8"))["data"]
+    assert (data["split"], data["train_tiles"], data["validation_tiles"]) == ("tissue, copies left out", 6, 2)
+    # A validation tile of these is judged: the indices are those of the whole data set.
+    assert call("evaluate", tmp_path / "run", twice) == 0
+    assert "twice (validation): 2 tiles, scored 1 time(s)" in capsys.readouterr().out
 
 
 def test_other_arguments_for_the_same_run(finished_run, capsys):

@@ -81,10 +81,13 @@ def make_cache(
         class_maps=np.zeros((count, 1, 1), np.uint8),
         tissues=np.array(tissues),
         groups=None if groups is None else np.array(groups),
+        grouped=np.full(count, groups is not None),
         positions=None,
         nuclei=np.array(nuclei),
+        nuclei_shares=np.zeros(count),
         void=np.array(void or [False] * count),
         fold_numbers=np.zeros(count, np.int64),
+        fold_files=["Images/images.npy"],
         official=None,
         tile_digests=np.array([f"{number:016x}" for number in range(count)]),
     )  # fmt: skip

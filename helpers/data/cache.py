@@ -1,7 +1,7 @@
 """What a prepared data set is, and how it is opened again."""
 
 import mmap
-from collections.abc import Sequence
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from helpers.config import CLASS_NAMES
-from helpers.errors import InputError, in_a_line
+from helpers.errors import InputError, InputWarning, in_a_line
 from helpers.files import read_json, unreadable
+from helpers.sources import Seen, source_name
 
 DESCRIPTION = "cache.json"
 # What is described tile by tile: the kind of the numbers, and what the shape of one tile's is.
@@ -19,11 +20,13 @@ DESCRIBED = {
     "groups": ("U", ()),
     "positions": ("i", (2,)),
     "nuclei": ("i", (len(CLASS_NAMES),)),
+    "nuclei_shares": ("f", ()),
     "void": ("b", ()),
     "fold_numbers": ("i", ()),
     "tile_digests": ("U", ()),
 }
 OPTIONAL = ("groups", "positions")
+UNGROUPED = "ungrouped-"  # with its number, the group of a tile of which no other is told
 
 
 @dataclass(frozen=True)
@@ -37,25 +40,75 @@ class Cache:
     images: np.ndarray  # (N, image_size, image_size, 3) uint8, RGB
     class_maps: np.ndarray  # (N, image_size, image_size) uint8, 0 for background, 1 + channel for a nucleus
     tissues: np.ndarray  # (N,) str
-    groups: np.ndarray | None  # (N,) str, the source image of each tile, or None where it is not known
-    positions: np.ndarray | None  # (N, 2) int64, row and column of the tile in its source image, or None
+    groups: np.ndarray | None  # (N,) str, the source image of each tile, or None where none is known
+    grouped: np.ndarray  # (N,) bool, whether it is known; a tile without one is a group of its own
+    positions: np.ndarray | None  # (N, 2) int64, row and column of the tile in its source image, -1 or None if unknown
     nuclei: np.ndarray  # (N, 5) int64, nuclei of each class in the full-size tile
+    nuclei_shares: np.ndarray  # (N,) float64, share of the prepared tile's pixels that nuclei take
     void: np.ndarray  # (N,) bool, all six mask channels zero
     fold_numbers: np.ndarray  # (N,) int64, which fold of the data set a tile is from, counted from 0
+    fold_files: list[str]  # where each fold's images stand in the data set
     official: list[int] | None  # PanNuke's own number of each fold, or None where the data set is not its three folds
     tile_digests: np.ndarray  # (N,) str, one for each full-size image, to know a tile again in another data set
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def find_seen(self, indices: np.ndarray, digests: Sequence[str]) -> np.ndarray:
-        """Tell `(n,)` bool which of these tiles are among those with the given digests.
+    def find_seen(self, indices: np.ndarray, seen: Seen) -> tuple[np.ndarray, str]:
+        """Tell which tiles weights were trained on: by the pixels of a tile, or by the name of its source.
 
-        A tile of one colour never is: glass looks alike in every data set, and to have seen it before means nothing.
+        By its pixels a tile of one colour is never known: glass looks alike in every data set, and to have seen it
+        before means nothing.
+
+        Returns:
+            `(n,)` bool, and which of the two spoke of how many, in words for a message.
         """
-        seen = np.isin(self.tile_digests[indices], digests)
-        seen[seen] = [(self.images[index] != self.images[index][0, 0]).any() for index in indices[seen]]
-        return seen
+        by_pixels = np.isin(self.tile_digests[indices], seen.training_tiles)
+        by_pixels[by_pixels] = ~self.of_one_colour(indices[by_pixels])
+        groups = [] if self.groups is None else self.groups[indices].tolist()
+        if seen.training_sources is None and any(map(source_name, groups)):
+            warnings.warn(
+                f"{self.name}: the weights tell which tiles they were trained on, but not the names of their sources: "
+                "tiles that were decoded or cut otherwise are not known again",
+                InputWarning,
+                stacklevel=2,
+            )
+        by_name = np.array(seen.knows(groups), bool) if groups else np.zeros(len(indices), bool)
+        names = sorted({source_name(group) for group, known in zip(groups, by_name, strict=False) if known})
+        named = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        spoke = f"{by_pixels.sum()} by their pixels, {by_name.sum()} by the names of their sources"
+        return by_pixels | by_name, f"{spoke}: {named}" if names else spoke
+
+    def of_one_colour(self, indices: np.ndarray) -> np.ndarray:
+        """Tell `(n,)` bool which of these tiles show one colour alone, as glass does."""
+        return np.array([(self.images[index] == self.images[index][0, 0]).all() for index in indices], bool)
+
+    def first_copies(self) -> np.ndarray:
+        """Give `(N,)` int64, for each tile the number of the first with the same image: its own, if it repeats none.
+
+        A tile of one colour repeats none.
+        """
+        _, first, inverse = np.unique(self.tile_digests, return_index=True, return_inverse=True)
+        first = first[inverse]
+        repeats = np.flatnonzero(first != np.arange(len(self)))
+        glass = repeats[self.of_one_colour(repeats)]
+        first[glass] = glass
+        return first
+
+    def describe_copies(self, tiles: np.ndarray, copies_of: np.ndarray) -> str:
+        """Say where tiles `(n,)` stand and where those `(n,)` that they repeat, counted by file.
+
+        Such as "5 of Images/images.npy also in Fold 1/images/fold1/images.npy (tile 0 as tile 0)".
+        """
+        starts = np.searchsorted(self.fold_numbers, np.arange(len(self.fold_files)))
+        places = self.fold_numbers[np.stack([tiles, copies_of], axis=1)]
+        found = []
+        for here, there in np.unique(places, axis=0).tolist():
+            among = np.flatnonzero((places == (here, there)).all(1))
+            one, other = tiles[among[0]] - starts[here], copies_of[among[0]] - starts[there]
+            first, second = self.fold_files[here], self.fold_files[there]
+            found.append(f"{len(among)} of {first} also in {second} (tile {one} as tile {other})")
+        return "; ".join(found)
 
 
 class MappedFile(NamedTuple):
@@ -101,7 +154,18 @@ def open_cache(folder: Path, dataset: Path) -> Cache:
                 described[name] = np.array(described[name])
                 if described[name].shape != (len(images), *one) or described[name].dtype.kind != kind:
                     raise ValueError(f"{name}: expected one for each of {len(images)} tiles, found others")
-        fixed = {"name": dataset.resolve().name, "image_size": key["image_size"], "labels": key["labels"]}
+        described["grouped"] = np.zeros(len(images), bool)
+        if described["groups"] is not None:
+            described["grouped"] = described["groups"] != ""
+            own = [f"{UNGROUPED}{tile}" for tile in range(len(images))]
+            described["groups"] = np.where(described["grouped"], described["groups"], own)
+        files = [path for path, *_ in key["source"] if path.endswith("images.npy")]
+        fixed = {
+            "name": dataset.resolve().name,
+            "fold_files": files,
+            "image_size": key["image_size"],
+            "labels": key["labels"],
+        }
         return Cache(images=images, class_maps=class_maps, **fixed, **described)
     except Exception as error:  # what somebody else wrote there fails in a dozen ways
         raise InputError(

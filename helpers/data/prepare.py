@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -20,6 +20,7 @@ from tqdm import tqdm
 from helpers.data.arrays import growing
 from helpers.data.cache import DESCRIPTION, Cache, key_of, open_cache
 from helpers.data.fold import Fold, Tiles, find_folds, official_numbers
+from helpers.data.suspicions import warn_of
 from helpers.errors import InputError
 from helpers.files import check_free_disk, write_json
 from helpers.paths import as_path
@@ -35,7 +36,8 @@ def prepare(dataset: Path, image_size: int = 128, labels: str = "nearest", progr
     """Prepare a data set, or take up the cache of an earlier preparation that still fits.
 
     The arrays are streamed: memory does not grow with the fold. The cache stands in the data set's own folder, or in
-    the user's cache folder where that cannot be written. It appears when it is whole and not before.
+    the user's cache folder where that cannot be written. It appears when it is whole and not before. What can be used
+    but is hardly meant is warned of, each time (`suspicions.warn_of`).
 
     Args:
         dataset: a folder that `find_folds` understands.
@@ -49,12 +51,12 @@ def prepare(dataset: Path, image_size: int = 128, labels: str = "nearest", progr
     check_image_size(image_size)
     dataset = as_path(dataset)
     folds = find_folds(dataset)
-    key = {"format": 2, "image_size": image_size, "labels": labels, "source": _fingerprint(dataset, folds)}
+    key = {"format": 3, "image_size": image_size, "labels": labels, "source": _fingerprint(dataset, folds)}
     name = f"{image_size}-{labels}"
     for root in _cache_roots(dataset):
         # os.path: unlike Path.exists, False where the folder is another user's and may not be searched.
         if os.path.exists(root / name / DESCRIPTION) and key_of(root / name) == key:
-            return open_cache(root / name, dataset)
+            return _opened(root / name, dataset)
     root = next(filter(_writable, _cache_roots(dataset)), None)
     if root is None:
         raise InputError(f"{dataset}: neither it nor the user's cache folder can be written; make room for the cache")
@@ -71,13 +73,19 @@ def prepare(dataset: Path, image_size: int = 128, labels: str = "nearest", progr
         raise InputError(f"{root}: the cache cannot be written ({error.strerror or error}); make room for it") from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    return open_cache(root / name, dataset)
+    return _opened(root / name, dataset)
+
+
+def _opened(folder: Path, dataset: Path) -> Cache:
+    cache = open_cache(folder, dataset)
+    warn_of(cache)
+    return cache
 
 
 def _write(folder: Path, folds: list[Fold], key: dict, progress: bool) -> None:
     """Stream every tile of `folds`, shrunk, into `folder`; what describes the cache comes last."""
     total, size = sum(map(len, folds)), key["image_size"]
-    tile_digests, nuclei, void = [], [], []
+    tile_digests, nuclei, nuclei_shares, void = [], [], [], []
     digest = hashlib.sha256()
     with (
         growing(folder / "images.npy", (total, size, size, 3), np.dtype(np.uint8)) as images_file,
@@ -96,6 +104,7 @@ def _write(folder: Path, folds: list[Fold], key: dict, progress: bool) -> None:
                     digest.update(image.tobytes() + class_map.tobytes())
                     tile_digests.append(hashlib.sha256(image.tobytes()).hexdigest()[:16])
                 nuclei += tiles.nuclei.tolist()
+                nuclei_shares += (class_maps > 0).mean((1, 2)).tolist()
                 void += tiles.void.tolist()
                 brightest = max(brightest, int(tiles.images.max()))
                 bar.update(len(tiles.images))
@@ -105,23 +114,29 @@ def _write(folder: Path, folds: list[Fold], key: dict, progress: bool) -> None:
                     f"{fold.masks.path}: expected nuclei, found all six mask channels zero in every tile; "
                     "the masks are those of another data set, or were never written"
                 )
-    known = all(fold.groups is not None for fold in folds)
-    placed = known and all(fold.positions is not None for fold in folds)
+    # Of a fold that tells none, every tile's is unknown: that takes nothing from the other folds.
+    groups = [str(group).strip() for fold in folds for group in _or_unknown(fold.groups, fold, "")]
+    positions = [list(map(int, position)) for fold in folds for position in _or_unknown(fold.positions, fold, (-1, -1))]
     write_json(
         folder / DESCRIPTION,
         {
             "key": key,
             "digest": digest.hexdigest(),
             "tissues": [str(tissue) for fold in folds for tissue in fold.tissues],
-            "groups": [str(group) for fold in folds for group in fold.groups] if known else None,
-            "positions": [position.tolist() for fold in folds for position in fold.positions] if placed else None,
+            "groups": groups if any(groups) else None,
+            "positions": positions if any(fold.positions is not None for fold in folds) else None,
             "nuclei": nuclei,
+            "nuclei_shares": nuclei_shares,
             "void": void,
             "fold_numbers": [number for number, fold in enumerate(folds) for _ in range(len(fold))],
             "official": official_numbers(folds),
             "tile_digests": tile_digests,
         },
     )
+
+
+def _or_unknown(values: np.ndarray | None, fold: Fold, unknown: object) -> Sequence:
+    return [unknown] * len(fold) if values is None else values
 
 
 def _read_ahead(fold: Fold, size: int, labels: str) -> Iterator[tuple[Tiles, np.ndarray, np.ndarray]]:

@@ -17,36 +17,64 @@ VALIDATION_SHARE = 0.2
 class Split:
     """A division of a data set."""
 
-    method: str  # "groups", "tissue" or "official 1" to "official 3"
-    note: str  # one sentence on what the division can and cannot promise
+    method: str  # "groups", "tissue" or "official 1" to "official 3", and whether copies were left out
+    note: str  # what the division can and cannot promise
     train: np.ndarray  # (n,) int64, tile numbers, ascending
     validation: np.ndarray  # (m,) int64, the others
 
 
-def split_tiles(cache: Cache, seed: int = 0, official: int | None = None) -> Split:
-    """Divide a data set by source image where that is known, else 80/20 by tissue as the report does.
+def split_tiles(cache: Cache, seed: int = 0, official: int | None = None, drop_copies: bool = False) -> Split:
+    """Divide a data set by source image where any is known, else 80/20 by tissue as the report does.
 
     Args:
         cache: the prepared data set.
         seed: decides which tiles are drawn.
         official: 1-3 for one of PanNuke's official splits; three folds without groups take split 1 when it is None.
+        drop_copies: of tiles with the same image leave out all but the first, before anything is drawn.
 
     Raises:
-        InputError: too little data to divide, or an official split of something other than PanNuke's three folds.
+        InputError: too little data to divide, an official split of something other than PanNuke's three folds, or
+            tiles whose image would stand on both sides.
     """
+    first = cache.first_copies()
+    tiles = np.flatnonzero(first == np.arange(len(cache))) if drop_copies else np.arange(len(cache))
+    split = _divide(cache, tiles, seed, official)
+    if dropped := len(cache) - len(tiles):
+        note = f"{split.note} {dropped} copies of other tiles are left out."
+        return Split(f"{split.method}, copies left out", note, split.train, split.validation)
+    copies = split.validation[np.isin(first[split.validation], first[split.train])]
+    if len(copies):
+        twins = [split.train[first[split.train] == first[tile]][0] for tile in copies]
+        raise InputError(
+            f"{cache.name}: expected validation tiles that the network is not trained on, found {len(copies)} of "
+            f"{len(split.validation)} among the training tiles again, which would flatter it: "
+            f"{cache.describe_copies(copies, np.array(twins))}; move one copy away, or leave the later ones out with "
+            "--drop-copies (in Python: drop_copies=True)"
+        )
+    return split
+
+
+def _divide(cache: Cache, tiles: np.ndarray, seed: int, official: int | None) -> Split:
+    """Divide some tiles of a data set, `(n,)` ascending."""
     if official is not None or (cache.official and cache.groups is None):
-        return _split_official(cache, 1 if official is None else official)
+        return _split_official(cache, tiles, 1 if official is None else official)
     if cache.groups is not None:
-        validation = np.isin(cache.groups, draw_groups(cache.groups, cache.tissues, seed))
+        groups, known = cache.groups[tiles], int(cache.grouped[tiles].sum())
+        validation = np.isin(groups, draw_groups(groups, cache.tissues[tiles], seed))
         note = "No source image stands on both sides."
-        return Split("groups", note, np.flatnonzero(~validation), np.flatnonzero(validation))
-    if len(cache) < 5:
-        raise InputError(f"{cache.name}: expected at least 5 tiles to divide 80/20, found {len(cache)}")
+        if known < len(tiles):
+            note = (
+                f"The source image is known of {known} of {len(tiles)} tiles, and none of those stands on both sides; "
+                "of the others neighbours may, which flatters the validation score."
+            )
+        return Split("groups", note, tiles[~validation], tiles[validation])
+    if len(tiles) < 5:
+        raise InputError(f"{cache.name}: expected at least 5 tiles to divide 80/20, found {len(tiles)}")
     note = (
         "The data set does not say which tiles come from one slide: neighbours may stand on both sides, "
         "which flatters the validation score."
     )
-    return Split("tissue", note, *_split_by_tissue(cache.tissues, seed))
+    return Split("tissue", note, *(tiles[part] for part in _split_by_tissue(cache.tissues[tiles], seed)))
 
 
 def draw_groups(groups: np.ndarray, tissues: np.ndarray, seed: int) -> list[str]:
@@ -90,7 +118,7 @@ def _split_by_tissue(tissues: np.ndarray, seed: int) -> tuple[np.ndarray, np.nda
     return tuple(map(np.sort, parts))
 
 
-def _split_official(cache: Cache, number: int) -> Split:
+def _split_official(cache: Cache, tiles: np.ndarray, number: int) -> Split:
     if not cache.official:
         raise InputError(
             f"{cache.name}: official split {number} needs PanNuke's three folds under names like 'Fold 1', found "
@@ -98,7 +126,7 @@ def _split_official(cache: Cache, number: int) -> Split:
         )
     if number not in OFFICIAL_SPLITS:
         raise InputError(f"official split {number}: expected 1, 2 or 3")
-    of_tile = np.array(cache.official)[cache.fold_numbers]
+    of_tile = np.array(cache.official)[cache.fold_numbers[tiles]]
     train, validation, test = OFFICIAL_SPLITS[number]
     note = f"PanNuke's official split {number}: train on fold {train}, validate on {validation}, test on {test}."
-    return Split(f"official {number}", note, np.flatnonzero(of_tile == train), np.flatnonzero(of_tile == validation))
+    return Split(f"official {number}", note, tiles[of_tile == train], tiles[of_tile == validation])

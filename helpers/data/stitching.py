@@ -22,15 +22,15 @@ def source_images(
 ) -> list[SourceImage]:
     """Gather tiles into the images they were cut from.
 
-    Tiles of one group are one image where their positions tell them apart and leave no hole. Tiles without groups or
-    positions, of a group whose tiles share a position (neighbours of unknown place), or of one that does not fill a
-    rectangle, are each an image of their own: a hole would count as background, and the darkest of all.
+    Tiles of one group are one image where their positions are known, tell them apart and leave no hole. Tiles without
+    groups or positions, of a group whose tiles share a position (neighbours of unknown place), or of one that does not
+    fill a rectangle, are each an image of their own: a hole would count as background, and the darkest of all.
 
     Args:
         indices: `(n,)` tile numbers to gather.
         tissues: `(N,)` str, of all tiles of the data set.
         groups: `(N,)` str, or None.
-        positions: `(N, 2)` int, or None.
+        positions: `(N, 2)` int, -1 where it is not known, or None.
 
     Returns:
         the images, in order of their first tile.
@@ -41,7 +41,8 @@ def source_images(
     for name in dict.fromkeys(groups[indices].tolist()):
         members = indices[groups[indices] == name]
         places = positions[members] - positions[members].min(0)
-        if len(np.unique(places, axis=0)) == len(members) and _fill_rectangle(places):
+        known = positions[members].min() >= 0
+        if known and len(np.unique(places, axis=0)) == len(members) and _fill_rectangle(places):
             images.append(SourceImage(name, str(tissues[members[0]]), members, places))
         else:
             images += [_single(index, tissues) for index in members]

@@ -86,6 +86,7 @@ def run_ablation(
     device: torch.device | None = None,
     workers: int = 0,
     log: Callable[[str], None] = print,
+    drop_copies: bool = False,
 ) -> dict:
     """Train and judge rows of the ablation; what an earlier call has finished is not trained again.
 
@@ -97,6 +98,7 @@ def run_ablation(
         device: where to compute; None for the GPU where there is one.
         workers: processes that load and augment tiles.
         log: takes one line for each epoch.
+        drop_copies: leave out tiles that repeat the image of another, as `split.split_tiles` does.
 
     Returns:
         what `ablation.json` holds: `data`; and `rows`, for each its `changed` fields, `recipe`, `seeds`, Dice of each
@@ -117,7 +119,7 @@ def run_ablation(
         cache = prepare(dataset, row.recipe.image_size, TRUTH, progress=False)
         if ablation["data"].get("digest", cache.digest) != cache.digest:
             raise InputError(f"{out / ABLATION}: holds an ablation on other data; give a new folder")
-        made = ablation["rows"] | {name: _make_row(dataset, out, row, cache, device, workers, log)}
+        made = ablation["rows"] | {name: _make_row(dataset, out, row, cache, device, workers, log, drop_copies)}
         ablation = {
             "data": {"name": cache.name, "digest": cache.digest, "truth": TRUTH},
             "rows": {other: made[other] for other in ROWS if other in made},
@@ -167,15 +169,17 @@ def describe_change(before: Recipe, after: Recipe) -> str:
 
 
 def _make_row(
-    dataset: Path, out: Path, row: Row, cache: Cache, device: torch.device, workers: int, log: Callable[[str], None]
-) -> dict:
+    dataset: Path, out: Path, row: Row, cache: Cache, device: torch.device, workers: int, log: Callable[[str], None],
+    drop_copies: bool,
+) -> dict:  # fmt: skip
     """Train and judge the runs of a row; describe it without its comparison."""
     results, counts = [], []
     for seed in row.seeds:
         recipe, run = dataclasses.replace(row.recipe, seed=seed), out / f"{row.recipe.name}-{seed}"
         result = train_run(
-            dataset, run, recipe, device=device, workers=workers, log=lambda line, run=run: log(f"{run.name}  {line}")
-        )
+            dataset, run, recipe, device=device, workers=workers, drop_copies=drop_copies,
+            log=lambda line, run=run: log(f"{run.name}  {line}"),
+        )  # fmt: skip
         if not (run / TILES).exists():
             judge_run(run, cache, np.array(result["data"]["validation_indices"]), device)
         results.append(result)

@@ -1,6 +1,7 @@
 """What can be scored: a finished run, or shipped weights; and on which tiles of its own data set it may be."""
 
 import dataclasses
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,9 +9,10 @@ import numpy as np
 
 from helpers.config import RECIPES, Recipe
 from helpers.data.cache import Cache
-from helpers.errors import InputError
+from helpers.errors import InputError, InputWarning
 from helpers.files import read_json
 from helpers.inference.trained_model import WEIGHTS, TrainedModel, load_model
+from helpers.sources import Seen
 from helpers.training.checkpoints import load_checkpoint
 from helpers.training.results import BEST, RESULTS, Results, read_finished
 
@@ -54,7 +56,7 @@ def open_subject(source: Path | None = None) -> Subject:
 def _open_run(run: Path) -> Subject:
     results = read_finished(run)
     network, about = load_checkpoint(run / BEST)
-    model = TrainedModel(network, about["um_per_px"], training_tiles=tuple(about["training_tiles"]))
+    model = TrainedModel(network, about["um_per_px"], seen=Seen.read(about))
     return Subject(str(run), model, Recipe(**results["recipe"]), results["data"], run, results)
 
 
@@ -85,27 +87,39 @@ def choose_tiles(subject: Subject, cache: Cache) -> tuple[str, np.ndarray]:
     """Choose the tiles of a data set that a model may be scored on: none that it was trained on.
 
     Of the model's own data set those are the validation tiles. A data set that holds tiles it was trained on and is
-    not that one to the byte, as when its masks were drawn anew, gives the tiles of its validation groups.
+    not that one to the byte, as when its masks were drawn anew, gives the tiles of its validation groups, if it has all
+    of them. Tiles are known again by their pixels or by the names of their sources.
 
     Returns:
         "validation" or "all", and `(n,)` tile numbers.
 
     Raises:
         InputError: it was trained on some of them, and no groups tell the others apart.
+
+    Warns:
+        InputWarning: sources among them chose the model's epoch.
     """
     everything = np.arange(len(cache))
     if cache.digest == subject.data.get("digest"):
         return "validation", np.array(subject.data["validation_indices"])
-    seen = cache.find_seen(everything, subject.model.training_tiles)
+    seen, spoke = cache.find_seen(everything, subject.model.seen)
+    present = set() if cache.groups is None else set(cache.groups.tolist())
     if not seen.any():
+        if chose := present.intersection(subject.model.seen.validation_groups):
+            warnings.warn(
+                f"{cache.name}: found {len(chose)} source images that chose the epoch of {subject.name}, such as "
+                f"{min(chose)}, which flatters its score",
+                InputWarning,
+                stacklevel=3,
+            )
         return "all", everything
-    groups = subject.data.get("validation_groups")
-    if groups and cache.groups is not None:
-        kept = np.flatnonzero(np.isin(cache.groups, groups))
-        if len(kept) and not seen[kept].any():
+    groups = set(subject.data.get("validation_groups") or subject.model.seen.validation_groups)
+    if groups and groups <= present:
+        kept = np.flatnonzero(np.isin(cache.groups, list(groups)))
+        if not seen[kept].any():
             return "validation", kept
     raise InputError(
-        f"{cache.name}: {subject.name} was trained on {seen.sum()} of these {len(cache)} tiles; score it on others, or "
-        "the run, or the project's own weights in a clone, on the very data set it was trained on, which gives its "
-        "validation part"
+        f"{cache.name}: {subject.name} was trained on {seen.sum()} of these {len(cache)} tiles ({spoke}); score it on "
+        "others, or the run, or the project's own weights in a clone, on the very data set it was trained on, which "
+        "gives its validation part"
     )

@@ -17,6 +17,7 @@ from helpers.errors import InputError
 from helpers.model import EfficientNetSegmentation
 from helpers.networks import build_own_network
 from helpers.paths import as_path
+from helpers.sources import Seen
 
 NAME = "nuclei_unet_b0.safetensors"
 _INSTALLED = Path(__file__).parents[1] / "models" / NAME  # where the wheel puts what the project tracks in `models/`
@@ -34,7 +35,7 @@ class TrainedModel:
         threshold_logit: logit from which a pixel counts as nucleus; as a logit it does not move with the temperature.
         temperature: what its logits are divided by to make probabilities that hold, as `calibration` fitted it.
         attention: the map to look at, named as in `faithfulness.all_maps`.
-        training_tiles: digests of the tiles it was trained on, as in `cache.Cache.tile_digests`.
+        seen: what it was trained on, to know that again.
         digest: SHA-256 over the names and values of its weights.
     """
 
@@ -43,7 +44,7 @@ class TrainedModel:
     threshold_logit: float = LOGIT_THRESHOLD
     temperature: float = 1.0
     attention: str = "Grad-CAM, decoder 1"
-    training_tiles: tuple[str, ...] = ()
+    seen: Seen = Seen()
     digest: str = ""
 
 
@@ -80,7 +81,7 @@ def load_model(path: Path | str = WEIGHTS) -> TrainedModel:
         raise InputError(f"{path}: expected weights that this package exported (format {FORMAT}), found format {found}")
     try:
         um_per_px, *decision = (float(about[key]) for key in ("um_per_px", "threshold_logit", "temperature"))
-        architecture, digest, training_tiles = about["architecture"], about["sha256"], tuple(about["training_tiles"])
+        architecture, digest, seen = about["architecture"], about["sha256"], Seen.read(about)
         attention = str(about["attention"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: the description inside the file is damaged ({error!r}); fetch it again") from None
@@ -99,7 +100,7 @@ def load_model(path: Path | str = WEIGHTS) -> TrainedModel:
     except (InputError, TypeError, RuntimeError) as error:
         reason = str(error).splitlines()[-1].strip()
         raise InputError(f"{path}: the weights are those of another network: {reason}") from None
-    return TrainedModel(network.eval(), um_per_px, *decision, attention, training_tiles, digest)
+    return TrainedModel(network.eval(), um_per_px, *decision, attention, seen, digest)
 
 
 @functools.cache

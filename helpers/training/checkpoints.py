@@ -1,19 +1,23 @@
 """Networks on disk: written whole or not at all, read without running code from the file."""
 
+import dataclasses
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from helpers.config import LOGIT_THRESHOLD
 from helpers.errors import InputError
 from helpers.files import written_whole
 from helpers.inference.trained_model import FORMAT as WEIGHTS_FORMAT
-from helpers.inference.trained_model import KEY, digest_tensors
+from helpers.inference.trained_model import KEY, digest_tensors, load_model
 from helpers.networks import OWN_NETWORKS
 from helpers.paths import as_path
+from helpers.sources import Seen
 from helpers.training.comparisons import build_network
 
 FORMAT = 1
@@ -94,11 +98,35 @@ def export_weights(
         "threshold_logit": LOGIT_THRESHOLD,
         "temperature": temperature,
         "attention": attention,
-        "training_tiles": about["training_tiles"],
+        **dataclasses.asdict(Seen.read(about)),
         "sha256": digest,
         "licence": "CC BY-NC-SA 4.0",
     }
+    _write(path, tensors, description)
+    return digest
+
+
+def add_sources(path: Path, training: Iterable[str], validation: Iterable[str]) -> None:
+    """Write into weights that were exported before names travelled from which groups they learnt.
+
+    The tensors stay as they are to the byte, and with them the digest that `load_model` checks.
+
+    Args:
+        path: a file that `export_weights` wrote.
+        training: groups, as in `groups.npy`, of all tiles they were trained on.
+        validation: groups that chose their epoch.
+
+    Raises:
+        InputError: there are no such weights, or they are damaged.
+    """
+    seen = dataclasses.replace(load_model(path).seen, training_sources=()).and_then((), training, validation)
+    with safe_open(path, "pt") as file:
+        description = json.loads(file.metadata()[KEY])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dictionary
+    _write(path, tensors, description | dataclasses.asdict(seen))
+
+
+def _write(path: Path, tensors: dict[str, Tensor], description: dict) -> None:
     with written_whole(path) as temporary:
         # Under one key: the format does not keep the order of several, and the same weights shall be the same bytes.
         save_file(tensors, temporary, {KEY: json.dumps(description)})
-    return digest

@@ -12,6 +12,7 @@ from helpers.errors import InputError
 from helpers.files import file_digest
 from helpers.inference.trained_model import load_model
 from helpers.model import set_batch_norm_momentum
+from helpers.sources import Seen
 from helpers.training.checkpoints import load_checkpoint
 from helpers.training.comparisons import COMPARISONS, untrained_model
 from helpers.training.encoder_weights import PRETRAINED_MOMENTUM, load_imagenet_weights
@@ -25,8 +26,8 @@ def resume_or_start(run: Path, recipe: Recipe, cache: Cache, split: Split, init:
 
     Returns:
         `model`; `history`, a row an epoch; `identity`, which tells one run from another; `encoder_start`;
-        `earlier_tiles`, the digests of tiles that the weights to start from have seen; `halved`, whether batches were
-        halved for want of memory; of a run that is resumed, the states of all that moves as well.
+        `earlier`, what the weights to start from have seen; `halved`, whether batches were halved for want of memory;
+        of a run that is resumed, the states of all that moves as well.
 
     Raises:
         InputError: the folder holds another run, or the start that is asked for does not fit.
@@ -34,38 +35,39 @@ def resume_or_start(run: Path, recipe: Recipe, cache: Cache, split: Split, init:
     identity = {"recipe": dataclasses.asdict(recipe), "data": cache.digest, "split": split.method}
     identity["init"] = None if init is None else file_digest(init)
     state = _take_up(run, identity) or _start(recipe, identity, init)
-    if seen := int(cache.find_seen(split.validation, state["earlier_tiles"]).sum()):
+    seen, spoke = cache.find_seen(split.validation, state["earlier"])
+    if seen.any():
         raise InputError(
-            f"{cache.name}: the weights to start from were trained on {seen} of the {len(split.validation)} validation "
-            "tiles, which would flatter them; take another split seed, or other weights"
+            f"{cache.name}: the weights to start from were trained on {seen.sum()} of the {len(split.validation)} "
+            f"validation tiles ({spoke}), which would flatter them; take another split seed, or other weights"
         )
     return state
 
 
 def _start(recipe: Recipe, identity: dict, init: Path | None) -> dict:
-    state = {"history": [], "identity": identity, "earlier_tiles": [], "halved": False}
+    state = {"history": [], "identity": identity, "earlier": Seen(), "halved": False}
     if init is None:
         if recipe.pretrained and recipe.network in COMPARISONS:
             raise InputError(f"network {recipe.network!r}: it can only start at random; set `pretrained` to False")
         model = untrained_model(recipe)
         encoder_start = load_imagenet_weights(model) if recipe.pretrained else "random"
         return state | {"model": model, "encoder_start": encoder_start}
-    model, earlier_tiles = _load_weights(init)
+    model, earlier = _load_weights(init)
     if model.name != recipe.network:
         raise InputError(f"{init}: expected weights of network {recipe.network!r}, found those of {model.name!r}")
     model.img_size, model.dropout.p = recipe.image_size, recipe.dropout
-    return state | {"model": model, "encoder_start": f"{init.parent.name}/{init.name}", "earlier_tiles": earlier_tiles}
+    return state | {"model": model, "encoder_start": f"{init.parent.name}/{init.name}", "earlier": earlier}
 
 
-def _load_weights(init: Path) -> tuple[nn.Module, list[str]]:
-    """Load weights to start from, shipped or of a checkpoint, and the digests of the tiles they have seen."""
+def _load_weights(init: Path) -> tuple[nn.Module, Seen]:
+    """Load weights to start from, shipped or of a checkpoint, and what they have seen."""
     if init.suffix == ".safetensors":
         shipped = load_model(init)
-        return shipped.network, list(shipped.training_tiles)
+        return shipped.network, shipped.seen
     model, about = load_checkpoint(init)
     if "training_tiles" not in about:
         raise InputError(f"{init}: does not say which tiles it was trained on, so they might validate it")
-    return model, about["training_tiles"]
+    return model, Seen.read(about)
 
 
 def _take_up(run: Path, identity: dict) -> dict | None:
@@ -82,7 +84,10 @@ def _take_up(run: Path, identity: dict) -> dict | None:
         raise InputError(f"{run}: holds a run with {'; '.join(other)}; give a new folder or the same arguments")
     if state["encoder_start"] == "imagenet":
         set_batch_norm_momentum(model.encoder, PRETRAINED_MOMENTUM)  # which is not saved with the weights
-    return state | {"model": model}
+    return state | {
+        "model": model,
+        "earlier": Seen.read(state.get("earlier") or {"training_tiles": state["earlier_tiles"]}),
+    }
 
 
 def _is_first_epoch(best: Path, identity: dict) -> bool:

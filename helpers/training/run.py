@@ -41,6 +41,7 @@ def train_run(
     progress: bool = False,
     log: Callable[[str], None] = print,
     use_amp: bool = True,
+    drop_copies: bool = False,
 ) -> Results:
     """Train by a recipe, or resume a run where it stopped.
 
@@ -57,13 +58,15 @@ def train_run(
         progress: show a bar for each epoch on standard error.
         log: takes one line for each epoch.
         use_amp: mixed precision where the device gains by it, as `epochs.mixed_precision` decides; else float32.
+        drop_copies: leave out tiles that repeat the image of another, as `split.split_tiles` does.
 
     Returns:
         what `results.json` holds.
 
     Raises:
-        InputError: the data set or the start does not fit, the folder holds a run of another recipe or data set,
-            another process is at work in it, the memory does not suffice, or the loss stays infinite or no number.
+        InputError: the data set or the start does not fit, copies of a tile would train and validate, the folder holds
+            a run of another recipe or data set, another process is at work in it, the memory does not suffice, or the
+            loss stays infinite or no number.
     """
     dataset, run, init = as_path(dataset), as_path(run), None if init is None else as_path(init)
     with process_group(device or pick_device()) as device:
@@ -71,7 +74,7 @@ def train_run(
             progress, log = False, lambda line: None
         with main_first():
             cache = prepare(dataset, recipe.image_size, recipe.labels, progress)
-        split = split_tiles(cache, recipe.split_seed, official)
+        split = split_tiles(cache, recipe.split_seed, official, drop_copies)
         data = _describe_data(dataset, cache, split, recipe)
         with locked(run) if rank() == 0 else nullcontext():
             if rank() == 0:
@@ -159,15 +162,14 @@ def _finished(state: dict, recipe: Recipe) -> bool:
 
 def _save(run: Path, judged: nn.Module, state: dict, movers: dict, cache: Cache, split: Split) -> None:
     """Write best and last, in the order that lets a run stopped in between repeat its epoch."""
-    about = {
-        "um_per_px": TILE_UM_PER_PX * TILE_SIZE / judged.img_size,
-        "data_digest": cache.digest,
-        "training_tiles": sorted({*cache.tile_digests[split.train].tolist(), *state["earlier_tiles"]}),
-        "identity": state["identity"],
-    }
+    groups = [[] if cache.groups is None else cache.groups[part].tolist() for part in (split.train, split.validation)]
+    seen = state["earlier"].and_then(cache.tile_digests[split.train].tolist(), *groups)
+    about = {"um_per_px": TILE_UM_PER_PX * TILE_SIZE / judged.img_size, "data_digest": cache.digest}
+    about |= dataclasses.asdict(seen) | {"identity": state["identity"]}
     if best_epoch(state["history"]) == len(state["history"]):
         save_checkpoint(run / BEST, judged, **about, epoch=len(state["history"]))
-    kept = {key: state[key] for key in ("history", "encoder_start", "earlier_tiles", "halved")}
+    kept = {key: state[key] for key in ("history", "encoder_start", "halved")}
+    kept["earlier"] = dataclasses.asdict(state["earlier"])
     save_checkpoint(run / LAST, state["model"], **about, **kept, **movers)
 
 
@@ -175,6 +177,7 @@ def _describe_data(dataset: Path, cache: Cache, split: Split, recipe: Recipe) ->
     share = nuclei_share(cache, split.train)
     if not 0 < share < 1:
         raise InputError(f"{dataset}: expected nuclei and background in the training tiles, found {share:.0%} nuclei")
+    told = split.validation[cache.grouped[split.validation]]
     class_weights = balanced_class_weights(share) if recipe.class_weights == "balanced" else torch.ones(2)
     return {
         "name": cache.name,
@@ -185,7 +188,7 @@ def _describe_data(dataset: Path, cache: Cache, split: Split, recipe: Recipe) ->
         "train_tiles": len(split.train),
         "validation_tiles": len(split.validation),
         "void_tiles": int(cache.void.sum()),
-        "validation_groups": None if cache.groups is None else sorted(set(cache.groups[split.validation].tolist())),
+        "validation_groups": None if cache.groups is None else sorted(set(cache.groups[told].tolist())),
         "validation_indices": split.validation.tolist(),
         "nuclei_share": share,
         "class_weights": class_weights.tolist(),

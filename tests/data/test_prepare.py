@@ -20,8 +20,9 @@ from helpers.data import prepare as prepare_module
 from helpers.data.cache import Cache
 from helpers.data.fold import Fold, class_maps_from_masks
 from helpers.data.prepare import STALE_SECONDS, prepare
-from helpers.errors import InputError
+from helpers.errors import InputError, InputWarning
 from helpers.preprocessing import shrink_class_maps, shrink_images
+from helpers.sources import Seen
 
 ROOT = Path(__file__).resolve().parents[2]
 GROUPS, POSITIONS = ["a", "a", "b"], [[0, 0], [0, 256], [0, 0]]
@@ -114,12 +115,28 @@ def test_three_folds_become_one_cache(tmp_path):
     np.testing.assert_array_equal(cache.images, shrink_images(whole, 64))
 
 
-def test_groups_are_known_only_if_every_fold_has_them(tmp_path):
+def test_a_fold_without_groups_takes_none_from_the_others(tmp_path):
     write_example(tmp_path, 3, layout="pannuke", number=1, groups=GROUPS, positions=POSITIONS)
-    write_example(tmp_path, 3, layout="pannuke", number=2)
+    write_example(tmp_path, 2, seed=1, layout="pannuke", number=2)
+    write_example(tmp_path, 3, seed=2, layout="pannuke", number=3, groups=["b", " ", "c"])
     cache = prepared(tmp_path)
+    assert cache.groups.tolist() == [*GROUPS, "ungrouped-3", "ungrouped-4", "b", "ungrouped-6", "c"]
+    assert cache.grouped.tolist() == [True] * 3 + [False] * 2 + [True, False, True]
+    assert cache.positions.tolist() == [*POSITIONS, *[[-1, -1]] * 5]
+    assert cache.fold_files == [f"Fold {number}/images/fold{number}/images.npy" for number in (1, 2, 3)]
+
+
+def test_groups_that_are_all_blank_are_not_known(tmp_path):
+    cache = prepared(write_example(tmp_path / "blank", 2, groups=["", " "]))
     assert cache.groups is None
-    assert cache.positions is None
+    assert not cache.grouped.any()
+
+
+def test_share_of_nuclei_by_hand(tmp_path):
+    masks = empty_masks(2)
+    masks[1, :64, :, 2], masks[1, :64, :, 5] = 3, 0
+    cache = prepared(write_fold(tmp_path / "quarter", example_images(2), masks))
+    assert cache.nuclei_shares.tolist() == [0, 0.25]
 
 
 def test_arrays_are_mapped_and_cannot_be_written(dataset):
@@ -161,8 +178,28 @@ def test_tiles_seen_before_are_found_and_glass_is_not():
     images[1] = (240, 230, 250)
     made = make_cache([[0]] * 3, ["Breast"] * 3)
     cache = dataclasses.replace(made, images=images, tile_digests=np.array(["a", "b", "c"]))
-    assert cache.find_seen(np.array([2, 1, 0]), ["c", "b"]).tolist() == [True, False, False]
-    assert cache.find_seen(np.array([], dtype=int), ["c"]).tolist() == []
+    seen, spoke = cache.find_seen(np.array([2, 1, 0]), Seen(("c", "b")))
+    assert seen.tolist() == [True, False, False]
+    assert spoke == "1 by their pixels, 0 by the names of their sources"
+    assert cache.find_seen(np.array([], dtype=int), Seen(("c",)))[0].tolist() == []
+
+
+def test_tiles_are_known_by_the_names_of_their_sources_too():
+    groups = [*(f"TCGA-18-559{number}-01Z-00-DX1" for number in range(5)), "slide"]
+    cache = make_cache([[0] * 5] * 6, ["Breast"] * 6, groups=groups)
+    seen, spoke = cache.find_seen(np.arange(6), Seen(("a",), tuple(f"TCGA-18-559{number}" for number in range(1, 9))))
+    assert seen.tolist() == [False, True, True, True, True, False]
+    assert spoke == (
+        "0 by their pixels, 4 by the names of their sources: TCGA-18-5591, TCGA-18-5592, TCGA-18-5593 and 1 more"
+    )
+
+
+def test_weights_that_know_no_names_are_warned_of_where_names_would_tell():
+    named, unnamed = (make_cache([[0] * 5], ["Breast"], groups=[group]) for group in ("consep-train_1", "slide"))
+    old = Seen(("a",), None)
+    assert not unnamed.find_seen(np.array([0]), old)[0].any()
+    with pytest.warns(InputWarning, match="made: the weights tell .* but not the names of their sources"):
+        assert not named.find_seen(np.array([0]), old)[0].any()
 
 
 def test_size_and_labels_leave_the_digest(dataset):

@@ -100,6 +100,23 @@ def test_one_group_cannot_be_divided():
         split_tiles(cache_of(["Breast"] * 9, ["slide"] * 9))
 
 
+def test_groups_that_are_known_are_kept_where_others_are_not():
+    groups = np.array(
+        [*np.repeat([f"slide {number}" for number in range(4)], 4), *(f"own {tile}" for tile in range(8))]
+    )
+    cache = cache_of(["Breast"] * 24, groups)
+    cache = dataclasses.replace(cache, grouped=np.arange(24) < 16)
+    for seed in range(5):
+        split = split_tiles(cache, seed)
+        assert_divides(split, 24)
+        assert split.method == "groups"
+        assert set(groups[split.train]) & set(groups[split.validation]) == set()
+    assert split.note == (
+        "The source image is known of 16 of 24 tiles, and none of those stands on both sides; of the others neighbours "
+        "may, which flatters the validation score."
+    )
+
+
 # By tissue, where no groups are known.
 
 
@@ -183,6 +200,69 @@ def test_official_split_without_the_three_folds():
 def test_there_are_three_official_splits(number):
     with pytest.raises(InputError, match=f"official split {number}: expected 1, 2 or 3"):
         split_tiles(cache_of(["Breast"] * 12, None, FOLD_NUMBERS, [1, 2, 3]), official=number)
+
+
+# Tiles that stand there twice.
+
+
+def doubled(**details) -> Cache:
+    """Give twelve tiles, the last six those of the first six again, of two folds."""
+    cache = cache_of(["Breast"] * 12, fold_numbers=[0] * 6 + [1] * 6, **details)
+    random = np.random.default_rng(0).integers(0, 256, (6, 4, 4, 3), np.uint8)
+    return dataclasses.replace(
+        cache, images=np.tile(random, (2, 1, 1, 1)), tile_digests=np.tile(list("abcdef"), 2),
+        fold_files=["Fold 1/images.npy", "old/images.npy"],
+    )  # fmt: skip
+
+
+def split_with_copies() -> dict[str, Cache]:
+    """Give data sets whose copies part in every way of dividing."""
+    official = dataclasses.replace(doubled(official=[1, 2, 3]), fold_numbers=np.repeat([0, 1, 2], [6, 6, 0]))
+    return {"tissue": doubled(), "groups": doubled(groups=np.arange(12)), "official 1": official}
+
+
+@pytest.mark.parametrize("method", split_with_copies())
+def test_copies_on_both_sides_are_refused_and_named(method):
+    with pytest.raises(InputError, match=r"made: expected validation tiles that the network is not trained on") as stop:
+        split_tiles(split_with_copies()[method])
+    count = {"tissue": 3, "groups": 2, "official 1": 6}[method]  # of so many validation tiles, every one
+    assert f"found {count} of {count} among the training tiles again" in str(stop.value)
+    assert "--drop-copies (in Python: drop_copies=True)" in str(stop.value)
+
+
+def test_copies_are_named_by_both_places_and_counted():
+    cache = doubled()
+    assert cache.describe_copies(np.array([0, 7, 8, 2]), np.array([6, 1, 2, 3])) == (
+        "1 of Fold 1/images.npy also in Fold 1/images.npy (tile 2 as tile 3); "
+        "1 of Fold 1/images.npy also in old/images.npy (tile 0 as tile 0); "
+        "2 of old/images.npy also in Fold 1/images.npy (tile 1 as tile 1)"
+    )
+
+
+@pytest.mark.parametrize("method", ["tissue", "groups"])
+def test_copies_are_left_out_where_asked(method):
+    split = split_tiles(split_with_copies()[method], drop_copies=True)
+    assert split.method == f"{method}, copies left out"
+    assert split.note.endswith(" 6 copies of other tiles are left out.")
+    assert_divides(split, 6)
+
+
+def test_copies_on_one_side_are_no_matter_of_the_split():
+    split = split_tiles(doubled(groups=np.tile(np.arange(6), 2)))
+    assert split.method == "groups"
+    assert_divides(split, 12)
+
+
+def test_without_copies_leaving_them_out_changes_nothing():
+    cache = grouped(20)
+    one, other = split_tiles(cache, 3), split_tiles(cache, 3, drop_copies=True)
+    assert (one.method, one.note) == (other.method, other.note)
+    np.testing.assert_array_equal(one.validation, other.validation)
+
+
+def test_glass_may_stand_on_both_sides():
+    cache = doubled()
+    split_tiles(dataclasses.replace(cache, images=np.zeros_like(cache.images)))
 
 
 # Real tissue.

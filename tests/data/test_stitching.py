@@ -52,6 +52,12 @@ def test_groups_become_images_in_order_of_their_first_tile():
     ]
 
 
+def test_tiles_of_unknown_position_stand_alone():
+    tissues, groups = np.array(["x"] * 3), np.array(["a", "a", "ungrouped-2"])
+    found = of(source_images(np.arange(3), tissues, groups, np.array([(0, 0), (-1, -1), (-1, -1)])))
+    assert found == [(f"tile {tile}", "x", [tile], [[0, 0]]) for tile in range(3)]
+
+
 def test_only_the_chosen_tiles_are_gathered():
     tissues, groups = np.array(["x", "x", "y", "y"]), np.array(["a", "a", "b", "b"])
     positions = np.array([(0, 0), (0, 256), (0, 0), (256, 0)])

@@ -5,15 +5,17 @@ import shutil
 import numpy as np
 import pytest
 from folds import example_images, example_masks, write_fold
+from published import noise, write_monuseg
 from tiny_run import read_results
 
 from helpers.data.prepare import prepare
-from helpers.errors import InputError
+from helpers.datasets.convert import convert
+from helpers.errors import InputError, InputWarning
 from helpers.evaluation.evaluation import evaluate
 from helpers.evaluation.subject import choose_tiles, open_subject
 from helpers.files import read_json, write_json
 from helpers.inference.trained_model import WEIGHTS, load_model
-from helpers.training.checkpoints import export_weights
+from helpers.training.checkpoints import add_sources, export_weights
 
 
 @pytest.fixture(autouse=True)
@@ -74,6 +76,58 @@ def test_weights_that_nothing_was_published_of_know_their_training_tiles(weights
     assert evaluate(weights, other)["part"] == "all"
 
 
+def named(finished_run, folder, seed=1):
+    """Write the finished run's data set with other pixels and, for its slides, patients: as another copy would be."""
+    images = np.load(finished_run.dataset / "Images/images.npy")
+    patients = [f"TCGA-18-{group[-3:]}0-01Z-00-DX1" for group in np.load(finished_run.dataset / "Images/groups.npy")]
+    noise = np.random.default_rng(seed).integers(0, 2, images.shape, np.uint8)
+    return write_fold(folder, images ^ noise, np.load(finished_run.dataset / "Masks/masks.npy"), groups=patients)
+
+
+@pytest.fixture
+def copy_of_published(weights, finished_run, tmp_path):
+    """Weights alone that were trained on patients of a published set, and another copy of that set."""
+    weights.with_name("results.json").unlink()
+    data = read_results(finished_run.folder)["data"]
+    copy = named(finished_run, tmp_path / "copy")
+    groups = np.load(copy / "Images/groups.npy")
+    validation = np.isin(np.arange(len(groups)), data["validation_indices"])
+    add_sources(weights, groups[~validation].tolist(), groups[validation].tolist())
+    return weights, copy, validation
+
+
+def part_of(copy, folder, chosen, *kept):
+    """Write some tiles of a fold as a fold."""
+    fields = {name: np.load(copy / f"Images/{name}.npy")[chosen].tolist() for name in kept}
+    images, masks = np.load(copy / "Images/images.npy")[chosen], np.load(copy / "Masks/masks.npy")[chosen]
+    return prepare(write_fold(folder, images, masks, **fields), 64, progress=False)
+
+
+def test_another_copy_is_known_by_the_names_of_its_sources(copy_of_published, tmp_path):
+    weights, copy, validation = copy_of_published
+    subject = open_subject(weights)
+    part, indices = choose_tiles(subject, prepare(copy, 64, progress=False))
+    assert (part, indices.tolist()) == ("validation", np.flatnonzero(validation).tolist())
+    with pytest.raises(
+        InputError, match=r"on 20 of these 20 tiles \(0 by their pixels, 20 by the names of .*TCGA-18-0"
+    ):
+        choose_tiles(subject, part_of(copy, tmp_path / "trained", ~validation, "groups"))
+
+
+def test_sources_that_chose_the_epoch_are_named(copy_of_published, tmp_path):
+    weights, copy, validation = copy_of_published
+    cache = part_of(copy, tmp_path / "held", validation, "groups")
+    with pytest.warns(InputWarning, match=r"held: found 1 source images that chose the epoch of .*tiny.safetensors"):
+        part, indices = choose_tiles(open_subject(weights), cache)
+    assert (part, len(indices)) == ("all", 4)
+
+
+def test_without_names_the_same_copy_is_not_known(copy_of_published, tmp_path):
+    weights, copy, validation = copy_of_published
+    cache = part_of(copy, tmp_path / "nameless", ~validation)
+    assert choose_tiles(open_subject(weights), cache)[0] == "all"
+
+
 def test_scores_of_other_weights_are_not_mixed_in(weights, finished_run, tmp_path):
     folder = tmp_path / "runs" / "tiny"
     folder.mkdir(parents=True)
@@ -94,3 +148,28 @@ def test_nothing_given_is_the_shipped_model():
     assert subject.model.digest == load_model().digest
     assert subject.data["validation_groups"]
     assert subject.recipe.network == subject.model.network.name
+
+
+def test_the_download_of_an_image_that_trained_the_shipped_weights_is_known(tmp_path):
+    trained, validated = "TCGA-18-5592-01Z-00-DX1", "TCGA-49-4488-01Z-00-DX1"
+    images = {name: noise(1000, seed) for seed, name in enumerate((trained, validated))}
+    fold = convert(write_monuseg(tmp_path / "set", images, [(20, 20, 60, 60)]), tmp_path / "fold", "monuseg")
+    cache = prepare(fold, 32, progress=False)
+    with pytest.raises(InputError, match=r"trained on 16 of these 32 tiles \(0 by their pixels, 16 .*TCGA-18-5592\)"):
+        choose_tiles(open_subject(), cache)
+    shutil.rmtree(fold)
+
+
+# Real tissue.
+
+
+def test_what_trained_the_shipped_weights_is_known_in_the_real_data_set(real_dataset):
+    subject = open_subject()
+    cache = prepare(real_dataset, 256, "majority", progress=False)
+    if not set(subject.data["validation_groups"]) < set(cache.groups.tolist()):
+        pytest.skip(f"{real_dataset} is not the data set that the shipped weights were trained on")
+    trained = ~np.isin(cache.groups, subject.data["validation_groups"])
+    seen, _ = cache.find_seen(np.arange(len(cache)), subject.model.seen)
+    np.testing.assert_array_equal(seen, trained)  # MoNuSeg's pixels have changed, its names have not
+    part, indices = choose_tiles(subject, cache)
+    assert (part, indices.tolist()) == ("validation", np.flatnonzero(~trained).tolist())

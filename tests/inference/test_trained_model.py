@@ -1,5 +1,6 @@
 """The shipped weights: what goes in comes out, and what does not fit is refused with a reason."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -11,10 +12,12 @@ from tiny_run import make_network
 
 from helpers.errors import InputError
 from helpers.inference.trained_model import WEIGHTS, digest_tensors, load_model
+from helpers.sources import Seen, source_name
 from helpers.training.checkpoints import export_weights, save_checkpoint
 from helpers.training.comparisons import build_network
 
 TILES = [f"{number:016x}" for number in range(40)]
+SEEN = Seen(tuple(TILES), ("TCGA-18-5592", "nuinsseg"), ("nuinsseg-00",))
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +28,7 @@ def network():
 @pytest.fixture
 def weights(network, tmp_path):
     """An exported file."""
-    save_checkpoint(tmp_path / "best.pth", network, um_per_px=1.0, training_tiles=TILES)
+    save_checkpoint(tmp_path / "best.pth", network, um_per_px=1.0, **dataclasses.asdict(SEEN))
     export_weights(tmp_path / "best.pth", tmp_path / "weights.safetensors")
     return tmp_path / "weights.safetensors"
 
@@ -42,7 +45,7 @@ def rewrite(path, change) -> None:
 def test_what_goes_in_comes_out(network, weights):
     model = load_model(weights)
     assert (model.um_per_px, model.threshold_logit, model.temperature, model.network.img_size) == (1.0, 0.0, 1.0, 64)
-    assert model.training_tiles == tuple(TILES)
+    assert model.seen == SEEN
     assert not model.network.training
     images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
@@ -143,7 +146,15 @@ def test_the_projects_own_weights():
     assert reported["shipped"]["digest"] == model.digest
     run = reported["runs"][reported["shipped"]["run"]]
     assert run["model"]["parameters"] == parameters
-    assert len(model.training_tiles) == len(set(model.training_tiles)) <= run["data"]["train_tiles"]
+    seen, validation = model.seen, run["data"]["validation_groups"]
+    assert len(seen.training_tiles) == len(set(seen.training_tiles)) <= run["data"]["train_tiles"]
+    assert list(seen.validation_groups) == validation
+    # 24 images of MoNuSeg, each of a patient, 22 of CoNSeP, and NuInsSeg; nothing that validated but of the last.
+    assert len(seen.training_sources) == 24 + 22 + 1
+    assert {source_name(group) for group in validation} & set(seen.training_sources) == {"nuinsseg"}
+    assert not any(seen.knows(validation))
+    for entry in reported["shipped"]["evaluations"].values():  # of its validation part and of the test sets
+        assert not any(seen.knows(image["name"] for image in entry["images"]))
     assert np.isclose(model.um_per_px, 0.25 * 256 / run["recipe"]["image_size"])
 
 

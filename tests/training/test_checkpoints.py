@@ -1,5 +1,6 @@
 """Checkpoints: what comes back, what is refused, and that a file is whole or as it was."""
 
+import dataclasses
 import os
 import shutil
 from collections.abc import Iterator
@@ -7,11 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from helpers.errors import InputError
+from helpers.inference.trained_model import load_model
 from helpers.model import EfficientNetSegmentation
-from helpers.training.checkpoints import FORMAT, load_checkpoint, save_checkpoint
+from helpers.sources import Seen
+from helpers.training.checkpoints import FORMAT, add_sources, export_weights, load_checkpoint, save_checkpoint
 from helpers.training.comparisons import NETWORK_NAMES, build_network
 
 
@@ -194,3 +198,26 @@ def test_failed_save_leaves_the_old_file(path, model, monkeypatch, error):
         save_checkpoint(path, model)
     assert path.read_bytes() == b"the old file"
     assert list(path.parent.iterdir()) == [path]
+
+
+# What exported weights have learnt from.
+
+
+def test_names_are_added_and_the_tensors_stay_to_the_byte(model, path):
+    save_checkpoint(path, model, um_per_px=0.5, training_tiles=["b", "a"])
+    weights = path.with_name("old.safetensors")
+    digest = export_weights(path, weights, temperature=1.5)
+    before = load_model(weights)
+    assert before.seen == Seen(("b", "a"), None)
+    tensors = weights.read_bytes()[-sum(value.nbytes for value in load_file(weights).values()) :]
+    add_sources(weights, ["TCGA-18-5592-01Z-00-DX1", "nuinsseg-07", "slide 1"], {"nuinsseg-00", "slide 2"})
+    after = load_model(weights)
+    assert after.seen == Seen(("a", "b"), ("TCGA-18-5592", "nuinsseg"), ("nuinsseg-00",))
+    assert dataclasses.replace(after, seen=before.seen, network=before.network) == before
+    assert after.digest == digest
+    assert weights.read_bytes().endswith(tensors)
+
+
+def test_names_are_not_added_to_what_is_no_weights(path):
+    with pytest.raises(InputError, match="there are no such weights"):
+        add_sources(path.with_suffix(".safetensors"), [], [])

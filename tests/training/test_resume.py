@@ -1,5 +1,7 @@
 """Where a run starts. What a whole run makes of it, `test_run` tells."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from tiny_run import RECIPE, make_network
 from helpers.data.prepare import prepare
 from helpers.data.split import split_tiles
 from helpers.errors import InputError
+from helpers.sources import Seen
 from helpers.training.checkpoints import load_checkpoint, save_checkpoint
 from helpers.training.resume import LAST, resume_or_start
 
@@ -39,10 +42,40 @@ def test_weights_that_saw_the_validation_tiles_are_refused(start, finished_run, 
     cache = prepare(finished_run.dataset, 64, "nearest", progress=False)
     seen = cache.tile_digests[split_tiles(cache, 0).validation[:1]].tolist()
     save_checkpoint(tmp_path / "given.pth", make_network(), training_tiles=seen)
-    with pytest.raises(InputError, match="were trained on 1 of the 4 validation tiles"):
+    with pytest.raises(InputError, match=r"were trained on 1 of the 4 validation tiles \(1 by their pixels, 0 by the"):
         start(tmp_path / "run", tmp_path / "given.pth")
     save_checkpoint(tmp_path / "other.pth", make_network(), training_tiles=["0" * 16])
     state = start(tmp_path / "run", tmp_path / "other.pth")
-    assert state["earlier_tiles"] == ["0" * 16]
+    assert state["earlier"] == Seen(("0" * 16,), None)
     assert state["encoder_start"].endswith("/other.pth")
     assert np.isclose(state["model"].dropout.p, RECIPE.dropout)
+
+
+def test_weights_that_saw_another_copy_of_the_validation_tiles_are_refused(finished_run, tmp_path):
+    cache = prepare(finished_run.dataset, 64, "nearest", progress=False)
+    patients = [f"TCGA-18-{group[-3:]}0-01Z-00-DX1" for group in cache.groups.tolist()]
+    cache = dataclasses.replace(cache, groups=np.array(patients))
+    split = split_tiles(cache, 0)
+    (patient,) = {group[:12] for group in cache.groups[split.validation].tolist()}
+    about = {"training_tiles": ["0" * 16], "training_sources": [patient]}
+    save_checkpoint(tmp_path / "given.pth", make_network(), **about)
+    spoke = (
+        rf"were trained on 4 of the 4 validation tiles \(0 by their pixels, 4 by the names of their sources: {patient}"
+    )
+    with pytest.raises(InputError, match=spoke):
+        resume_or_start(tmp_path / "run", RECIPE, cache, split, tmp_path / "given.pth")
+    save_checkpoint(tmp_path / "given.pth", make_network(), **about | {"training_sources": ["TCGA-18-9999"]})
+    state = resume_or_start(tmp_path / "run", RECIPE, cache, split, tmp_path / "given.pth")
+    assert state["earlier"].training_sources == ("TCGA-18-9999",)
+
+
+def test_what_was_seen_before_a_run_is_remembered_when_it_is_resumed(finished_run, tmp_path):
+    cache = prepare(finished_run.dataset, 64, "nearest", progress=False)
+    model, state = load_checkpoint(finished_run.folder / LAST)
+    earlier = Seen(("0" * 16,), ("nuinsseg",), ("nuinsseg-00",))
+    save_checkpoint(tmp_path / LAST, model, **state | {"earlier": dataclasses.asdict(earlier)})
+    assert resume_or_start(tmp_path, RECIPE, cache, split_tiles(cache, 0), None)["earlier"] == earlier
+    seen = cache.tile_digests[split_tiles(cache, 0).validation].tolist()
+    save_checkpoint(tmp_path / LAST, model, **state | {"earlier": {"training_tiles": seen}})
+    with pytest.raises(InputError, match="4 by their pixels"):
+        resume_or_start(tmp_path, RECIPE, cache, split_tiles(cache, 0), None)

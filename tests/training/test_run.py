@@ -237,7 +237,8 @@ def test_best_and_last_checkpoints(finished, dataset):
     train_tiles = split_tiles(cache, RECIPE.split_seed).train
     assert about["um_per_px"] == 0.25 * 256 / 32
     assert about["data_digest"] == cache.digest
-    assert about["training_tiles"] == sorted(cache.tile_digests[train_tiles].tolist())
+    assert about["training_tiles"] == tuple(sorted(cache.tile_digests[train_tiles].tolist()))
+    assert (about["training_sources"], about["validation_groups"]) == ((), ())  # of no published set
     assert (model.img_size, model.dropout.p) == (32, 0.2)
     last, _ = load_checkpoint(run / LAST)
     equal = all(map(torch.equal, model.state_dict().values(), last.state_dict().values()))
@@ -298,6 +299,17 @@ def test_run_trains_the_network_of_the_recipe(dataset, run):
         "encoder_start": "random",
     }
     assert train(dataset, run, network="smp-unet", epochs=1)[0] == results
+
+
+@pytest.mark.usefixtures("_small")
+def test_names_of_published_sources_travel_with_the_checkpoints(dataset, run):
+    copy = shutil.copytree(dataset, run / "named", ignore=shutil.ignore_patterns(".nuclei_cache"))
+    np.save(copy / "Images/groups.npy", np.repeat([f"consep-train_{number}" for number in range(5)], 4))
+    results, _ = train(copy, run / "run", epochs=1)
+    (validated,) = results["data"]["validation_groups"]
+    about = load_checkpoint(run / "run" / BEST)[1]
+    assert about["validation_groups"] == (validated,)
+    assert set(about["training_sources"]) == {f"consep-train_{number}" for number in range(5)} - {validated}
 
 
 @pytest.mark.parametrize("network", comparisons.COMPARISONS)
