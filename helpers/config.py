@@ -10,6 +10,7 @@ CLASS_NAMES = ("Neoplastic", "Inflammatory", "Connective", "Dead", "Epithelial")
 BACKGROUND_CHANNEL = 5
 TILE_SIZE = 256  # pixels; PanNuke's tiles and those of every fold laid out like it
 TILE_UM_PER_PX = 0.25  # 40x
+SCALES = (0.1, 1.0)  # um/px of a picture; beyond, nuclei are blurs of a few pixels, or blown up from nothing
 
 # PanNuke's official protocol: split number to the folds that train, validate and test (Gamper et al. 2020).
 OFFICIAL_SPLITS = {1: (1, 2, 3), 2: (2, 1, 3), 3: (3, 2, 1)}

@@ -16,12 +16,14 @@ DESCRIBED = {
     "tissues": ("U", ()),
     "groups": ("U", ()),
     "positions": ("i", (2,)),
+    "pictures": ("U", ()),
+    "extents": ("i", (2,)),
     "nuclei": ("i", (len(CLASS_NAMES),)),
     "void": ("b", ()),
     "fold_numbers": ("i", ()),
     "tile_digests": ("U", ()),
 }
-OPTIONAL = ("groups", "positions")
+OPTIONAL = ("groups", "positions", "pictures", "extents")
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Cache:
     fold_numbers: np.ndarray  # (N,) int64, which fold of the data set a tile is from, counted from 0
     official: list[int] | None  # PanNuke's own number of each fold, or None where the data set is not its three folds
     tile_digests: np.ndarray  # (N,) str, one for each full-size image, to know a tile again in another data set
+    pictures: np.ndarray | None = None  # (N,) str, the source image of each tile where a group holds several, or None
+    extents: np.ndarray | None = None  # (N, 2) int64, rows and columns of each tile that are no padding; None: all
 
     def __len__(self) -> int:
         return len(self.images)
@@ -74,6 +78,8 @@ def open_cache(folder: Path, dataset: Path) -> Cache:
             if values.shape != expected or values.dtype != np.uint8:
                 raise ValueError(f"{name}: expected {expected} uint8, found {values.shape} {values.dtype}")
         for name, (kind, one) in DESCRIBED.items():
+            if name in OPTIONAL:  # an older cache knows fewer of these
+                described.setdefault(name, described["groups"] if name == "pictures" else None)
             if described[name] is not None or name not in OPTIONAL:
                 described[name] = np.array(described[name])
                 if described[name].shape != (len(images), *one) or described[name].dtype.kind != kind:

@@ -105,7 +105,7 @@ def _write(folder: Path, folds: list[Fold], key: dict, progress: bool) -> None:
                     "the masks are those of another data set, or were never written"
                 )
     known = all(fold.groups is not None for fold in folds)
-    placed = known and all(fold.positions is not None for fold in folds)
+    placed = all(fold.pictures is not None and fold.positions is not None for fold in folds)
     write_json(
         folder / DESCRIPTION,
         {
@@ -114,6 +114,8 @@ def _write(folder: Path, folds: list[Fold], key: dict, progress: bool) -> None:
             "tissues": [str(tissue) for fold in folds for tissue in fold.tissues],
             "groups": [str(group) for fold in folds for group in fold.groups] if known else None,
             "positions": [position.tolist() for fold in folds for position in fold.positions] if placed else None,
+            "pictures": [str(picture) for fold in folds for picture in fold.pictures] if placed else None,
+            "extents": [extent.tolist() for fold in folds for extent in fold.extents],
             "nuclei": nuclei,
             "void": void,
             "fold_numbers": [number for number, fold in enumerate(folds) for _ in range(len(fold))],
