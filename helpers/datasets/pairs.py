@@ -73,18 +73,23 @@ def convert_pairs(
     return write_fold(out, tiles, _cut(pairs, um_per_px, with_ids, len(kind_names)), kinds=names)
 
 
-def nearest_indices(old: int, new: int) -> np.ndarray:
-    """Give for each of `new` pixels along a side the one of `old` in which its centre lies: `(new,)` int64.
+def resample_labels(labels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Give each pixel of another size the value of the pixel `(H, W)` in which its centre lies: `(height, width)`.
 
     OpenCV's nearest neighbour takes the top left pixel instead, which shifts masks against images. A centre on the very
-    border of two pixels, as where a side is halved, takes from the left and the right in turn, so that nothing shifts.
+    corner of four pixels, as where sides are halved, takes the first and the last of them in turn, as on a chessboard,
+    so that nothing shifts and nothing grows.
 
-    >>> nearest_indices(3, 6).tolist(), nearest_indices(8, 4).tolist()
-    ([0, 0, 1, 1, 2, 2], [1, 2, 5, 6])
+    >>> resample_labels(np.array([[1, 2]]), 2, 4)
+    array([[1, 1, 2, 2],
+           [1, 1, 2, 2]])
+    >>> resample_labels(np.array([[1, 2, 3, 4], [5, 6, 7, 8]]), 1, 2)
+    array([[1, 8]])
     """
-    centres = (np.arange(new) + 0.5) * old / new
-    left = (centres == np.floor(centres)) & (np.arange(new) % 2 == 1)
-    return np.floor(centres).astype(np.int64) - left
+    centres = [(np.arange(new) + 0.5) * old / new for old, new in zip(labels.shape, (height, width), strict=True)]
+    first = labels[np.ix_(*(np.ceil(along).astype(np.int64) - 1 for along in centres))]
+    last = labels[np.ix_(*(np.floor(along).astype(np.int64) for along in centres))]
+    return np.where(np.indices((height, width)).sum(0) % 2, last, first)
 
 
 def _has_ids(path: Path, labels: np.ndarray) -> bool | None:
@@ -170,12 +175,13 @@ def _read(
         if labels.max() > np.iinfo(np.uint16).max:
             raise InputError(f"{pair.labels}: found over 65,535 nuclei, expected fewer; cut the picture into several")
     height, width = _at_scale(pair.size, um_per_px)
-    places = np.ix_(nearest_indices(pair.size[0], height), nearest_indices(pair.size[1], width))
     channels = np.zeros_like(labels) if kinds is None else np.where(labels > 0, kinds - 1, 0)
-    image, shrinks = read_picture(pair.picture), height < pair.size[0]
-    if image.shape[:2] != (height, width):
+    image = read_picture(pair.picture)
+    if pair.size != (height, width):
+        shrinks = height <= pair.size[0] and width <= pair.size[1]
         image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
-    return image, labels[places].astype(np.uint16), channels[places].astype(np.uint8), (kinds is not None, apart)
+        labels, channels = (resample_labels(values, height, width) for values in (labels, channels))
+    return image, labels.astype(np.uint16), channels.astype(np.uint8), (kinds is not None, apart)
 
 
 def _number_pieces(kinds: np.ndarray) -> np.ndarray:

@@ -114,6 +114,16 @@ def test_three_folds_become_one_cache(tmp_path):
     np.testing.assert_array_equal(cache.images, shrink_images(whole, 64))
 
 
+def test_pictures_are_the_groups_unless_told_apart(tmp_path):
+    folder = write_example(tmp_path / "a", 3, groups=GROUPS, positions=POSITIONS)
+    assert (prepared(folder).pictures.tolist(), prepared(folder).extents.tolist()) == (GROUPS, [[256, 256]] * 3)
+    np.save(folder / "Images/pictures.npy", ["p", "q", "r"])
+    np.save(folder / "Images/extents.npy", [[256, 256], [9, 256], [256, 7]])
+    cache = prepared(folder)
+    assert (cache.groups.tolist(), cache.pictures.tolist()) == (GROUPS, ["p", "q", "r"])
+    assert cache.extents.tolist() == [[256, 256], [9, 256], [256, 7]]
+
+
 def test_groups_are_known_only_if_every_fold_has_them(tmp_path):
     write_example(tmp_path, 3, layout="pannuke", number=1, groups=GROUPS, positions=POSITIONS)
     write_example(tmp_path, 3, layout="pannuke", number=2)
