@@ -45,7 +45,7 @@ def find_by_stem(folder: Path, suffixes: tuple[str, ...], folders: bool = False)
     found = {}
     for path in list_folder(folder):
         inside = path.is_dir()
-        if folders if inside else path.suffix.lower() in suffixes:
+        if folders and path.name != "__MACOSX" if inside else path.suffix.lower() in suffixes:
             stem = path.name if inside else path.stem
             if stem in found:
                 raise InputError(f"{path}: found {found[stem].name} of the same name beside it; remove one of them")
@@ -147,14 +147,14 @@ def read_labels(path: Path, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndar
         shape: height and width of the picture, which must be theirs.
 
     Returns:
-        the values `(H, W)` int64 as they are, 0 where no nucleus is, of a folder counted from 1; and the kinds
-        `(H, W)` int64 of a `.mat` that has a `type_map`, else None.
+        the values `(H, W)` int32 as they are, 0 where no nucleus is, of a folder counted from 1; and the kinds
+        `(H, W)` int32 of a `.mat` that has a `type_map`, else None.
 
     Raises:
         InputError: unreadable, of another size, of colours, or of other values than whole numbers from 0.
     """
     if path.is_dir():
-        values = np.zeros(shape, np.int64)
+        values = np.zeros(shape, np.int32)
         for number, mask in enumerate(find_by_stem(path, MASKS[:-1]).values(), 1):
             single = read_ids(mask, shape)
             if len(np.unique(single[single > 0])) > 1:
@@ -172,7 +172,7 @@ def read_labels(path: Path, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndar
 
 
 def read_ids(path: Path, shape: tuple[int, int]) -> np.ndarray:
-    """Read a picture of one channel as `(H, W)` int64, or raise an InputError."""
+    """Read a picture of one channel as `(H, W)` int32, or raise an InputError."""
     with _opened(path, ID_MODES, "one channel of ids, or of 0 and 255") as image:
         values = np.asarray(image)
     return _check(path, values, shape)
@@ -205,4 +205,4 @@ def _check(path: Path, values: np.ndarray, shape: tuple[int, int]) -> np.ndarray
         raise InputError(f"{path}: found {found} pixels, expected {expected} as its picture; give the masks of it")
     if values.dtype.kind not in "buif" or not ((values >= 0) & (values < 2**31) & (values == np.floor(values))).all():
         raise InputError(f"{path}: found other values than ids, expected whole numbers from 0; save it again")
-    return values.astype(np.int64)
+    return values.astype(np.int32)

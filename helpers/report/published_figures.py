@@ -114,7 +114,7 @@ def _draw_result(subject: Subject, cache: Cache, indices: np.ndarray, validation
     tiles = read_tiles(find_folds(Path(subject.results["data"]["path"])), image.indices)
     whole, truth = map(image.crop, stitch_tiles(tiles, image.positions))
     found = predict(whole, TILE_UM_PER_PX, subject.model).mask
-    top, left = ((length - TILE_SIZE) // 2 for length in truth.shape)
+    top, left = (max(0, length - TILE_SIZE) // 2 for length in truth.shape)
     window = np.s_[top : top + TILE_SIZE, left : left + TILE_SIZE]
     return plot_result(whole[window], found[window], truth[window])
 
