@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from helpers.arguments import read_arguments
+from helpers.arguments import PAIRS, read_arguments
 from helpers.config import RECIPES
 from helpers.errors import InputError, InputWarning
 
@@ -77,7 +77,21 @@ def _download(options: argparse.Namespace) -> None:
 
 
 def _convert(options: argparse.Namespace) -> None:
-    print(_load("datasets.convert").convert(options.source, options.out, options.kind))
+    given = {name: getattr(options, name) for name in ("kinds", "kind_names", "group_pattern", "tissue")}
+    given = {name: value for name, value in given.items() if value is not None}
+    own = options.kind == PAIRS
+    if len(options.source) != 1 + own:
+        expected = "IMAGES MASKS OUT" if own else "SOURCE OUT"
+        found = len(options.source) + 1
+        raise InputError(f"convert --kind {options.kind}: expected {expected}, found {found} folders; see `--help`")
+    if own and options.um_per_px is None:
+        raise InputError("convert --kind pairs: expected --um-per-px, found none; look it up in the slide's properties")
+    if not own and (given or options.um_per_px is not None):
+        raise InputError(f"convert --kind {options.kind}: expected no option of `pairs`, found one; leave it out")
+    if own:
+        print(_load("datasets.pairs").convert_pairs(*options.source, options.out, options.um_per_px, **given))
+    else:
+        print(_load("datasets.convert").convert(*options.source, options.out, options.kind))
 
 
 def _prepare(options: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ from helpers.config import LABEL_RULES, OFFICIAL_SPLITS, RECIPES
 from helpers.paths import as_path
 
 DATASET_HELP = "folder in the report's layout or in PanNuke's own"
+PAIRS = "pairs"  # pictures and masks of one's own
 # `comparisons.NETWORK_NAMES` and `ablation.ROWS`, which would bring PyTorch with them.
 NETWORKS = ("unet", "unet-stem1", "unet-wide", "unet-narrow", "smp-unet", "smp-fpn", "smp-deeplabv3plus")
 ROWS = (
@@ -84,11 +85,22 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
         _flag("--compact", "keep the same numbers in fewer bytes, and remove the originals"),
         *PREPARATION,
     )),
-    "convert": ("write the public download of another set as a fold in PanNuke's layout",
-                "1 MB of disk a tile; under a minute", (
-        _place("source", "the unpacked download; Dataset/README.md shows which folder"),
+    "convert": ("write pictures and masks of your own, or the public download of another set, as a fold in PanNuke's "
+                "layout", "1 MB of disk a tile; a minute for 500 tiles", (
+        _place("source", "the unpacked download; of `pairs` two, IMAGES and MASKS; Dataset/README.md shows which",
+               nargs="+"),
         _place("out", "folder to write; it must not hold a data set yet"),
-        _option("--kind", "which set it is", choices=DOWNLOADS, required=True),
+        _option("--kind", "which set it is, or `pairs` for your own", choices=(*DOWNLOADS, PAIRS), required=True),
+        _option("--um-per-px", "scale of your pictures, which `pairs` needs: about 0.25 at 40x, 0.5 at 20x",
+                type=_positive),
+        _option("--kinds", "of `pairs`: folder of pictures with the kind of each nucleus, 1 to 5; MASKS where its "
+                "values are kinds", type=Path, metavar="FOLDER"),
+        _option("--kind-names", "of `pairs`: what the kinds from 1 on are, with commas (default: PanNuke's)",
+                type=lambda text: text.split(","), metavar="NAMES"),
+        _option("--group-pattern", "of `pairs`: what in a picture's name names its slide or patient (default: all)",
+                metavar="REGEX"),
+        _option("--tissue", "of `pairs`: of all pictures, or a CSV file with the columns image and tissue",
+                metavar="NAME"),
     )),
     "prepare": ("shrink a data set into a compact cache",
                 "once, as long as reading the data takes; under 750 MB of memory", (

@@ -10,6 +10,7 @@ CLASS_NAMES = ("Neoplastic", "Inflammatory", "Connective", "Dead", "Epithelial")
 BACKGROUND_CHANNEL = 5
 TILE_SIZE = 256  # pixels; PanNuke's tiles and those of every fold laid out like it
 TILE_UM_PER_PX = 0.25  # 40x
+SCALES = (0.1, 1.0)  # um/px of a picture; beyond, nuclei are blurs of a few pixels, or blown up from nothing
 
 # PanNuke's official protocol: split number to the folds that train, validate and test (Gamper et al. 2020).
 OFFICIAL_SPLITS = {1: (1, 2, 3), 2: (2, 1, 3), 3: (3, 2, 1)}
@@ -33,6 +34,8 @@ GOALS = {
     ("strong", 256): {"monuseg-test": 0.83, "consep-test": 0.82},
     ("strong", 128): {"monuseg-test": 0.81},
 }
+# Sets from elsewhere: no picture of them is ever trained on, and they choose nothing.
+EXTERNAL_SETS = ("pannuke-15", "tnbc")
 
 
 @dataclass(frozen=True)

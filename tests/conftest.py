@@ -30,6 +30,15 @@ def real_dataset() -> Path:
 
 
 @pytest.fixture(scope="session")
+def external_sets() -> Path:
+    """The folder of external sets that NUCLEI_EXTERNAL names, else the one beside the checkout."""
+    folder = Path(os.environ.get("NUCLEI_EXTERNAL", Path(__file__).resolve().parents[2] / "shared/nuclei"))
+    if not (folder / "pannuke").is_dir():
+        pytest.skip(f"no external sets: {folder} holds no pannuke, and NUCLEI_EXTERNAL names no other folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def finished_run(tmp_path_factory) -> Iterator[FinishedRun]:
     """A run of two epochs on 24 sample tiles, for all tests: write to a copy of it, as `copy` makes."""
     folder = tmp_path_factory.mktemp("finished")

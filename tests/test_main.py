@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from folds import empty_masks, example_images, example_masks, write_fold
-from published import noise, write_nuinsseg
+from published import noise, write_image, write_nuinsseg
 
 from helpers import __main__ as commands
 from helpers.__main__ import main
@@ -312,6 +312,43 @@ def test_a_download_becomes_a_fold(tmp_path, capsys):
     assert capsys.readouterr().out == f"{tmp_path / 'out'}\n"
     (fold,) = find_folds(tmp_path / "out")
     assert (fold.tissues.tolist(), fold.read(0, 1).nuclei.tolist()) == (["human bladder"], [[1, 0, 0, 0, 0]])
+
+
+def test_pictures_and_masks_become_a_fold(tmp_path, capsys):
+    ids = np.zeros((80, 90), np.uint8)
+    ids[20:60, 20:60] = 9
+    for name in ("a_1", "a_2", "b_1"):
+        write_image(tmp_path / f"images/{name}.png", noise(90)[:80])
+        write_image(tmp_path / f"masks/{name}.png", ids)
+        write_image(tmp_path / f"kinds/{name}.png", (ids > 0) * np.uint8(2))
+    options = ("--kinds", tmp_path / "kinds", "--kind-names", "one,two", "--group-pattern", "^.", "--tissue", "Colon")
+    places = [tmp_path / name for name in ("images", "masks", "out")]
+    assert call("convert", "--kind", "pairs", *places, "--um-per-px", "0.5", *options) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'out'}\n"
+    (fold,) = find_folds(tmp_path / "out")
+    assert (fold.groups.tolist(), fold.tissues.tolist()) == (["a", "a", "b"], ["Colon"] * 3)
+    assert fold.extents.tolist() == [[160, 180]] * 3
+    assert fold.read(0, 3).nuclei.tolist() == [[0, 1, 0, 0, 0]] * 3
+    assert np.load(tmp_path / "out/Images/kinds.npy").tolist() == ["one", "two", "Unused", "Unused", "Unused"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("--kind", "pairs", "IMAGES", "OUT", "--um-per-px", "0.25"),
+            "pairs: expected IMAGES MASKS OUT, found 2 folders",
+        ),
+        (("--kind", "pairs", "IMAGES", "MASKS", "OUT"), "expected --um-per-px, found none"),
+        (("--kind", "consep", "IMAGES", "MASKS", "OUT"), "consep: expected SOURCE OUT, found 3 folders"),
+        (("--kind", "consep", "SOURCE", "OUT", "--um-per-px", "0.25"), "expected no option of `pairs`, found one"),
+        (("--kind", "consep", "SOURCE", "OUT", "--tissue", "Colon"), "expected no option of `pairs`, found one"),
+        (("--kind", "pairs", "IMAGES", "MASKS", "OUT", "--um-per-px", "40"), "expected 0.1 to 1.0 micrometres a pixel"),
+    ],
+)
+def test_folders_and_options_that_do_not_fit_a_kind(arguments, message, capsys):
+    assert call("convert", *arguments) == 2
+    assert_one_line(capsys, message)
 
 
 @pytest.mark.parametrize("kind", DOWNLOADS)

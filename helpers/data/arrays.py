@@ -80,16 +80,18 @@ def load_labels(path: Path, length: int, kind: str) -> np.ndarray:
     return np.char.decode(values, "utf-8", "replace") if values.dtype.kind == "S" else values.astype(str)
 
 
-def load_positions(path: Path, length: int) -> np.ndarray:
-    """Load row and column of each tile in its source image, in pixels: `(length, 2)` int64, never negative.
+def load_positions(path: Path, length: int, lowest: int = 0, highest: int | None = None) -> np.ndarray:
+    """Load two numbers of pixels for each tile, such as row and column in its source image: `(length, 2)` int64.
 
     Raises:
-        InputError: unreadable, of another shape, negative, or not whole numbers.
+        InputError: unreadable, of another shape, not whole numbers, or not within `lowest` and `highest`.
     """
     values = _load(path)
-    if values.shape != (length, 2) or values.dtype.kind not in "iu" or (values < 0).any():
+    fit = values.shape == (length, 2) and values.dtype.kind in "iu" and (values >= lowest).all()
+    if not fit or (highest is not None and (values > highest).any()):
+        most = "" if highest is None else f" to {highest}"
         raise InputError(
-            f"{path}: expected rows and columns, whole numbers from 0 of shape ({length}, 2), "
+            f"{path}: expected rows and columns, whole numbers from {lowest}{most} of shape ({length}, 2), "
             f"found shape {values.shape} of {values.dtype}"
         )
     return values.astype(np.int64)

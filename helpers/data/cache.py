@@ -19,13 +19,15 @@ DESCRIBED = {
     "tissues": ("U", ()),
     "groups": ("U", ()),
     "positions": ("i", (2,)),
+    "pictures": ("U", ()),
+    "extents": ("i", (2,)),
     "nuclei": ("i", (len(CLASS_NAMES),)),
     "nuclei_shares": ("f", ()),
     "void": ("b", ()),
     "fold_numbers": ("i", ()),
     "tile_digests": ("U", ()),
 }
-OPTIONAL = ("groups", "positions")
+OPTIONAL = ("groups", "positions", "pictures", "extents")
 UNGROUPED = "ungrouped-"  # with its number, the group of a tile of which no other is told
 
 
@@ -50,6 +52,8 @@ class Cache:
     fold_files: list[str]  # where each fold's images stand in the data set
     official: list[int] | None  # PanNuke's own number of each fold, or None where the data set is not its three folds
     tile_digests: np.ndarray  # (N,) str, one for each full-size image, to know a tile again in another data set
+    pictures: np.ndarray | None = None  # (N,) str, the source image of each tile where a group holds several, or None
+    extents: np.ndarray | None = None  # (N, 2) int64, rows and columns of each tile that are no padding; None: all
 
     def __len__(self) -> int:
         return len(self.images)
@@ -150,15 +154,19 @@ def open_cache(folder: Path, dataset: Path) -> Cache:
             if values.shape != expected or values.dtype != np.uint8:
                 raise ValueError(f"{name}: expected {expected} uint8, found {values.shape} {values.dtype}")
         for name, (kind, one) in DESCRIBED.items():
+            if name in OPTIONAL:  # an older cache knows fewer of these
+                described.setdefault(name, described["groups"] if name == "pictures" else None)
             if described[name] is not None or name not in OPTIONAL:
                 described[name] = np.array(described[name])
                 if described[name].shape != (len(images), *one) or described[name].dtype.kind != kind:
                     raise ValueError(f"{name}: expected one for each of {len(images)} tiles, found others")
         described["grouped"] = np.zeros(len(images), bool)
+        own = [f"{UNGROUPED}{tile}" for tile in range(len(images))]
         if described["groups"] is not None:
             described["grouped"] = described["groups"] != ""
-            own = [f"{UNGROUPED}{tile}" for tile in range(len(images))]
-            described["groups"] = np.where(described["grouped"], described["groups"], own)
+        for name in ("groups", "pictures"):
+            if described[name] is not None:
+                described[name] = np.where(described[name] != "", described[name], own)
         files = [path for path, *_ in key["source"] if path.endswith("images.npy")]
         fixed = {
             "name": dataset.resolve().name,

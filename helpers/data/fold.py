@@ -19,7 +19,7 @@ from helpers.paths import as_path
 
 NUM_CLASSES = len(CLASS_NAMES)
 FOLD_NAME = re.compile(r"fold[ _-]?(\d)", re.IGNORECASE)
-BESIDE = ("types", "groups", "positions")  # the images; the last two need not be there
+BESIDE = ("types", "groups", "positions", "pictures", "extents")  # the images; only the first must be there
 # Of the bits of a byte, the highest for channel 0, the class of the first that is set.
 CLASS_OF_BITS = np.array([9 - bits.bit_length() if bits else 0 for bits in range(256)], np.uint8)
 
@@ -44,6 +44,8 @@ class Fold:
     tissues: np.ndarray  # (N,) str
     groups: np.ndarray | None  # (N,) str, the source image of each tile, where it is known
     positions: np.ndarray | None  # (N, 2) int64, row and column of each tile in its source image
+    pictures: np.ndarray | None  # (N,) str, the source image where a group holds several; else the groups
+    extents: np.ndarray  # (N, 2) int64, how many rows and columns of each tile are its source's, and no padding
 
     @classmethod
     def open(cls, images_path: Path, masks_path: Path, name: str) -> "Fold":
@@ -58,11 +60,14 @@ class Fold:
             )
         if len(images) == 0:
             raise InputError(f"{images_path}: expected tiles, found none")
-        types, groups, positions = (images_path.with_name(f"{name}.npy") for name in BESIDE)
+        types, groups, positions, pictures, extents = (images_path.with_name(f"{name}.npy") for name in BESIDE)
+        known = load_labels(groups, len(images), "source images") if groups.exists() else None
         return cls(
-            name, images, masks, load_labels(types, len(images), "tissue names"),
-            load_labels(groups, len(images), "source images") if groups.exists() else None,
+            name, images, masks, load_labels(types, len(images), "tissue names"), known,
             load_positions(positions, len(images)) if positions.exists() else None,
+            load_labels(pictures, len(images), "source images") if pictures.exists() else known,
+            load_positions(extents, len(images), 1, TILE_SIZE) if extents.exists()
+            else np.full((len(images), 2), TILE_SIZE),
         )  # fmt: skip
 
     def __len__(self) -> int:

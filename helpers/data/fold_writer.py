@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,15 @@ from helpers.paths import as_path
 
 CHANNELS = len(CLASS_NAMES) + 1
 PARTS = ("Masks", "Images")  # a fold is known by its images: they come last
+# File of what describes the tiles one by one to field of `Tile`.
+BESIDE = {
+    "types": "tissue",
+    "groups": "group",
+    "positions": "position",
+    "pictures": "picture",
+    "extents": "extent",
+    "annotated": "annotated",
+}
 
 
 @dataclass(frozen=True)
@@ -26,10 +35,18 @@ class Tile:
     tissue: str  # named as PanNuke does
     group: str  # its source: tiles of one group never belong on both sides of a split
     position: tuple[int, int]  # its row and column in its source image, pixels
+    picture: str | None = None  # the name of its source image, where a group holds several
+    extent: tuple[int, int] | None = None  # how many of its rows and columns are no padding; None for all
+    annotated: tuple[bool, bool] | None = None  # are its nuclei's kinds known, are they told apart; None for both
 
 
 def write_fold(
-    folder: Path, num_tiles: int, tiles: Iterable[Tile], dtype: str = "uint8", mask_dtype: str = "uint16"
+    folder: Path,
+    num_tiles: int,
+    tiles: Iterable[Tile],
+    dtype: str = "uint8",
+    mask_dtype: str = "uint16",
+    kinds: Sequence[str] | None = None,
 ) -> Path:
     """Write a fold in the report's layout, whole or not at all, and return `folder`; it never lies in memory whole.
 
@@ -37,6 +54,10 @@ def write_fold(
         folder/Images/types.npy      (N,)              tissue of each tile
         folder/Images/groups.npy     (N,)              its source
         folder/Images/positions.npy  (N, 2)            its row and column in its source image, pixels
+        folder/Images/pictures.npy   (N,)              its source image, if tiles name one apart from the group
+        folder/Images/extents.npy    (N, 2)            how many of its rows and columns are no padding, if tiles say so
+        folder/Images/annotated.npy  (N, 2)            are its kinds known, its nuclei told apart, if tiles say so
+        folder/Images/kinds.npy      (5,)              what the class channels mean, if given
         folder/Masks/masks.npy       (N, 256, 256, 6)  instance ids by class; channel 5 is the background
 
     Args:
@@ -45,6 +66,7 @@ def write_fold(
         tiles: as many.
         dtype: of the images.
         mask_dtype: of the masks.
+        kinds: names of the five class channels, where they are not PanNuke's.
 
     Raises:
         InputError: the folder holds Images or Masks, cannot be written to, or the disk is too small.
@@ -60,6 +82,8 @@ def write_fold(
         pixel = 3 * np.dtype(dtype).itemsize + CHANNELS * np.dtype(mask_dtype).itemsize
         check_free_disk(folder, num_tiles * TILE_SIZE**2 * pixel)  # a memory map on a full disk kills the process
         _write_arrays(temporary, num_tiles, tiles, dtype, mask_dtype)
+        if kinds is not None:
+            np.save(temporary / "Images/kinds.npy", np.array(kinds))
         if folder.is_dir():
             for name in PARTS:
                 os.rename(temporary / name, folder / name)
@@ -83,8 +107,9 @@ def _write_arrays(folder: Path, num_tiles: int, tiles: Iterable[Tile], dtype: st
     facts = []
     for index, tile in zip(range(num_tiles), tiles, strict=True):
         images[index], masks[index] = tile.image, tile.masks
-        facts.append((tile.tissue, tile.group, tile.position))
+        facts.append([getattr(tile, field) for field in BESIDE.values()])
     images.flush()
     masks.flush()
-    for name, values in zip(("types", "groups", "positions"), zip(*facts, strict=True), strict=True):
-        np.save(folder / "Images" / f"{name}.npy", np.array(values))
+    for name, values in zip(BESIDE, zip(*facts, strict=True), strict=True):
+        if values[0] is not None:
+            np.save(folder / "Images" / f"{name}.npy", np.array(values))

@@ -117,6 +117,7 @@ def _write(folder: Path, folds: list[Fold], key: dict, progress: bool) -> None:
     # Of a fold that tells none, every tile's is unknown: that takes nothing from the other folds.
     groups = [str(group).strip() for fold in folds for group in _or_unknown(fold.groups, fold, "")]
     positions = [list(map(int, position)) for fold in folds for position in _or_unknown(fold.positions, fold, (-1, -1))]
+    pictures = [str(picture).strip() for fold in folds for picture in _or_unknown(fold.pictures, fold, "")]
     write_json(
         folder / DESCRIPTION,
         {
@@ -125,6 +126,8 @@ def _write(folder: Path, folds: list[Fold], key: dict, progress: bool) -> None:
             "tissues": [str(tissue) for fold in folds for tissue in fold.tissues],
             "groups": groups if any(groups) else None,
             "positions": positions if any(fold.positions is not None for fold in folds) else None,
+            "pictures": pictures if any(pictures) else None,
+            "extents": [extent.tolist() for fold in folds for extent in fold.extents],
             "nuclei": nuclei,
             "nuclei_shares": nuclei_shares,
             "void": void,

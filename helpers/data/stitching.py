@@ -15,37 +15,49 @@ class SourceImage:
     tissue: str
     indices: np.ndarray  # (n,) int64, the tiles' numbers in the data set
     positions: np.ndarray  # (n, 2) int64, their rows and columns in the image
+    size: tuple[int, int]  # its height and width in pixels; what its tiles hold beyond is padding
+
+    def crop(self, stitched: np.ndarray) -> np.ndarray:
+        """Cut the padding off an array that was stitched of its tiles."""
+        return stitched[: self.size[0], : self.size[1]]
 
 
 def source_images(
-    indices: np.ndarray, tissues: np.ndarray, groups: np.ndarray | None, positions: np.ndarray | None
+    indices: np.ndarray,
+    tissues: np.ndarray,
+    pictures: np.ndarray | None,
+    positions: np.ndarray | None,
+    extents: np.ndarray | None = None,
 ) -> list[SourceImage]:
     """Gather tiles into the images they were cut from.
 
-    Tiles of one group are one image where their positions are known, tell them apart and leave no hole. Tiles without
-    groups or positions, of a group whose tiles share a position (neighbours of unknown place), or of one that does not
-    fill a rectangle, are each an image of their own: a hole would count as background, and the darkest of all.
+    Tiles of one picture are one image where their positions are known, tell them apart and leave no hole. Tiles without
+    pictures or positions, of a picture whose tiles share a position (neighbours of unknown place), or of one that does
+    not fill a rectangle, are each an image of their own: a hole would count as background, and the darkest of all.
 
     Args:
         indices: `(n,)` tile numbers to gather.
         tissues: `(N,)` str, of all tiles of the data set.
-        groups: `(N,)` str, or None.
+        pictures: `(N,)` str, or None.
         positions: `(N, 2)` int, -1 where it is not known, or None.
+        extents: `(N, 2)` int, how many rows and columns of each tile are its picture's, and no padding; None for all.
 
     Returns:
         the images, in order of their first tile.
     """
-    if groups is None or positions is None:
-        return [_single(index, tissues) for index in indices]
+    extents = np.full((len(tissues), 2), TILE_SIZE) if extents is None else extents
+    if pictures is None or positions is None:
+        return [_single(index, tissues, extents) for index in indices]
     images = []
-    for name in dict.fromkeys(groups[indices].tolist()):
-        members = indices[groups[indices] == name]
+    for name in dict.fromkeys(pictures[indices].tolist()):
+        members = indices[pictures[indices] == name]
         places = positions[members] - positions[members].min(0)
-        known = positions[members].min() >= 0
-        if known and len(np.unique(places, axis=0)) == len(members) and _fill_rectangle(places):
-            images.append(SourceImage(name, str(tissues[members[0]]), members, places))
+        told = positions[members].min() >= 0 and len(np.unique(places, axis=0)) == len(members)
+        if told and _fill_rectangle(places, extents[members]):
+            size = (places + extents[members]).max(0)
+            images.append(SourceImage(name, str(tissues[members[0]]), members, places, tuple(size.tolist())))
         else:
-            images += [_single(index, tissues) for index in members]
+            images += [_single(index, tissues, extents) for index in members]
     return images
 
 
@@ -68,15 +80,16 @@ def stitch(tiles: np.ndarray, positions: np.ndarray) -> np.ndarray:
     return total / np.maximum(cover, 1).reshape(cover.shape + (1,) * (total.ndim - 2))
 
 
-def _fill_rectangle(places: np.ndarray) -> bool:
-    height, width = places.max(0) + TILE_SIZE
+def _fill_rectangle(places: np.ndarray, extents: np.ndarray) -> bool:
+    height, width = (places + extents).max(0)
     if height * width > len(places) * TILE_SIZE**2:  # far apart on a slide: the rectangle may not even fit in memory
         return False
     covered = np.zeros((height, width), bool)
-    for row, column in places:
-        covered[row : row + TILE_SIZE, column : column + TILE_SIZE] = True
+    for (row, column), (rows, columns) in zip(places, extents, strict=True):
+        covered[row : row + rows, column : column + columns] = True
     return bool(covered.all())
 
 
-def _single(index: int, tissues: np.ndarray) -> SourceImage:
-    return SourceImage(f"tile {index}", str(tissues[index]), np.array([index]), np.zeros((1, 2), np.int64))
+def _single(index: int, tissues: np.ndarray, extents: np.ndarray) -> SourceImage:
+    place, size = np.zeros((1, 2), np.int64), tuple(extents[index].tolist())
+    return SourceImage(f"tile {index}", str(tissues[index]), np.array([index]), place, size)

@@ -84,18 +84,23 @@ def read_maps(path: Path, names: tuple[str, ...], size: int) -> list[np.ndarray]
     Raises:
         InputError: unreadable, without one of the maps, or a map that does not fit.
     """
+    found = read_matlab(path)
+    if not set(names) <= found.keys():
+        keys = ", ".join(key for key in found if not key.startswith("__")) or "nothing"
+        raise InputError(f"{path}: found {keys}, expected {' and '.join(names)} as well; unpack the download again")
+    return [check_ids(path, found[name], size) for name in names]
+
+
+def read_matlab(path: Path) -> dict[str, np.ndarray]:
+    """Read all variables of a MATLAB file up to version 7.2, or raise an InputError."""
     data = read_bytes(path)
     try:
-        found = loadmat(io.BytesIO(data))
+        return loadmat(io.BytesIO(data))
     except Exception as error:  # on a file that is damaged or of another format scipy's reader fails in a dozen ways
         raise InputError(
             f"{path}: found no MATLAB file up to version 7.2 ({in_a_line(error)}), expected one; unpack the download "
             "again"
         ) from None
-    if not set(names) <= found.keys():
-        keys = ", ".join(key for key in found if not key.startswith("__")) or "nothing"
-        raise InputError(f"{path}: found {keys}, expected {' and '.join(names)} as well; unpack the download again")
-    return [check_ids(path, found[name], size) for name in names]
 
 
 def check_ids(path: Path, values: np.ndarray, size: int) -> np.ndarray:

@@ -68,7 +68,7 @@ def evaluate(
     device = pick_device() if device is None else torch.device(device)
     cache = prepare(dataset, subject.recipe.image_size, subject.recipe.labels, progress)
     part, indices = choose_tiles(subject, cache)
-    images = source_images(indices, cache.tissues, cache.groups, cache.positions)
+    images = source_images(indices, cache.tissues, cache.pictures, cache.positions, cache.extents)
     model = dataclasses.replace(subject.model, network=on_device(subject.model.network, device))
     untrained = dataclasses.replace(model, network=on_device(untrained_model(subject.recipe), device))
     predictors = {"model": _network(model, device), "untrained": _network(untrained, device)}
@@ -80,13 +80,15 @@ def evaluate(
     folds = find_folds(dataset)
     for image in tqdm(images, unit="image", desc=f"scoring {cache.name}", disable=not progress):
         tiles = read_tiles(folds, image.indices)
-        whole, truth = stitch_tiles(tiles, image.positions)
+        whole, truth = map(image.crop, stitch_tiles(tiles, image.positions))
         guesses = {name: predict(whole) for name, predict in predictors.items()}
         size = subject.recipe.image_size
-        guesses |= {rule: through_network_size(tiles, image.positions, size, rule) for rule in LABEL_RULES}
+        for rule in LABEL_RULES:
+            guesses[rule] = image.crop(through_network_size(tiles, image.positions, size, rule))
         for name, guess in guesses.items():
             counts[name].append(count_pixels(guess[None], truth[None])[0])
-        tile_counts.append(count_pixels(*(_cut(values, image.positions) for values in (guesses["model"], truth))))
+        cuts = (_cut(values, image.positions) for values in (guesses["model"], truth))
+        tile_counts += [count_pixels(guess[None], true[None]) for guess, true in zip(*cuts, strict=True)]
         tile_nuclei.append(cache.nuclei[image.indices].sum(1))
     entry = {
         "name": cache.name,
@@ -218,9 +220,9 @@ def _network(
     return predict
 
 
-def _cut(whole: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """Cut `(H, W)` into tiles `(n, TILE_SIZE, TILE_SIZE)` again."""
-    return np.stack([whole[row : row + TILE_SIZE, column : column + TILE_SIZE] for row, column in positions])
+def _cut(whole: np.ndarray, positions: np.ndarray) -> list[np.ndarray]:
+    """Cut `(H, W)` into its n tiles again, without what they had of padding."""
+    return [whole[row : row + TILE_SIZE, column : column + TILE_SIZE] for row, column in positions]
 
 
 def _interval(counts: np.ndarray, units: np.ndarray, key: str) -> tuple[float, float] | None:

@@ -9,13 +9,12 @@ import numpy as np
 import torch
 from scipy.special import expit
 
-from helpers.config import TILE_UM_PER_PX
+from helpers.config import SCALES, TILE_UM_PER_PX
 from helpers.devices import on_device
 from helpers.errors import InputError
 from helpers.inference.batches import SYMMETRIES, predict_tiles
 from helpers.inference.trained_model import TrainedModel, shipped_model
 
-SCALES = (0.1, 1.0)  # um/px; beyond, nuclei are blurs of a few pixels, or blown up from nothing
 OVERLAP = 4  # neighbouring tiles share 1/4 of their side, where the nearer one counts more
 TILES = 16  # cut at once
 PLAIN = SYMMETRIES[:1]

@@ -1,7 +1,7 @@
 """The model card that travels with the shipped weights, after Mitchell et al. 2019, doi:10.1145/3287560.3287596."""
 
 from helpers.config import THRESHOLD, TILE_SIZE, TILE_UM_PER_PX
-from helpers.report.comparison import comparison_table
+from helpers.report.comparison import comparison_table, describe_external
 from helpers.report.explanation_tables import calibration_table, describe_maps, describe_uncertainty, source_table
 from helpers.report.tables import markdown_table
 from helpers.report.words import INTERVALS, describe_masks, describe_stages, describe_training, training_command
@@ -80,8 +80,8 @@ Dice by about 0.01. Every run, those scored on older masks too, stands in [`RESU
 - Bright-field H&E alone. Trained and measured on tiles of 0.25 to about 0.3 um/px; `predict` accepts 0.1 to 1.0 and
   resamples, but how well that works was not measured on real tissue. A wrong `um_per_px` costs many points, so always
   give it.
-- Few laboratories and scanners; expect worse on organs, stains and scanners that are not in the sets above. How much
-  worse was not measured.
+- Few laboratories and scanners; expect worse on organs, stains and scanners that are not in the sets above.
+  {describe_external(reported) or "How much worse was not measured."}
 - It learnt what annotators drew, and sets differ in how generous their outlines are.
 
 ## How to repeat it

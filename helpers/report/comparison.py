@@ -6,6 +6,7 @@ are of the same masks as the shipped model's; the others are *old masks* and get
 
 import pandas as pd
 
+from helpers.config import EXTERNAL_SETS
 from helpers.evaluation.baselines import BASELINES
 from helpers.report.references import KNOWN_SYSTEMS
 from helpers.report.tables import MISSING, PREDICTOR_NAMES, format_interval, format_number
@@ -28,6 +29,17 @@ def latest_scores(evaluations: dict[str, Evaluation]) -> dict[str, Evaluation]:
     """Give of each set the evaluation that was made last, validation first: a set may have been scored on old masks."""
     latest = {set_name(entry): entry for entry in evaluations.values()}
     return dict(sorted(latest.items(), key=lambda item: item[0] != "validation"))
+
+
+def describe_external(reported: Reported) -> str:
+    """Say in Markdown what the shipped model reaches on sets from elsewhere; empty where none was scored."""
+    told = []
+    for name, entry in shipped_scores(reported).items():
+        if name in EXTERNAL_SETS:
+            model = entry["predictors"]["model"]
+            dice, interval = format_number(model["scores"]["dice"]), format_interval(model["intervals"]["dice"])
+            told.append(f"`{name}` {dice} ({interval}, n = {model['scores']['n_with_nuclei']})")
+    return f"External sets, never trained on: {', '.join(told)}." if told else ""
 
 
 def is_current(run: Results, reported: Reported) -> bool:
@@ -94,13 +106,14 @@ def comparison_table(reported: Reported, current: bool = True) -> pd.DataFrame:
 
 
 def headline_table(reported: Reported) -> pd.DataFrame:
-    """Show the four rows that matter: the shipped model, the control, and what needs no learning."""
+    """Show the four rows that matter, without external sets: shipped model, control, and what needs no learning."""
     table = comparison_table(reported)
+    external = [column for column in table.columns if column.split(",")[0] in EXTERNAL_SETS]
     control = control_run(reported)
     titles = {SHIPPED: SHIPPED} | ({f"`{control[0]}`": "the report's recipe (control)"} if control else {})
     titles |= {PREDICTOR_NAMES[name]: PREDICTOR_NAMES[name] for name in BASELINES}
     kept = table.loc[[title for title in titles if title in table.index]]
-    return kept.drop(columns=["parameters", "trained on"]).rename(index=titles)
+    return kept.drop(columns=["parameters", "trained on", *external]).rename(index=titles)
 
 
 def describe_start(run: Results) -> str:
@@ -122,8 +135,9 @@ def _dice_by_set(entries: dict[str, Evaluation], sets: list[str], predictor: str
 
 
 def _with_n(entries: dict[str, Evaluation]) -> dict[str, str]:
-    """Give each set's name with its number of images."""
+    """Give each set's name with what it is and its number of images."""
     return {
-        name: f"{name} (n = {entry['predictors']['model']['scores']['n_with_nuclei']})"
+        name: f"{name}{', external' if name in EXTERNAL_SETS else ''} "
+        f"(n = {entry['predictors']['model']['scores']['n_with_nuclei']})"
         for name, entry in entries.items()
     }

@@ -110,12 +110,12 @@ def _draw_result(subject: Subject, cache: Cache, indices: np.ndarray, validation
     """Draw the validation image with the median Dice; of a large one its middle, as large as a tile."""
     counts = np.array([[row[key] for key in COUNT_NAMES] for row in validation["images"]])
     name = validation["images"][rank_examples(counts)["median"]]["name"]
-    images = source_images(indices, cache.tissues, cache.groups, cache.positions)
+    images = source_images(indices, cache.tissues, cache.pictures, cache.positions, cache.extents)
     image = next(image for image in images if image.name == name)
     tiles = read_tiles(find_folds(Path(subject.results["data"]["path"])), image.indices)
-    whole, truth = stitch_tiles(tiles, image.positions)
+    whole, truth = map(image.crop, stitch_tiles(tiles, image.positions))
     found = predict(whole, TILE_UM_PER_PX, subject.model).mask
-    top, left = ((length - TILE_SIZE) // 2 for length in truth.shape)
+    top, left = (max(0, length - TILE_SIZE) // 2 for length in truth.shape)
     window = np.s_[top : top + TILE_SIZE, left : left + TILE_SIZE]
     return plot_result(whole[window], found[window], truth[window])
 

@@ -202,6 +202,15 @@ def test_positions_are_whole_numbers(path):
     assert positions.tolist() == [[0, 0], [0, 256], [744, 0], [65000, 3]]
 
 
+@pytest.mark.parametrize("values", [[[0, 256]], [[1, 257]], [[1, 2, 3]], [[1.0, 2.0]]])
+def test_positions_within_limits(path, values):
+    np.save(path, [[1, 256]])
+    assert load_positions(path, 1, 1, 256).tolist() == [[1, 256]]
+    np.save(path, values)
+    with pytest.raises(InputError, match=r"whole numbers from 1 to 256 of shape \(1, 2\)"):
+        load_positions(path, 1, 1, 256)
+
+
 @pytest.mark.parametrize(
     "values", [[[0, 0]] * 3, [[0, 0]] * 5, [[0, 0, 0]] * 4, [0] * 4, [[0, -1]] * 4, [[0.0, 1.0]] * 4, [["0", "1"]] * 4]
 )

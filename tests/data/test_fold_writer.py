@@ -1,5 +1,6 @@
 """A fold is written tile by tile, in the report's layout, whole or not at all."""
 
+import dataclasses
 import os
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -32,6 +33,25 @@ def test_tiles_come_back_in_their_order(tmp_path, dtype, mask_dtype):
     assert fold.groups.tolist() == ["slide 0", "slide 0", "slide 1"]
     assert fold.positions.tolist() == [[0, 7], [256, 7], [512, 7]]
     assert os.listdir(tmp_path) == ["new"]
+
+
+def test_what_more_a_tile_tells_is_written_beside_it(tmp_path):
+    more = {"picture": "slide 0, left", "extent": (256, 80), "annotated": (False, True)}
+    tiles = [dataclasses.replace(made(number), **more) for number in range(2)]
+    folder = write_fold(tmp_path / "new", 2, tiles, kinds=["a", "b", "c", "d", "e"])
+    beside = {path.stem: np.load(path).tolist() for path in (folder / "Images").iterdir() if path.stem != "images"}
+    assert [len(beside.pop(name)) for name in ("types", "groups", "positions")] == [2, 2, 2]
+    assert beside == {
+        "pictures": ["slide 0, left"] * 2,
+        "extents": [[256, 80]] * 2,
+        "annotated": [[False, True]] * 2,
+        "kinds": ["a", "b", "c", "d", "e"],
+    }
+    (fold,) = find_folds(folder)
+    assert (fold.pictures.tolist(), fold.extents.tolist()) == (beside["pictures"], beside["extents"])
+    write_fold(tmp_path / "plain", 1, [made(1)])
+    names = ["groups.npy", "images.npy", "positions.npy", "types.npy"]
+    assert sorted(os.listdir(tmp_path / "plain/Images")) == names
 
 
 def test_an_existing_folder_keeps_what_it_holds(tmp_path):

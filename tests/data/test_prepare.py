@@ -115,6 +115,16 @@ def test_three_folds_become_one_cache(tmp_path):
     np.testing.assert_array_equal(cache.images, shrink_images(whole, 64))
 
 
+def test_pictures_are_the_groups_unless_told_apart(tmp_path):
+    folder = write_example(tmp_path / "a", 3, groups=GROUPS, positions=POSITIONS)
+    assert (prepared(folder).pictures.tolist(), prepared(folder).extents.tolist()) == (GROUPS, [[256, 256]] * 3)
+    np.save(folder / "Images/pictures.npy", ["p", "q", "r"])
+    np.save(folder / "Images/extents.npy", [[256, 256], [9, 256], [256, 7]])
+    cache = prepared(folder)
+    assert (cache.groups.tolist(), cache.pictures.tolist()) == (GROUPS, ["p", "q", "r"])
+    assert cache.extents.tolist() == [[256, 256], [9, 256], [256, 7]]
+
+
 def test_a_fold_without_groups_takes_none_from_the_others(tmp_path):
     write_example(tmp_path, 3, layout="pannuke", number=1, groups=GROUPS, positions=POSITIONS)
     write_example(tmp_path, 2, seed=1, layout="pannuke", number=2)

@@ -98,6 +98,23 @@ def test_tiles_with_a_hole_between_them_are_images_of_their_own(places):
     assert of(images) == [(f"tile {number}", "x", [number], [[0, 0]]) for number in range(count)]
 
 
+def test_padding_belongs_to_no_image():
+    extents = np.array([(256, 256), (256, 40), (70, 256), (70, 40), (9, 8)])
+    positions = np.array([(0, 0), (0, 256), (256, 0), (256, 256), (0, 0)])
+    pictures = np.array(["a"] * 4 + ["b"])
+    whole, small = source_images(np.arange(5), np.array(["x"] * 5), pictures, positions, extents)
+    assert (whole.name, whole.size, small.size) == ("a", (326, 296), (9, 8))
+    assert whole.crop(stitch(np.ones((4, 256, 256)), whole.positions)).shape == (326, 296)
+    holed = source_images(np.arange(3), np.array(["x"] * 5), pictures, positions, extents)
+    assert [(image.name, image.size) for image in holed] == [
+        ("tile 0", (256, 256)),
+        ("tile 1", (256, 40)),
+        ("tile 2", (70, 256)),
+    ]
+    extents[0] = (256, 250)  # then there are six columns between the first and the second
+    assert len(source_images(np.arange(4), np.array(["x"] * 5), pictures, positions, extents)) == 4
+
+
 @pytest.mark.parametrize(("groups", "positions"), [(None, None), (["a", "a"], None), (None, [(0, 0), (0, 256)])])
 def test_without_groups_or_positions_each_tile_is_an_image(groups, positions):
     groups = None if groups is None else np.array(groups)

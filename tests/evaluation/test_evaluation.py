@@ -240,7 +240,7 @@ def test_shrinking_costs_what_the_smaller_grid_cannot_hold():
 
 
 def image(name: str, tissue: str, *indices: int) -> SourceImage:
-    return SourceImage(name, tissue, np.array(indices), np.zeros((len(indices), 2), int))
+    return SourceImage(name, tissue, np.array(indices), np.zeros((len(indices), 2), int), (256, 256))
 
 
 COUNTS = np.array([[10, 0, 0, 90], [5, 5, 5, 85], [0, 0, 10, 90], [0, 4, 0, 96], [0, 0, 0, 100], [9, 2, 0, 89]])

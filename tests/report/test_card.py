@@ -37,6 +37,15 @@ def test_sets_licence_and_limits_are_named(reported):
         assert text in card
 
 
+def test_what_external_sets_cost_is_told_where_it_was_measured(reported):
+    assert "How much worse was not measured." in model_card(reported)
+    entries = reported["shipped"]["evaluations"]
+    entries["tnbc:1"] = next(iter(entries.values())) | {"name": "tnbc", "part": "all"}
+    card = model_card(reported)
+    assert "How much worse was not measured." not in card
+    assert "  External sets, never trained on: `tnbc` 0." in card
+
+
 def test_of_other_data_no_source_and_no_licence_is_made_up(reported):
     card = model_card(reported)
     assert "The data set `slides`, whatever whoever made it says of it:" in card

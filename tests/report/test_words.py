@@ -115,6 +115,19 @@ def test_the_result_in_one_line(reported):
     assert line == result_line(reported)
 
 
+def test_external_sets_are_told_apart_from_the_test_sets(reported):
+    line, entry = result_line(reported), reported["shipped"]["evaluations"]["some-test:e2"]
+    external = entry | {"name": "tnbc", "predictors": entry["predictors"] | {"model": predictor(0.79)}}
+    reported["shipped"]["evaluations"]["tnbc:e3"] = external
+    assert result_line(reported) == line
+    told = "External sets, never trained on: `tnbc` 0.790 (0.740 to 0.840, n = 14)."
+    assert headline(reported).endswith(f"\n\n{told}")
+    assert headline(reported).count("tnbc") == 1  # no column of the table
+    page = results_page(reported)
+    assert "| validation (n = 14) | some-test (n = 14) | tnbc, external (n = 14) |" in page
+    assert "External sets come from elsewhere" in page
+
+
 def test_validation_is_not_called_a_test(reported):
     own = reported["shipped"]["evaluations"]["own:v2"]
     reported["shipped"]["evaluations"] = {"own:v2": own}
