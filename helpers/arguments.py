@@ -65,7 +65,7 @@ PREPARATION = (
 )
 DATASET = _place("dataset", f"{DATASET_HELP}; prepared if it is not yet")
 RUN = _place("run", "folder of a finished run")
-COPIES = _flag("--drop-copies", "of tiles with the same image leave out all but the first")
+COPIES = _flag("--drop-copies", "of tiles with the same image leave out all but one")
 WORKERS = _option("--workers", "processes that load and augment tiles (default: %(default)s)", type=_from(0), default=0)
 # Name to what it does, what that costs, and what it takes.
 COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {

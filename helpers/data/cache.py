@@ -90,10 +90,11 @@ class Cache:
     def first_copies(self) -> np.ndarray:
         """Give `(N,)` int64, for each tile the number of the first with the same image: its own, if it repeats none.
 
-        A tile of one colour repeats none.
+        Before those of which no source image is known go those of which it is. A tile of one colour repeats none.
         """
-        _, first, inverse = np.unique(self.tile_digests, return_index=True, return_inverse=True)
-        first = first[inverse]
+        order = np.argsort(~self.grouped, kind="stable")
+        _, first, inverse = np.unique(self.tile_digests[order], return_index=True, return_inverse=True)
+        first = order[first[inverse][np.argsort(order)]]
         repeats = np.flatnonzero(first != np.arange(len(self)))
         glass = repeats[self.of_one_colour(repeats)]
         first[glass] = glass

@@ -30,7 +30,7 @@ def split_tiles(cache: Cache, seed: int = 0, official: int | None = None, drop_c
         cache: the prepared data set.
         seed: decides which tiles are drawn.
         official: 1-3 for one of PanNuke's official splits; three folds without groups take split 1 when it is None.
-        drop_copies: of tiles with the same image leave out all but the first, before anything is drawn.
+        drop_copies: of tiles with the same image leave out all but one (`Cache.first_copies`), before any is drawn.
 
     Raises:
         InputError: too little data to divide, an official split of something other than PanNuke's three folds, or
@@ -48,7 +48,7 @@ def split_tiles(cache: Cache, seed: int = 0, official: int | None = None, drop_c
         raise InputError(
             f"{cache.name}: expected validation tiles that the network is not trained on, found {len(copies)} of "
             f"{len(split.validation)} among the training tiles again, which would flatter it: "
-            f"{cache.describe_copies(copies, np.array(twins))}; move one copy away, or leave the later ones out with "
+            f"{cache.describe_copies(copies, np.array(twins))}; move one copy away, or leave it out with "
             "--drop-copies (in Python: drop_copies=True)"
         )
     return split

@@ -247,6 +247,15 @@ def test_copies_are_left_out_where_asked(method):
     assert_divides(split, 6)
 
 
+def test_of_copies_the_one_whose_source_is_known_stays():
+    cache = doubled(groups=np.repeat(["own 0", "own 1", "own 2", "a", "b", "c"], 2))
+    cache = dataclasses.replace(cache, grouped=np.arange(12) >= 6)
+    assert cache.first_copies().tolist() == [6, 7, 8, 9, 10, 11] * 2
+    split = split_tiles(cache, drop_copies=True)
+    assert sorted([*split.train, *split.validation]) == [6, 7, 8, 9, 10, 11]
+    assert split.note.startswith("No source image stands on both sides.")
+
+
 def test_copies_on_one_side_are_no_matter_of_the_split():
     split = split_tiles(doubled(groups=np.tile(np.arange(6), 2)))
     assert split.method == "groups"
