@@ -58,7 +58,8 @@ was never validated in a clinic.
 
 {sources}
 {run["data"]["train_tiles"]:,} tiles of 256 pixels of the data set with the digest `{run["data"]["digest"]}`.
-The file holds the digests of all of them, so that scoring it on them can be refused.
+The file holds the digests of all of them and the names of their sources, so that scoring it on them, in another copy
+too, can be refused.
 
 {" ".join(filter(None, (describe_training(run), describe_stages(reported, shipped["run"]))))}
 

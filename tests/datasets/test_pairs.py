@@ -33,7 +33,7 @@ def tmp_path(tmp_path) -> Iterator[Path]:
 
 def write_pair(folder: Path, stem: str, ids: np.ndarray, suffix: str = ".png") -> None:
     """Write noise of the size of ids to `images`, and the ids to `masks`."""
-    image = np.random.default_rng(len(stem)).integers(0, 256, (*ids.shape, 3), np.uint8)
+    image = np.random.default_rng(list(stem.encode())).integers(0, 256, (*ids.shape, 3), np.uint8)
     write_image(folder / f"images/{stem}.png", image)
     write_image(folder / f"masks/{stem}{suffix}", ids)
 
