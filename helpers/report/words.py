@@ -21,7 +21,7 @@ from helpers.report.run_tables import ablation_table, describe_ablation
 from helpers.report.tables import PREDICTOR_NAMES, format_interval, format_number, markdown_table
 from helpers.training.results import Evaluation, Reported, Results
 
-INTERVALS = "with 95 % bootstrap intervals over groups of images that may share a slide or patient"
+INTERVALS = "with 95 % bootstrap intervals over groups of images (by patient or slide where told)"
 LEVEL = 0.02  # precision and recall closer than this are called level
 SET_NAMES = {"monuseg-test": "MoNuSeg", "consep-test": "CoNSeP"}
 # Fields of a recipe that `python -m helpers train` takes as options, and as flags where they have this value.
