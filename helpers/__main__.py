@@ -148,10 +148,14 @@ def _show(dice: float | None) -> str:
 def _publish(options: argparse.Namespace) -> None:
     publish = _load("report.publish")
     source = options.source
-    if source is None or source.suffix == publish.WEIGHTS.suffix:
-        written = publish.publish_scores(source, options.project)
-    elif (source / publish.ABLATION).exists():
+    if options.ship and not (source and (source / publish.BEST).exists()):
+        raise InputError(f"--ship: expected the folder of a finished run, found {source or 'none'}; give it")
+    if source is not None and (source / publish.ABLATION).exists():
         written = publish.publish_ablation(source, options.project)
+    elif (
+        source is None or not (source / publish.BEST).exists() and _load("inference.trained_model").find_weights(source)
+    ):
+        written = publish.publish_scores(source, options.project)
     else:
         written = publish.publish_run(source, options.project, options.ship)
     for path in written:

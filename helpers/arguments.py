@@ -133,7 +133,8 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
     "evaluate": ("score a model on whole images at full size, beside classical methods",
                  "1 to 10 tiles a second on two cores; adds to RUN/results.json, of weights to runs/NAME OF THE "
                  "WEIGHTS", (
-        _place("model", "folder of a finished run, or weights (.safetensors); left out, the shipped ones", nargs="?"),
+        _place("model", "folder of a finished run, weights (.safetensors) or a folder that holds them; left out, the "
+               "shipped ones", nargs="?"),
         _place("dataset", "that of the model gives its validation part, any other the whole"),
         _flag("--flips-and-turns", "score it again, averaged over flips and turns: eight times as long"),
     )),
@@ -156,8 +157,8 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
     )),
     "publish": ("write models/ and figures/ from a finished run or scored weights",
                 "seconds; with figures (`--ship`, scores of weights) minutes, and the data set must be where it was", (
-        _place("source", "folder of a finished and evaluated run, or of an ablation; left out, the shipped weights' "
-               "scores", nargs="?", metavar="RUN"),
+        _place("source", "folder of a finished and evaluated run, or of an ablation; models/ or left out, the shipped "
+               "weights' scores", nargs="?", metavar="RUN"),
         _flag("--ship", "make it the shipped model too: weights, model card and figures are its"),
         _option("--project", "folder that holds models/ and figures/ (default: this one)", type=as_path,
                 default=Path()),

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from folds import empty_masks, example_images, example_masks, write_fold
 from published import noise, write_image, write_nuinsseg
+from tiny_run import change_results
 
 from helpers import __main__ as commands
 from helpers.__main__ import main
@@ -24,7 +25,9 @@ from helpers.data.fold import find_folds
 from helpers.data.prepare import prepare
 from helpers.evaluation import ablation
 from helpers.explanation import explanation
+from helpers.files import write_json
 from helpers.training import run
+from helpers.training.checkpoints import export_weights
 
 COMMANDS = ("sample", "download", "convert", "prepare", "train", "evaluate", "explain", "ablate", "publish")
 TINY = ("--recipe", "quick", "--image-size", "32", "--epochs", "1")
@@ -358,10 +361,71 @@ def test_a_download_that_is_not_there(kind, tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", [("evaluate", "OUT", "SLIDES"), ("publish", "OUT")])
-def test_folder_that_holds_no_run(command, slides, tmp_path, capsys):
-    assert call(*({"OUT": tmp_path, "SLIDES": slides}.get(word, word) for word in command)) == 2
-    assert_one_line(capsys, "results.json: there is no such file")
+WRONG = ("missing", "a file", "a picture", "an empty folder", "an unfinished run", "a data set", "models")
+# Every place of every command: there everything of `WRONG` is given that does not fit.
+PLACES = {
+    ("prepare", "X"): {"a data set"},
+    ("convert", "X", "new", "--kind", "monuseg"): set(),
+    ("download", "new", "--accept-licence", "--from", "X"): {"a data set"},
+    ("sample", "X", "--tiles", "1"): {"missing", "an empty folder", "an unfinished run", "models"},
+    ("train", "X", "--out", "new", *TINY): {"a data set"},
+    ("train", "SLIDES", "--out", "X", *TINY): {"missing", "an empty folder", "a data set"},
+    ("train", "SLIDES", "--out", "new", *TINY, "--init", "X"): set(),
+    ("evaluate", "X", "SLIDES"): {"models"},
+    ("evaluate", "RUN", "X"): {"a data set"},
+    ("evaluate", "RUN", "--flips-and-turns", "X"): {"a data set"},
+    ("explain", "X", "SLIDES"): set(),
+    ("explain", "RUN", "X"): {"a data set"},
+    ("explain", "RUN", "SLIDES", "--shuffled", "X"): set(),
+    ("ablate", "X", "--out", "new", "--row", "report"): {"a data set"},
+    ("publish", "X", "--project", "new"): set(),
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "wrong"), [(command, wrong) for command, fits in PLACES.items() for wrong in WRONG if wrong not in fits]
+)
+def test_whatever_is_given_in_the_wrong_place_is_refused_in_one_line(
+    command, wrong, slides, finished_run, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    given = tmp_path / wrong
+    if wrong == "a file":
+        given.write_text("nothing of use", encoding="utf-8")
+    elif wrong == "a picture":
+        shutil.copyfile(ROOT / "figures" / "fig00_result.png", given)
+    elif wrong == "an empty folder":
+        given.mkdir()
+    elif wrong == "an unfinished run":
+        change_results(finished_run.copy(given), training={"status": "running"})
+    elif wrong == "a data set":
+        given = slides
+    elif wrong == "models":
+        given.mkdir()
+        export_weights(finished_run.folder / "best_model.pth", given / "tiny.safetensors")
+        write_json(given / "results.json", {"shipped": None, "runs": {}})
+    places = {"X": given, "SLIDES": finished_run.dataset, "RUN": finished_run.folder}
+    assert call(*(places.get(word, word) for word in command)) == 2
+    captured = capsys.readouterr()
+    (line,) = [line for line in captured.err.splitlines() if line.strip() and "preparing" not in line]
+    assert line.startswith("error: ")
+    assert "Traceback" not in captured.out + captured.err
+    assert (tmp_path / "new").exists() == (command[0] == "download")  # that the licence is accepted stays written
+
+
+def test_weights_in_their_folder_are_scored_and_published(finished_run, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    run = finished_run.copy(tmp_path / "run")
+    assert call("evaluate", run, finished_run.dataset) == 0
+    assert call("publish", run, "--project", ".", "--ship") == 0
+    assert call("evaluate", "models", finished_run.dataset) == 0
+    assert call("publish", "models", "--project", ".") == 0
+    shipped = json.loads(Path("models/results.json").read_text(encoding="utf-8"))["shipped"]
+    (entry,) = shipped["evaluations"].values()
+    assert (entry["part"], entry["times_scored"]) == ("validation", 1)
+    capsys.readouterr()
+    assert call("publish", "models", "--ship", "--project", ".") == 2
+    assert_one_line(capsys, "--ship: expected the folder of a finished run, found models")
 
 
 def test_run_that_was_never_scored_cannot_be_published(finished_run, tmp_path, capsys):

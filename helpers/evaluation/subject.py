@@ -11,7 +11,8 @@ from helpers.config import RECIPES, Recipe
 from helpers.data.cache import Cache
 from helpers.errors import InputError, InputWarning
 from helpers.files import read_json
-from helpers.inference.trained_model import WEIGHTS, TrainedModel, load_model
+from helpers.inference.trained_model import WEIGHTS, TrainedModel, find_weights, load_model
+from helpers.paths import as_path
 from helpers.sources import Seen
 from helpers.training.checkpoints import load_checkpoint
 from helpers.training.results import BEST, RESULTS, Results, read_finished
@@ -44,13 +45,15 @@ def open_subject(source: Path | None = None) -> Subject:
     """Open what is to be scored.
 
     Args:
-        source: the folder of a finished run, or a `.safetensors` file; None for the shipped weights.
+        source: the folder of a finished run, a `.safetensors` file, or a folder that holds one; None for the shipped
+            weights.
 
     Raises:
         InputError: it is neither, it is damaged, or its folder of scores holds those of other weights.
     """
-    source = WEIGHTS if source is None else Path(source)
-    return _open_weights(source) if source.suffix == WEIGHTS.suffix else _open_run(source)
+    source = WEIGHTS if source is None else as_path(source)
+    weights = None if (source / BEST).exists() else find_weights(source)
+    return _open_run(source) if weights is None else _open_weights(weights)
 
 
 def _open_run(run: Path) -> Subject:

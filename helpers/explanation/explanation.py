@@ -93,7 +93,7 @@ def _load_control(weights: Path, network: str) -> tuple[torch.nn.Module, dict | 
     if not told.exists():
         return control, None
     results = read_json(told)
-    if not results["recipe"].get("shuffled_masks"):
+    if not results.get("recipe", {}).get("shuffled_masks"):
         raise InputError(f"{weights}: expected a control, trained with `--shuffled-masks`, found a run that was not")
     return control, results["training"]
 

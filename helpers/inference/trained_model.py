@@ -53,7 +53,7 @@ def load_model(path: Path | str = WEIGHTS) -> TrainedModel:
     """Load shipped weights, checked: that they are whole, of this network, and of a known scale.
 
     Args:
-        path: a file that `export_weights` wrote; the project's own by default.
+        path: a file that `export_weights` wrote, or a folder that holds one; the project's own by default.
 
     Returns:
         the network, ready for use, with its scale, threshold, temperature and map.
@@ -61,7 +61,7 @@ def load_model(path: Path | str = WEIGHTS) -> TrainedModel:
     Raises:
         InputError: there is no such file, it is another kind of file, damaged, or the weights of another network.
     """
-    path = as_path(path)
+    path = find_weights(as_path(path)) or as_path(path)
     if not path.is_file():
         raise InputError(
             f"{path}: there are no such weights; give the path of a .safetensors file, or none for the shipped model"
@@ -101,6 +101,12 @@ def load_model(path: Path | str = WEIGHTS) -> TrainedModel:
         reason = str(error).splitlines()[-1].strip()
         raise InputError(f"{path}: the weights are those of another network: {reason}") from None
     return TrainedModel(network.eval(), um_per_px, *decision, attention, seen, digest)
+
+
+def find_weights(source: Path) -> Path | None:
+    """Give the weights that a path names, or that stand alone of their kind in a folder; None where it has none."""
+    found = [source] if source.suffix == WEIGHTS.suffix else sorted(source.glob(f"*{WEIGHTS.suffix}"))
+    return found[0] if len(found) == 1 else None
 
 
 @functools.cache

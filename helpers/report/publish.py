@@ -65,7 +65,7 @@ def publish_run(run: Path, project: Path, ship: bool = False) -> list[Path]:
             figures = draw_figures(subject, results, validation, pd.read_csv(run / HISTORY, index_col="epoch"))
             shipped = {"run": name, "file": WEIGHTS.name, "digest": digest}
             reported["shipped"] = shipped | {"evaluations": results["evaluations"]}
-        results["data"].pop("path")  # of use on this machine alone
+        results["data"].pop("path", None)  # of use on this machine alone
         reported["runs"][name] = results
         rows = pd.read_csv(run / HISTORY, dtype=str, keep_default_na=False)
         rows.insert(0, "run", name)
@@ -76,7 +76,7 @@ def publish_scores(weights: Path | None, project: Path) -> list[Path]:
     """Publish what `evaluate` measured of the shipped weights, and draw their card and figures again.
 
     Args:
-        weights: the shipped weights; None for the package's own.
+        weights: the shipped weights, or the folder that holds them; None for the package's own.
         project: the folder that holds `models/` and `figures/`, where these weights are shipped.
 
     Returns:

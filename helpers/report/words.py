@@ -118,9 +118,14 @@ def training_command(name: str, run: Results) -> str:
     base = vars(RECIPES[recipe["name"]])
     start = run["model"]["encoder_start"]
     recipe = recipe | ({"pretrained": False} if start == "random" else {})  # where no weights were found to start from
+    recipe |= {"augmentation": tuple(recipe["augmentation"])}  # which JSON makes a list
     changed = {key: value for key, value in recipe.items() if key in base and base[key] != value}
+    if by_hand := sorted(changed.keys() - {*TRAINING_OPTIONS, *TRAINING_FLAGS}):
+        return f"# {name}: trained from Python, by `{recipe['name']}` with another {', '.join(by_hand)}"
     parts = [f"python -m helpers train DATASET --out runs/{name} --recipe {recipe['name']}"]
     parts += [f"--{key.replace('_', '-')} {changed[key]}" for key in TRAINING_OPTIONS if key in changed]
+    method, _, official = run["data"]["split"].partition(" ")
+    parts += [f"--split {official}"] if method == "official" else []
     parts += [flag for key, (value, flag) in TRAINING_FLAGS.items() if changed.get(key) == value]
     if start not in ("random", "imagenet"):
         parts.append(f"--init runs/{start}")

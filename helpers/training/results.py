@@ -8,9 +8,11 @@ from typing import NotRequired, TypedDict
 
 from helpers.errors import InputError
 from helpers.files import read_json
+from helpers.paths import as_path
 
 BEST, LAST = "best_model.pth", "last.pth"
 HISTORY, RESULTS = "history.csv", "results.json"
+PARTS = {"recipe", "data", "model", "training", "environment", "evaluations"}  # of a run's results
 
 
 class Predictor(TypedDict):
@@ -80,9 +82,18 @@ def read_finished(run: Path) -> Results:
     Raises:
         InputError: there is none in this folder, or the run is not finished.
     """
-    results = read_json(Path(run) / RESULTS)
-    if "training" not in results:
-        raise InputError(f"{run}: expected the folder of a run, found the scores of weights; give the run's folder")
+    run = as_path(run)
+    results = read_json(run / RESULTS) if (run / RESULTS).is_file() else None
+    if not isinstance(results, dict) or not results.keys() >= PARTS:
+        found = f"a {RESULTS} of something else, such as scores of weights" if results is not None else "none in it"
+        found = found if run.is_dir() else "a file" if run.exists() else "nothing there"
+        raise InputError(
+            f"{run}: expected the folder of a finished run, found {found}; give a folder that `python -m helpers "
+            "train` filled"
+        )
     if results["training"]["status"] != "finished":
-        raise InputError(f"{run}: expected a finished run, found one after {results['training']['epochs']} epochs")
+        raise InputError(
+            f"{run}: expected a finished run, found one after {results['training']['epochs']} epochs; give `train` the "
+            "same arguments again, and it goes on"
+        )
     return results

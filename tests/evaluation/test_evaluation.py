@@ -384,7 +384,7 @@ def test_unfinished_run_is_refused(run, finished_run):
 
 
 def test_folder_without_a_run_is_refused(finished_run, tmp_path):
-    with pytest.raises(InputError, match="results.json: there is no such file"):
+    with pytest.raises(InputError, match="expected the folder of a finished run, found none in it"):
         evaluate(tmp_path, finished_run.dataset)
 
 

@@ -57,6 +57,15 @@ def test_weights_are_scored_on_the_groups_that_their_run_kept(weights, finished_
     assert list(found["evaluations"]) == [f"slides:{entry['digest'][:12]}"]
 
 
+def test_a_folder_that_holds_weights_will_do(weights, finished_run):
+    assert open_subject(weights.parent).model.digest == load_model(weights).digest == load_model(weights.parent).digest
+    shutil.copyfile(weights, weights.with_name("other.safetensors"))
+    with pytest.raises(InputError, match="expected the folder of a finished run"):
+        open_subject(weights.parent)
+    shutil.copyfile(weights, (run := finished_run.copy(weights.parent / "run")) / "tuned.safetensors")
+    assert open_subject(run).name == str(run)  # a run goes before the weights in its folder
+
+
 def test_masks_drawn_anew_keep_the_validation_groups(weights, finished_run, tmp_path):
     anew = draw_anew(finished_run.dataset, tmp_path / "anew")
     data = read_results(finished_run.folder)["data"]
@@ -138,7 +147,7 @@ def test_scores_of_other_weights_are_not_mixed_in(weights, finished_run, tmp_pat
 
 def test_the_scores_folder_is_no_run(weights, finished_run, tmp_path):
     evaluate(weights, finished_run.dataset)
-    with pytest.raises(InputError, match="expected the folder of a run, found the scores of weights"):
+    with pytest.raises(InputError, match="the folder of a finished run, found a results.json of something else"):
         open_subject(tmp_path / "runs" / "tiny")
 
 

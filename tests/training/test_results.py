@@ -54,8 +54,8 @@ def test_a_run_that_goes_on_is_refused(finished_run, tmp_path):
 
 
 def test_scores_of_weights_and_empty_folders_are_no_runs(tmp_path):
-    with pytest.raises(InputError, match="results.json: there is no such file"):
+    with pytest.raises(InputError, match="expected the folder of a finished run, found none in it"):
         read_finished(tmp_path)
     write_json(tmp_path / RESULTS, {"weights": {}, "evaluations": {}})
-    with pytest.raises(InputError, match="expected the folder of a run, found the scores of weights"):
+    with pytest.raises(InputError, match="found a results.json of something else, such as scores"):
         read_finished(tmp_path)
