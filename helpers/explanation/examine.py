@@ -12,7 +12,8 @@ from helpers.devices import on_device
 from helpers.errors import InputError
 from helpers.explanation.faithfulness import make_map
 from helpers.inference.batches import SYMMETRIES, spread
-from helpers.inference.predict import check_image, choose_model, predict_logits, resize, size_at_scale
+from helpers.inference.picture import check_picture, compose, fill_outside, warn_about
+from helpers.inference.predict import choose_model, predict_logits, resize, size_at_scale
 from helpers.inference.trained_model import TrainedModel
 from helpers.normalization import normalize
 
@@ -62,15 +63,15 @@ class Examination:
 
 def examine(
     image: np.ndarray,
-    um_per_px: float = TILE_UM_PER_PX,
+    um_per_px: float | str = TILE_UM_PER_PX,
     model: TrainedModel | None = None,
     device: torch.device | str = "cpu",
 ) -> Examination:
     """Examine an image with the shipped model, or another: eight predictions and one map.
 
     Args:
-        image: `(H, W, 3)` uint8, RGB, up to `LARGEST` pixels a side at the model's scale.
-        um_per_px: the image's scale in micrometres a pixel: 0.25 at 40x, 0.5 at 20x.
+        image: as for `predict`, up to `LARGEST` pixels a side at the model's scale.
+        um_per_px: as for `predict`.
         model: as from `load_model`; None for the shipped one.
         device: where to predict; the map is computed on the CPU.
 
@@ -80,9 +81,10 @@ def examine(
     Raises:
         InputError: as `predict`, or an image that is too large.
     """
-    check_image(image, um_per_px)
+    um_per_px = check_picture(image, um_per_px)
     model = choose_model(model, device)
     at_scale = _checked_size(image, um_per_px, model)
+    warn_about(image)
     logits = [predict_logits(model, image, um_per_px, device, (symmetry,)) for symmetry in SYMMETRIES]
     averaged = np.mean(logits, axis=0)
     mask, probability = averaged >= model.threshold_logit, expit(averaged / model.temperature)
@@ -91,7 +93,7 @@ def examine(
     are_sure = np.bincount(labels.ravel(), probability.ravel(), count) / pixels >= SURE
     are_sure[0] = False  # the background
     return Examination(
-        image=image,
+        image=compose(image),
         um_per_px=um_per_px,
         probability=probability,
         spread=spread(map(expit, logits)),
@@ -117,5 +119,7 @@ def _checked_size(image: np.ndarray, um_per_px: float, model: TrainedModel) -> t
 
 def _attention(image: np.ndarray, mask: np.ndarray, at_scale: tuple[int, int], model: TrainedModel) -> np.ndarray:
     region = torch.from_numpy(resize(mask.astype(np.float32), *at_scale) >= 0.5)
-    heat = make_map(on_device(model.network, "cpu"), normalize(resize(image, *at_scale)[None]), region, model.attention)
-    return np.clip(resize(heat, *mask.shape), 0, 1)
+    tissue, outside = fill_outside(image)
+    batch = normalize(resize(tissue, *at_scale)[None])
+    heat = make_map(on_device(model.network, "cpu"), batch, region, model.attention)
+    return np.where(outside, 0, np.clip(resize(heat, *mask.shape), 0, 1))

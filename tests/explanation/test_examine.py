@@ -90,8 +90,21 @@ def test_an_image_without_nuclei(model):
 
 
 def test_an_image_that_is_all_nucleus(model):
-    found = examine(np.zeros((64, 64, 3), np.uint8), model=model)
+    found = examine(np.full((64, 64, 3), 20, np.uint8), model=model)
     assert (found.nuclei, found.unsure) == (1, 0)
+
+
+def test_beyond_the_edge_there_is_nothing_to_see(model, image):
+    image = np.dstack([image, np.full(image.shape[:2], 255, np.uint8)])
+    image[:, :50] = 0
+    with pytest.warns(UserWarning, match="2,592 of 4,800 pixels are black or transparent") as warned:
+        found = examine(image, "0.25", model)
+    assert len(warned) == 1
+    assert (found.nuclei, found.um_per_px, found.image.shape) == (1, 0.25, (48, 100, 3))
+    assert found.describe().startswith("1 nuclei")
+    for values in (found.probability, found.spread, found.attention, found.sure):
+        assert np.isfinite(values).all()
+        assert not values[:, :54].any()
 
 
 def test_too_large_an_image_is_refused_before_it_is_predicted(model):
