@@ -289,6 +289,7 @@ def model() -> TrainedModel:
 SCALE = st.floats(0.1, 1.0) | st.sampled_from([0.0, -0.25, 2.0, float("nan"), float("inf"), None, "0.25", "40x"])
 
 
+@pytest.mark.filterwarnings("ignore:image:UserWarning")  # black is no tissue, and grey no H&E
 @SLOW
 @given(st.integers(0, 90), st.integers(0, 90), SCALE, st.integers(0, 255))
 def test_images_of_any_size_and_scale(model, height, width, um_per_px, value):

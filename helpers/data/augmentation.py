@@ -9,8 +9,8 @@ from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode, v2
 
 from helpers.config import AUGMENTATIONS
-from helpers.data.stain import STAIN_VECTORS, WHITE
 from helpers.errors import InputError
+from helpers.stain import STAIN_VECTORS, WHITE
 
 FLOOR = 1 / WHITE  # what is left of the light in a black pixel, so that its optical density is finite
 # The share of a tile's side that is mirrored around it before each warp, so that no empty corner comes into view.

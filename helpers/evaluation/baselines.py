@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from helpers.data.stain import separate_stains
+from helpers.stain import separate_stains
 
 DARKEST_SHARE = 0.2  # nuclei cover about a fifth of a tile
 

@@ -5,7 +5,7 @@ import re
 import cv2
 import numpy as np
 
-from helpers.data.stain import separate_stains
+from helpers.stain import separate_stains
 
 WORST_SHARE = 0.1  # of the tiles with nuclei, by Dice: "the worst"
 TAIL = 0.2  # a tile is pale, blurred or crowded if it is among this share of all

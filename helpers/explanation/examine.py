@@ -21,15 +21,8 @@ from helpers.explanation.grad_cam import (
 )
 from helpers.explanation.occlusion import occlusion_losses
 from helpers.inference.batches import SYMMETRIES, spread
-from helpers.inference.predict import (
-    check_image,
-    choose_model,
-    predict_logits,
-    resize,
-    size_at_scale,
-    tile_places,
-    tile_window,
-)
+from helpers.inference.picture import check_picture, compose, fill_outside, warn_about
+from helpers.inference.predict import choose_model, predict_logits, resize, size_at_scale, tile_places, tile_window
 from helpers.inference.trained_model import TrainedModel
 from helpers.model import EfficientNetSegmentation
 from helpers.normalization import normalize
@@ -80,7 +73,7 @@ class Examination:
 
 def examine(
     image: np.ndarray,
-    um_per_px: float = TILE_UM_PER_PX,
+    um_per_px: float | str = TILE_UM_PER_PX,
     model: TrainedModel | None = None,
     device: torch.device | str = "cpu",
 ) -> Examination:
@@ -90,8 +83,8 @@ def examine(
     into regions. `make_tiled_map` says how the maps of tiles become one.
 
     Args:
-        image: `(H, W, 3)` uint8, RGB.
-        um_per_px: the image's scale in micrometres a pixel: 0.25 at 40x, 0.5 at 20x.
+        image: as for `predict`.
+        um_per_px: as for `predict`.
         model: as from `load_model`; None for the shipped one.
         device: where to predict; the map is computed on the CPU.
 
@@ -101,8 +94,9 @@ def examine(
     Raises:
         InputError: as `predict`.
     """
-    check_image(image, um_per_px)
+    um_per_px = check_picture(image, um_per_px)
     model = choose_model(model, device)
+    warn_about(image)
     logits = np.zeros(image.shape[:2], np.float32)
 
     def predict_turned(symmetry: tuple[int, bool]) -> np.ndarray:
@@ -123,7 +117,7 @@ def examine(
     are_sure = sums / np.maximum(1, pixels) >= SURE
     are_sure[0] = False  # the background
     return Examination(
-        image=image,
+        image=compose(image),
         um_per_px=um_per_px,
         probability=probability,
         spread=deviation,
@@ -193,6 +187,9 @@ def _in_rows(values: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _attention(image: np.ndarray, mask: np.ndarray, at_scale: tuple[int, int], model: TrainedModel) -> np.ndarray:
+    tissue, outside = fill_outside(image)
     region = resize(mask.astype(np.float32), *at_scale) >= 0.5
-    heat = make_tiled_map(on_device(model.network, "cpu"), resize(image, *at_scale), region, model.attention)
-    return np.clip(resize(heat, *mask.shape), 0, 1)
+    heat = make_tiled_map(on_device(model.network, "cpu"), resize(tissue, *at_scale), region, model.attention)
+    heat = np.clip(resize(heat, *mask.shape), 0, 1)
+    heat[outside] = 0
+    return heat

@@ -2,17 +2,17 @@
 
 import math
 from dataclasses import dataclass
-from numbers import Real
 
 import cv2
 import numpy as np
 import torch
 from scipy.special import expit
 
-from helpers.config import SCALES, TILE_UM_PER_PX
+from helpers.config import TILE_UM_PER_PX
 from helpers.devices import on_device
 from helpers.errors import InputError
 from helpers.inference.batches import SYMMETRIES, predict_tiles
+from helpers.inference.picture import check_picture, fill_outside, warn_about
 from helpers.inference.trained_model import TrainedModel, shipped_model
 
 OVERLAP = 4  # neighbouring tiles share 1/4 of their side, where the nearer one counts more
@@ -35,7 +35,7 @@ class Segmentation:
 
 def predict(
     image: np.ndarray,
-    um_per_px: float = TILE_UM_PER_PX,
+    um_per_px: float | str = TILE_UM_PER_PX,
     model: TrainedModel | None = None,
     device: torch.device | str = "cpu",
     flips_and_turns: bool = False,
@@ -44,9 +44,13 @@ def predict(
 
     It takes some 20 bytes of memory a pixel, of the image or at the model's scale: cut slides into regions.
 
+    Where the image is transparent or black to its border there is no tissue and no nucleus; it warns of that, and of
+    colours that are not those of H&E, or with red and blue swapped.
+
     Args:
-        image: `(H, W, 3)` uint8, RGB.
-        um_per_px: the image's scale in micrometres a pixel: 0.25 at 40x, 0.5 at 20x. A wrong one costs much.
+        image: `(H, W, 3)` uint8, RGB, or `(H, W, 4)` RGBA, which is laid on white.
+        um_per_px: the image's scale in micrometres a pixel: 0.25 at 40x, 0.5 at 20x; a slide's text will do. A wrong
+            one costs much.
         model: as from `load_model`; None for the shipped one.
         device: where to compute; a model given stays on its own.
         flips_and_turns: average over the eight symmetries of the square: slower by eight times, a little better.
@@ -57,8 +61,9 @@ def predict(
     Raises:
         InputError: not such an image, or a scale outside 0.1 to 1 um/px.
     """
-    check_image(image, um_per_px)
+    um_per_px = check_picture(image, um_per_px)
     model = choose_model(model, device)
+    warn_about(image)
     logits = predict_logits(model, image, um_per_px, device, SYMMETRIES if flips_and_turns else PLAIN)
     return Segmentation(expit(logits / model.temperature), logits >= model.threshold_logit)
 
@@ -78,17 +83,20 @@ def predict_logits(
 
     Args:
         model: the network and its scale; it stays on its own device.
-        image: `(H, W, 3)` uint8, RGB.
+        image: `(H, W, 3)` uint8, RGB, or `(H, W, 4)` RGBA.
         um_per_px: the image's scale in micrometres a pixel.
         device: where to compute.
         symmetries: of `batches.SYMMETRIES`, over which each tile is averaged; all eight are test-time averaging.
 
     Returns:
-        `(H, W)` float32.
+        `(H, W)` float32; minus infinity where there is no tissue (`picture.find_outside`).
 
     Reference:
         Overlapping tiles as in Ronneberger, Fischer, Brox 2015, figure 2, doi:10.1007/978-3-319-24574-4_28.
     """
+    image, outside = fill_outside(image)
+    if outside.all():
+        return np.full(outside.shape, -np.inf, np.float32)
     size, network = model.network.img_size, on_device(model.network, device)
     at_scale = resize(image, *size_at_scale(image, um_per_px, model))
     height, width = at_scale.shape[:2]
@@ -107,7 +115,9 @@ def predict_logits(
             total[place] += window * logits
             weight[place] += window
     total /= weight
-    return resize(total[:height, :width], *image.shape[:2])
+    logits = resize(total[:height, :width], *outside.shape)
+    logits[outside] = -np.inf
+    return logits
 
 
 def tile_places(height: int, width: int, size: int) -> list[tuple[slice, slice]]:
@@ -152,20 +162,3 @@ def choose_model(model: TrainedModel | None, device: torch.device | str) -> Trai
     if not isinstance(model, TrainedModel):
         raise InputError(f"model: expected what `helpers.load_model(PATH)` gives, found {type(model).__name__}")
     return model
-
-
-def check_image(image: np.ndarray, um_per_px: float) -> None:
-    """Refuse anything but an RGB image `(H, W, 3)` uint8 and a scale within `SCALES`, with an InputError."""
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        found = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
-        raise InputError(
-            f"image: expected an RGB array (H, W, 3) uint8, found {found}; convert it, without an alpha channel "
-            "(OpenCV gives None for a file that it does not find)"
-        )
-    if image.size == 0:
-        raise InputError(f"image: expected at least one pixel, found {image.shape}")
-    if not isinstance(um_per_px, Real) or not SCALES[0] <= um_per_px <= SCALES[1]:
-        raise InputError(
-            f"um_per_px: expected {SCALES[0]} to {SCALES[1]} micrometres a pixel (0.25 at 40x, 0.5 at 20x), "
-            f"found {um_per_px!r}; resample the image, or look up its scale in the slide's properties"
-        )

@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 
 from helpers.config import CLASS_NAMES
-from helpers.data.stain import transmitted, unit_rows
 from helpers.sample_tissue.cells import CONNECTIVE, Blob, Canvas, claim, draw, random_waves
 from helpers.sample_tissue.tissue import (
     CLUSTER,
@@ -25,6 +24,7 @@ from helpers.sample_tissue.tissue import (
     jittered_grid,
     random_fibres,
 )
+from helpers.stain import transmitted, unit_rows
 
 BARE_KINDS = ("fat", "glass", "collagen")  # what a quarter without nuclei shows
 

@@ -11,9 +11,9 @@ from torchvision import tv_tensors
 
 from helpers.config import AUGMENTATIONS
 from helpers.data.augmentation import GridElastic, StainJitter, build_augmentation
-from helpers.data.stain import STAIN_VECTORS, WHITE, separate_stains
 from helpers.errors import InputError
 from helpers.sample_tissue.sample import sample_tiles
+from helpers.stain import STAIN_VECTORS, WHITE, separate_stains
 
 GEOMETRY = ("flips", "turns", "scale", "elastic")
 COLOUR = ("stain", "colour", "blur", "noise")

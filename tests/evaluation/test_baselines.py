@@ -5,9 +5,9 @@ import warnings
 import numpy as np
 import pytest
 
-from helpers.data.stain import STAIN_VECTORS, separate_stains, transmitted
 from helpers.evaluation.baselines import BASELINES, DARKEST_SHARE, darkest_fifth, otsu_haematoxylin
 from helpers.sample_tissue.sample import sample_field
+from helpers.stain import STAIN_VECTORS, separate_stains, transmitted
 
 
 def disc(size: int = 64, radius: float = 12.0) -> np.ndarray:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from helpers.data.stain import STAIN_VECTORS, transmitted
 from helpers.evaluation.failures import CAUSES, count_causes, find_causes, find_worst, near_outlines
+from helpers.stain import STAIN_VECTORS, transmitted
 
 
 def paint(truth: np.ndarray, haematoxylin: float = 0.8, grain: float = 0.02, seed: int = 0) -> np.ndarray:

@@ -98,7 +98,7 @@ def test_an_image_without_nuclei(model):
 
 
 def test_an_image_that_is_all_nucleus(model):
-    found = examine(np.zeros((64, 64, 3), np.uint8), model=model)
+    found = examine(np.full((64, 64, 3), 20, np.uint8), model=model)
     assert (found.nuclei, found.unsure) == (1, 0)
 
 
@@ -123,6 +123,19 @@ def test_memory_does_not_grow_with_the_networks_features():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     kilobytes = [int(word) for word in done.stdout.split()]
     assert kilobytes[1] - kilobytes[0] < 600e3  # a pass with gradients over the whole image would take 2 GB
+
+
+def test_beyond_the_edge_there_is_nothing_to_see(model, image):
+    image = np.dstack([image, np.full(image.shape[:2], 255, np.uint8)])
+    image[:, :50] = 0
+    with pytest.warns(UserWarning, match="2,592 of 4,800 pixels are black or transparent") as warned:
+        found = examine(image, "0.25", model)
+    assert len(warned) == 1
+    assert (found.nuclei, found.um_per_px, found.image.shape) == (1, 0.25, (48, 100, 3))
+    assert found.describe().startswith("1 nuclei")
+    for values in (found.probability, found.spread, found.attention, found.sure):
+        assert np.isfinite(values).all()
+        assert not values[:, :54].any()
 
 
 def test_something_else_than_an_image_is_refused(model):
@@ -152,7 +165,7 @@ def test_a_prediction_in_inference_mode_leaves_the_shipped_model_fit_for_gradien
     ],
 )
 def test_a_caller_without_gradients_makes_no_difference(without, name, image):
-    image = image[:, 24:56]
+    image = np.maximum(image[:, 24:56], 20)  # black at the border would be no tissue
     expected = examine(image, model=TrainedModel(make_network(32), 0.25, 0.0, 1.0, name))
     with without():
         model = TrainedModel(make_network(32), 0.25, 0.0, 1.0, name)  # weights made here, too

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from helpers.data.stain import separate_stains
 from helpers.sample_tissue.cells import Canvas
 from helpers.sample_tissue.field import BARE_KINDS, cell_borders, develop, paint_field, random_look, smooth_noise
 from helpers.sample_tissue.tissue import FIELD_SIZE, TISSUES
+from helpers.stain import separate_stains
 
 QUARTER = np.s_[FIELD_SIZE // 2 :, FIELD_SIZE // 2 :]
 

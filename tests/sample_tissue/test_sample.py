@@ -9,11 +9,11 @@ import pytest
 from helpers.config import BACKGROUND_CHANNEL, CLASS_NAMES
 from helpers.data.fold import find_folds
 from helpers.data.fold_writer import Tile
-from helpers.data.stain import separate_stains
 from helpers.data.stitching import stitch
 from helpers.errors import InputError
 from helpers.sample_tissue.sample import sample_field, sample_tiles, write_sample_fold
 from helpers.sample_tissue.tissue import TISSUES
+from helpers.stain import separate_stains
 
 # Of the first eight tiles of seed 0. If they change, so does every figure of the quick run: change both or neither.
 LABELS_SHA256 = "f4f652a84d4d3e8fa0ba4db75f6ffc0aed7dcc2d3ed4abb59e4828726f542b94"

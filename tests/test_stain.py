@@ -5,8 +5,8 @@ import warnings
 import numpy as np
 import pytest
 
-from helpers.data.stain import STAIN_VECTORS, optical_density, separate_stains, transmitted
 from helpers.errors import InputError
+from helpers.stain import STAIN_VECTORS, optical_density, separate_stains, transmitted
 
 
 @pytest.fixture

@@ -1,0 +1,140 @@
+"""What a picture must be to be predicted, and what of it is no tissue: transparent, or black beyond a slide's edge."""
+
+import warnings
+from numbers import Real
+
+import cv2
+import numpy as np
+
+from helpers.errors import InputError, InputWarning
+from helpers.inference.stain_check import doubt_stain
+
+SCALES = (0.1, 1.0)  # um/px; beyond, nuclei are blurs of a few pixels, or blown up from nothing
+BLACK = 8  # in every channel: JPEG makes black as bright as this
+FEWEST = 64  # pixels of black; the darkest spots that touch the border of a training tile have one
+FRINGE = 4  # pixels around it in which JPEG and resampling mix black and tissue
+
+
+def check_picture(image: np.ndarray, um_per_px: float | str) -> float:
+    """Refuse what is no picture of a known scale.
+
+    Args:
+        image: expected `(H, W, 3)` or `(H, W, 4)` uint8, RGB or RGBA.
+        um_per_px: expected a number, or its text as slides give it, within `SCALES`.
+
+    Returns:
+        the scale as a number.
+
+    Raises:
+        InputError: anything else.
+    """
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (3, 4):
+        found = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise InputError(
+            f"image: expected an RGB array (H, W, 3) or RGBA (H, W, 4) of uint8, found {found}; convert it (times 255 "
+            "from 0 to 1, divided by 257 from 16 bits; grey shows no stain; OpenCV gives None for a missing file)"
+        )
+    if image.size == 0:
+        raise InputError(f"image: expected at least one pixel, found {image.shape}")
+    if not SCALES[0] <= (number := to_number(um_per_px)) <= SCALES[1]:
+        raise InputError(
+            f"um_per_px: expected {SCALES[0]} to {SCALES[1]} micrometres a pixel (0.25 at 40x, 0.5 at 20x), "
+            f"found {um_per_px!r}; resample the image, or look up its scale in the slide's properties"
+        )
+    return number
+
+
+def to_number(value: object) -> float:
+    """Read a number: Python's, NumPy's, an array of no dimension, or text; all else, truth values too, gives NaN.
+
+    >>> to_number("0.2527"), to_number(np.float32(0.5)), to_number(True)
+    (0.2527, 0.5, nan)
+    """
+    value = value.item() if getattr(value, "ndim", None) == 0 else value
+    if isinstance(value, bool) or not isinstance(value, (Real, str)):
+        return float("nan")
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return float("nan")
+
+
+def warn_about(image: np.ndarray) -> None:
+    """Warn once of what is no tissue in a picture, and once if its colours are not those of H&E.
+
+    Args:
+        image: `(H, W, 3)` or `(H, W, 4)` uint8.
+    """
+    outside = find_outside(image)
+    if outside.any():
+        warnings.warn(
+            f"image: {np.count_nonzero(outside):,} of {outside.size:,} pixels are black or transparent to the border: "
+            "taken for no tissue, and never for nuclei",
+            InputWarning,
+            stacklevel=3,
+        )
+    if doubt := doubt_stain(compose(image), ~outside):
+        warnings.warn(f"image: {doubt}", InputWarning, stacklevel=3)
+
+
+def compose(image: np.ndarray) -> np.ndarray:
+    """Lay RGBA on white, as glass is; RGB stays as it is.
+
+    >>> compose(np.array([[[0, 100, 255, 0], [0, 100, 255, 255]]], np.uint8)).tolist()
+    [[[255, 255, 255], [0, 100, 255]]]
+    """
+    if image.shape[2] == 3:
+        return image
+    alpha = image[..., 3:].astype(np.uint16)
+    return ((image[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+
+
+def find_outside(image: np.ndarray) -> np.ndarray:
+    """Find what is no tissue: black or transparent areas that touch the border, and a fringe around them.
+
+    Args:
+        image: `(H, W, 3)` or `(H, W, 4)` uint8.
+
+    Returns:
+        `(H, W)` bool.
+    """
+    if not any(_is_empty(edge).any() for edge in (image[0], image[-1], image[:, 0], image[:, -1])):
+        return np.zeros(image.shape[:2], bool)
+    _, labels, facts, _ = cv2.connectedComponentsWithStats(_is_empty(image).astype(np.uint8), connectivity=8)
+    chosen = facts[:, cv2.CC_STAT_AREA] >= FEWEST
+    chosen[0] = False  # all that is not empty
+    touching = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    chosen &= np.bincount(touching, minlength=len(chosen)) > 0
+    fringe = np.ones((2 * FRINGE + 1, 2 * FRINGE + 1), np.uint8)
+    return cv2.dilate(chosen[labels].astype(np.uint8), fringe) > 0
+
+
+def fill_outside(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mirror the tissue over what is no tissue, so that the tissue beside it is not disturbed.
+
+    Args:
+        image: `(H, W, 3)` or `(H, W, 4)` uint8.
+
+    Returns:
+        the filled picture `(H, W, 3)` uint8, and what is no tissue `(H, W)` bool, as `find_outside` gives it.
+    """
+    outside, image = find_outside(image), compose(image)
+    if not outside.any() or outside.all():
+        return image, outside
+    # Labels number the pixels of tissue from 1, row by row, and each pixel bears that of the nearest.
+    _, labels = cv2.distanceTransformWithLabels(
+        outside.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    places = np.argwhere(outside)
+    nearest = np.argwhere(~outside)[labels[outside] - 1]
+    mirrored = np.clip(2 * nearest - places, 0, np.array(outside.shape) - 1)
+    source = np.where(outside[tuple(mirrored.T)][:, None], nearest, mirrored)
+    filled = image.copy()
+    filled[outside] = image[tuple(source.T)]
+    return filled, outside
+
+
+def _is_empty(pixels: np.ndarray) -> np.ndarray:
+    """Tell which pixels `(..., 3)` or `(..., 4)` are black or transparent."""
+    black = (pixels[..., :3] <= BLACK).all(-1)
+    return black | (pixels[..., 3] == 0) if pixels.shape[-1] == 4 else black
