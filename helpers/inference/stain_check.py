@@ -21,8 +21,8 @@ SHARE, FEWEST = 0.05, 4096  # such pixels, as a share of the tissue and in numbe
 # blue ink on them; the others have 0.026 or more.
 GREEN_LEADS = 0.013
 DARK = 32  # the middle brightness, 0 to 255: fluorescence lies below, no training tile below 54
-# The order of red and blue, from -3 to 3: of 1,537 training tiles with enough stain none is below -0.10; swapped, 1,494
-# are below this limit.
+# The order of red and blue, from -3 to 3: of 1,537 training tiles with enough stain the lowest has -0.10;
+# swapped, 1,494 are below this limit.
 IN_ORDER = -0.12
 TWO_STAINS = 0.07  # deviation of the logarithm of red over blue: 99.9 % of the training tiles have 0.09 or more
 
