@@ -120,10 +120,13 @@ def _train(options: argparse.Namespace) -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     entry = _load("evaluation.evaluation").evaluate(
-        options.model, options.dataset, flips_and_turns=options.flips_and_turns, progress=True
-    )
+        options.model, options.dataset, flips_and_turns=options.flips_and_turns, outlines=options.outlines,
+        progress=True,
+    )  # fmt: skip
     for name, predictor in entry["predictors"].items():
         print(f"{name:18s} Dice {_show(predictor['scores']['dice'])}")
+    for rule, predictor in entry["fill_rules"].items():
+        print(f"model, {rule}: Dice {_show(predictor['scores']['dice'])}")
     print(f"{entry['name']} ({entry['part']}): {entry['tiles']} tiles, scored {entry['times_scored']} time(s)")
 
 

@@ -94,7 +94,7 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
         _option("--um-per-px", "scale of your pictures, which `pairs` needs: about 0.25 at 40x, 0.5 at 20x",
                 type=_positive),
         _option("--kinds", "of `pairs`: folder of pictures with the kind of each nucleus, 1 to 5; MASKS where its "
-                "values are kinds", type=Path, metavar="FOLDER"),
+                "values are kinds", type=as_path, metavar="FOLDER"),
         _option("--kind-names", "of `pairs`: what the kinds from 1 on are, with commas (default: PanNuke's)",
                 type=lambda text: text.split(","), metavar="NAMES"),
         _option("--group-pattern", "of `pairs`: what in a picture's name names its slide or patient (default: all)",
@@ -137,6 +137,8 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
                "shipped ones", nargs="?"),
         _place("dataset", "that of the model gives its validation part, any other the whole"),
         _flag("--flips-and-turns", "score it again, averaged over flips and turns: eight times as long"),
+        _option("--outlines", "JSON of the nuclei's outlines, {image: [[[x, y], ...], ...]}: score by three rules of "
+                "filling them", type=as_path, metavar="FILE"),
     )),
     "explain": ("measure what a finished run's maps, uncertainty and probabilities are worth",
                 "on 100 tiles of 256 pixels one to two hours on two cores; adds to RUN/results.json", (

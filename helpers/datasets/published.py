@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 
 from helpers.config import CLASS_NAMES
+from helpers.data.outlines import fill_outline
 from helpers.datasets import published_files as files
-from helpers.datasets.imagescope import fill_outline, parse_outlines
+from helpers.datasets.imagescope import parse_outlines
 from helpers.errors import InputError
 
 # Organ by tissue source site, the first part of a TCGA barcode after "TCGA". The training images are named as MoNuSeg

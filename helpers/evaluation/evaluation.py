@@ -18,6 +18,7 @@ from helpers.data.stitching import SourceImage, source_images, stitch
 from helpers.devices import on_device, pick_device
 from helpers.errors import InputError
 from helpers.evaluation.baselines import BASELINES
+from helpers.evaluation.fill_rules import FILL_RULES, fill_mask, read_outlines
 from helpers.evaluation.subject import Subject, choose_tiles, open_subject
 from helpers.files import MERGE_SECONDS, locked, read_json, write_json
 from helpers.inference.batches import SYMMETRIES
@@ -39,6 +40,7 @@ def evaluate(
     dataset: Path,
     device: torch.device | None = None,
     flips_and_turns: bool = False,
+    outlines: Path | None = None,
     progress: bool = False,
 ) -> Evaluation:
     """Score a model on a data set and add the result to its `results.json`.
@@ -53,16 +55,19 @@ def evaluate(
             whole (`subject.choose_tiles`).
         device: where to compute; None for the GPU where there is one.
         flips_and_turns: score the network a second time, averaged over the eight symmetries of the square.
+        outlines: of the nuclei, as from `fill_rules.read_outlines`; the network is then held against each of
+            `fill_rules.FILL_RULES` as well. None to leave that out.
         progress: show a bar on standard error.
 
     Returns:
         the new entry: `name`, `digest`, `part`, `tiles`, `times_scored`; for each predictor its scores, intervals and
-        scores by tissue; the network's scores by number of nuclei in a tile; the Dice of perfect labels at the
-        network's size; and the network's counts on every image, from which its scores can be computed again.
+        scores by tissue; the network's scores by number of nuclei in a tile, and by each rule of filling outlines; the
+        Dice of perfect labels at the network's size; and the network's counts on every image, from which its scores can
+        be computed again.
 
     Raises:
-        InputError: nothing that can be scored, a data set that does not fit, or one that holds tiles the model was
-            trained on.
+        InputError: nothing that can be scored, a data set that does not fit, one that holds tiles the model was
+            trained on, or outlines of other images.
     """
     dataset, subject = as_path(dataset), open_subject(source)
     device = pick_device() if device is None else torch.device(device)
@@ -75,7 +80,8 @@ def evaluate(
     if flips_and_turns:
         predictors["averaged"] = _network(model, device, SYMMETRIES)
     predictors |= BASELINES
-    counts = {name: [] for name in (*predictors, *LABEL_RULES)}
+    drawn = None if outlines is None else read_outlines(outlines, [image.name for image in images])
+    counts = {name: [] for name in (*predictors, *LABEL_RULES, *(FILL_RULES if drawn else ()))}
     tile_counts, tile_nuclei = [], []
     folds = find_folds(dataset)
     for image in tqdm(images, unit="image", desc=f"scoring {cache.name}", disable=not progress):
@@ -87,6 +93,9 @@ def evaluate(
             guesses[rule] = image.crop(through_network_size(tiles, image.positions, size, rule))
         for name, guess in guesses.items():
             counts[name].append(count_pixels(guess[None], truth[None])[0])
+        for rule in FILL_RULES if drawn else ():
+            filled = fill_mask(drawn[image.name], truth.shape, rule)
+            counts[rule].append(count_pixels(guesses["model"][None], filled[None])[0])
         cuts = (_cut(values, image.positions) for values in (guesses["model"], truth))
         tile_counts += [count_pixels(guess[None], true[None]) for guess, true in zip(*cuts, strict=True)]
         tile_nuclei.append(cache.nuclei[image.indices].sum(1))
@@ -102,6 +111,7 @@ def evaluate(
         "environment": describe_environment(device),
         "predictors": {name: summarize(np.array(counts[name]), images, cache) for name in predictors},
         "by_nuclei": score_by_nuclei(np.concatenate(tile_counts), np.concatenate(tile_nuclei)),
+        "fill_rules": {rule: summarize(np.array(counts[rule]), images, cache) for rule in FILL_RULES if drawn},
         "perfect_labels_dice": {rule: scores(np.array(counts[rule]))["dice"] for rule in LABEL_RULES},
         "images": [_row(image, values) for image, values in zip(images, counts["model"], strict=True)],
     }

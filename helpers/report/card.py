@@ -1,13 +1,22 @@
 """The model card that travels with the shipped weights, after Mitchell et al. 2019, doi:10.1145/3287560.3287596."""
 
-from helpers.config import THRESHOLD, TILE_SIZE, TILE_UM_PER_PX
-from helpers.report.comparison import comparison_table, describe_external
+from helpers.config import RECIPES, THRESHOLD, TILE_SIZE, TILE_UM_PER_PX
+from helpers.report.comparison import FILLED, comparison_table, describe_external, describe_fill_rules, describe_measure
 from helpers.report.explanation_tables import calibration_table, describe_maps, describe_uncertainty, source_table
 from helpers.report.tables import markdown_table
-from helpers.report.words import INTERVALS, describe_masks, describe_stages, describe_training, training_command
+from helpers.report.words import describe_masks, describe_stages, describe_training
 from helpers.training.results import Reported, Results
 
 CARD = "MODEL_CARD.md"
+# Fields of a recipe that `python -m helpers train` takes as options, and as flags where they have this value.
+TRAINING_OPTIONS = (
+    *("network", "boundary_weight", "image_size", "epochs", "batch_size", "learning_rate", "seed", "split_seed"),
+)
+TRAINING_FLAGS = {
+    "stop_early": (False, "--no-early-stopping"),
+    "pretrained": (False, "--random-start"),
+    "shuffled_masks": (True, "--shuffled-masks"),
+}
 REPORTED_DATA = "nuinsseg-monuseg-consep"  # what `Dataset/README.md` tells of
 REPORTED_SOURCES = """NuInsSeg (Mahbod et al. 2024, CC BY 4.0), the training images of MoNuSeg 2018 (Kumar et al. 2017,
 2020, CC BY-NC-SA 4.0) and of CoNSeP (Graham et al. 2019, Apache-2.0), human and mouse, most of them at 40x:"""
@@ -65,16 +74,15 @@ too, can be refused.
 
 ## What it reaches
 
-Dice, mean over images with nuclei, stitched and held against full-size masks, {INTERVALS}:
+Dice, {describe_measure(reported)}, stitched and held against full-size masks:
 
 {markdown_table(comparison_table(reported))}
 
 Not a like comparison: CellViT was trained on PanNuke, HoVer-Net on CoNSeP's training images, this model on what is said
 above. Their numbers are those of their papers.
 
-Measured on whole images by the road that `predict` takes. All scores here are of the same masks. A pixel of MoNuSeg is
-nucleus where its centre lies inside the published outline; others fill outlines more generously, and that alone moves a
-Dice by about 0.01. Every run, those scored on older masks too, stands in [`RESULTS.md`](RESULTS.md).
+Measured on whole images by the road that `predict` takes. All scores here are of the same masks. {FILLED}
+{describe_fill_rules(reported)} Every run, those scored on older masks too, stands in [`RESULTS.md`](RESULTS.md).
 
 {_explained(run, describe_masks(reported))}## Limits
 
@@ -107,6 +115,28 @@ A GPU adds up in an order of its own, so expect numbers that differ a little.
 
 {licence}
 """
+
+
+def training_command(name: str, run: Results) -> str:
+    """Write the command that trains a run again: its recipe's name, and the options by which it differs from that."""
+    recipe = run["recipe"]
+    if recipe["name"] not in RECIPES:
+        return f"# {name}: trained from Python, by a recipe of its own"
+    base = vars(RECIPES[recipe["name"]])
+    start = run["model"]["encoder_start"]
+    recipe = recipe | ({"pretrained": False} if start == "random" else {})  # where no weights were found to start from
+    recipe |= {"augmentation": tuple(recipe["augmentation"])}  # which JSON makes a list
+    changed = {key: value for key, value in recipe.items() if key in base and base[key] != value}
+    if by_hand := sorted(changed.keys() - {*TRAINING_OPTIONS, *TRAINING_FLAGS}):
+        return f"# {name}: trained from Python, by `{recipe['name']}` with another {', '.join(by_hand)}"
+    parts = [f"python -m helpers train DATASET --out runs/{name} --recipe {recipe['name']}"]
+    parts += [f"--{key.replace('_', '-')} {changed[key]}" for key in TRAINING_OPTIONS if key in changed]
+    method, _, official = run["data"]["split"].partition(" ")
+    parts += [f"--split {official}"] if method == "official" else []
+    parts += [flag for key, (value, flag) in TRAINING_FLAGS.items() if changed.get(key) == value]
+    if start not in ("random", "imagenet"):
+        parts.append(f"--init runs/{start}")
+    return " ".join(parts)
 
 
 def _explained(run: Results, masks: str) -> str:

@@ -67,14 +67,14 @@ KNOWN_SYSTEMS = (
         700,
         "PanNuke, not these sets; pre-trained",
         {"monuseg-test": "0.832 to 0.835"},
-        "Hörst et al. 2024",
+        "Hörst et al. 2024, outlines filled by scikit-image",
     ),
     KnownSystem(
         "CellViT-SAM-H, 20x",
         700,
         "PanNuke, not these sets; pre-trained",
         {"monuseg-test": "0.826 to 0.830"},
-        "Hörst et al. 2024",
+        "Hörst et al. 2024, outlines filled by scikit-image",
     ),
     KnownSystem(
         "HoVer-Net",

@@ -2,14 +2,19 @@
 
 from collections import Counter
 
-from helpers.config import EXTERNAL_SETS, GOALS, RECIPES
+from helpers.config import EXTERNAL_SETS, GOALS
 from helpers.evaluation.baselines import BASELINES
 from helpers.report import references
 from helpers.report.comparison import (
+    FILLED,
+    MONUSEG,
     comparison_table,
     control_run,
     describe_external,
+    describe_fill_rules,
+    describe_measure,
     describe_start,
+    fill_rule_table,
     headline_table,
     is_current,
     latest_scores,
@@ -21,18 +26,8 @@ from helpers.report.run_tables import ablation_table, describe_ablation
 from helpers.report.tables import PREDICTOR_NAMES, format_interval, format_number, markdown_table
 from helpers.training.results import Evaluation, Reported, Results
 
-INTERVALS = "with 95 % bootstrap intervals over groups of images (by patient or slide where told)"
 LEVEL = 0.02  # precision and recall closer than this are called level
-SET_NAMES = {"monuseg-test": "MoNuSeg", "consep-test": "CoNSeP"}
-# Fields of a recipe that `python -m helpers train` takes as options, and as flags where they have this value.
-TRAINING_OPTIONS = (
-    *("network", "boundary_weight", "image_size", "epochs", "batch_size", "learning_rate", "seed", "split_seed"),
-)
-TRAINING_FLAGS = {
-    "stop_early": (False, "--no-early-stopping"),
-    "pretrained": (False, "--random-start"),
-    "shuffled_masks": (True, "--shuffled-masks"),
-}
+SET_NAMES = {MONUSEG: "MoNuSeg", "consep-test": "CoNSeP"}
 PICTURE_ALT = (
     "Three views of a piece of real tissue: as it is, with the outlines of the nuclei that the model found, and with "
     "those that people drew"
@@ -61,7 +56,8 @@ def result_line(reported: Reported) -> str:
         known = [of_control.get(set_name(entry)) for entry in tests]
         found = [None if entry is None else _dice(entry, "model") for entry in known]
         beside.insert(0, f"the course report's recipe on the same tiles: {' and '.join(map(format_number, found))}")
-    return f"Dice of the shipped model on {which}: {' and '.join(told)}. Beside it, {'; '.join(beside)}."
+    rule = " MoNuSeg's outlines are filled by pixel centres." if MONUSEG in scored else ""
+    return f"Dice of the shipped model on {which}: {' and '.join(told)}. Beside it, {'; '.join(beside)}.{rule}"
 
 
 def result_cell(reported: Reported, picture: str) -> str:
@@ -72,7 +68,7 @@ def result_cell(reported: Reported, picture: str) -> str:
 def headline(reported: Reported) -> str:
     """Write the README's results as Markdown: four rows of Dice, and a line on external sets."""
     external = describe_external(reported)
-    table = f"Dice, mean over images with nuclei, {INTERVALS}:\n\n{markdown_table(headline_table(reported))}"
+    table = f"Dice, {describe_measure(reported)}:\n\n{markdown_table(headline_table(reported))}"
     return f"{table}\n\n{external}" if external else table
 
 
@@ -80,12 +76,14 @@ def results_page(reported: Reported) -> str:
     """Write `models/RESULTS.md`: every run, what it was scored on, which goals it met, and the ablation."""
     parts = [
         "# Every run",
-        "Written by `python -m helpers publish`; the numbers in full stand in `results.json`. Dice, mean over images "
-        f"with nuclei, {INTERVALS}. Recipes and epochs were chosen on validation groups, so that column flatters. "
+        "Written by `python -m helpers publish`; the numbers in full stand in `results.json`. Dice, "
+        f"{describe_measure(reported)}. Recipes and epochs were chosen on validation groups, so that column flatters. "
         "The shipped model was scored as `predict` gives it. External sets come from elsewhere: no image of them was "
         "ever trained on, and they chose nothing.",
         markdown_table(comparison_table(reported)),
     ]
+    if len(rules := fill_rule_table(reported)):
+        parts += ["## One prediction, three rules", FILLED, markdown_table(rules), describe_fill_rules(reported)]
     old = comparison_table(reported, current=False)
     if len(old):
         parts += [
@@ -108,28 +106,6 @@ def results_page(reported: Reported) -> str:
     if ablation := reported.get("ablation"):
         parts += ["## Ablation (old masks)", markdown_table(ablation_table(ablation)), describe_ablation(ablation)]
     return "\n\n".join(parts) + "\n"
-
-
-def training_command(name: str, run: Results) -> str:
-    """Write the command that trains a run again: its recipe's name, and the options by which it differs from that."""
-    recipe = run["recipe"]
-    if recipe["name"] not in RECIPES:
-        return f"# {name}: trained from Python, by a recipe of its own"
-    base = vars(RECIPES[recipe["name"]])
-    start = run["model"]["encoder_start"]
-    recipe = recipe | ({"pretrained": False} if start == "random" else {})  # where no weights were found to start from
-    recipe |= {"augmentation": tuple(recipe["augmentation"])}  # which JSON makes a list
-    changed = {key: value for key, value in recipe.items() if key in base and base[key] != value}
-    if by_hand := sorted(changed.keys() - {*TRAINING_OPTIONS, *TRAINING_FLAGS}):
-        return f"# {name}: trained from Python, by `{recipe['name']}` with another {', '.join(by_hand)}"
-    parts = [f"python -m helpers train DATASET --out runs/{name} --recipe {recipe['name']}"]
-    parts += [f"--{key.replace('_', '-')} {changed[key]}" for key in TRAINING_OPTIONS if key in changed]
-    method, _, official = run["data"]["split"].partition(" ")
-    parts += [f"--split {official}"] if method == "official" else []
-    parts += [flag for key, (value, flag) in TRAINING_FLAGS.items() if changed.get(key) == value]
-    if start not in ("random", "imagenet"):
-        parts.append(f"--init runs/{start}")
-    return " ".join(parts)
 
 
 def describe_masks(reported: Reported) -> str:

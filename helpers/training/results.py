@@ -39,6 +39,7 @@ class Evaluation(TypedDict):
     environment: dict[str, object]
     predictors: dict[str, Predictor]
     by_nuclei: dict[str, dict]  # range of nuclei in a tile to scores
+    fill_rules: NotRequired[dict[str, Predictor]]  # rule of filling outlines to the network's scores by it
     perfect_labels_dice: dict[str, float]
     images: list[dict]  # name, tissue, and the pixels counted
 

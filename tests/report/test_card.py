@@ -3,8 +3,11 @@
 import pytest
 from tiny_run import read_results
 
+from helpers.__main__ import HANDLERS
+from helpers.arguments import read_arguments
+from helpers.config import RECIPES
 from helpers.evaluation.evaluation import evaluate
-from helpers.report.card import CARD, model_card
+from helpers.report.card import CARD, TRAINING_FLAGS, TRAINING_OPTIONS, model_card, training_command
 
 
 @pytest.fixture
@@ -61,3 +64,30 @@ def test_an_explanation_is_told(reported, explained_run):
     assert f"On {explanation['tiles']} validation tiles of {explanation['groups']} groups" in card
     assert f"| after | {explanation['calibration']['temperature']:.3f} |" in card
     assert "wrong pixels are found best by" in card
+
+
+def test_the_command_that_trains_a_run_again():
+    recipe = vars(RECIPES["strong"]) | {"epochs": 66, "network": "unet-stem1", "pretrained": False}
+    data = {"data": {"split": "groups"}}
+    run = {"recipe": recipe, "model": {"encoder_start": "first/best_model.pth"}} | data
+    assert training_command("second", run) == (
+        "python -m helpers train DATASET --out runs/second --recipe strong --network unet-stem1 --epochs 66 "
+        "--random-start --init runs/first/best_model.pth"
+    )
+    own = {"recipe": {"name": "mine"}, "model": {"encoder_start": "random"}}
+    assert training_command("tuned", own).startswith("# tuned: trained from Python")
+    without = {"recipe": vars(RECIPES["strong"]), "model": {"encoder_start": "random"}} | data
+    assert training_command("first", without).endswith("--recipe strong --random-start")
+    plain = {"recipe": vars(RECIPES["report"]), "model": {"encoder_start": "imagenet"}} | data
+    assert training_command("plain", plain) == "python -m helpers train DATASET --out runs/plain --recipe report"
+    official = plain | {"data": {"split": "official 2"}}
+    assert training_command("plain", official).endswith("--recipe report --split 2")
+    by_hand = plain | {"recipe": vars(RECIPES["report"]) | {"dropout": 0.5, "augmentation": ["flips"]}}
+    assert training_command("other", by_hand) == "# other: trained from Python, by `report` with another dropout"
+
+
+@pytest.mark.parametrize("key", [*TRAINING_OPTIONS, *TRAINING_FLAGS])
+def test_the_command_line_takes_every_option_that_a_command_may_hold(key):
+    flag = TRAINING_FLAGS[key][1] if key in TRAINING_FLAGS else f"--{key.replace('_', '-')} 1"
+    network = "--network unet" if key == "network" else flag
+    read_arguments("", HANDLERS, ["train", "DATASET", "--out", "RUN", *network.split()])

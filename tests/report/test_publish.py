@@ -366,7 +366,7 @@ def test_data_set_that_has_changed(run, project, tmp_path):
 
 
 def test_folder_that_holds_no_run(tmp_path, project):
-    assert_refused(tmp_path, project, r"results\.json: there is no such file")
+    assert_refused(tmp_path, project, "expected the folder of a finished run, found none in it")
 
 
 @pytest.mark.usefixtures("_quick_figures")

@@ -11,7 +11,7 @@ from folds import write_example
 from tiny_run import read_results
 
 from helpers.data.prepare import prepare
-from helpers.errors import InputError
+from helpers.errors import InputError, InputWarning
 from helpers.evaluation.evaluation import evaluate
 from helpers.evaluation.subject import open_subject
 from helpers.report import published_figures
@@ -56,7 +56,8 @@ def test_a_picture_smaller_than_a_tile_is_shown_whole(arguments, tmp_path):
     cache = prepare(folder, subject.recipe.image_size, subject.recipe.labels, progress=False)
     subject = dataclasses.replace(subject, results={"data": {"path": str(folder)}})
     rows = [row | {"name": name} for row, name in zip(validation["images"][:1] * 3, "abc", strict=True)]
-    figure = published_figures._draw_result(subject, cache, np.arange(3), {"images": rows})
+    with pytest.warns(InputWarning, match="the colours are not those"):  # it is noise
+        figure = published_figures._draw_result(subject, cache, np.arange(3), {"images": rows})
     assert {axis.images[0].get_array().shape[:2] for axis in figure.axes} == {(100, 90)}
     shutil.rmtree(folder)
 

@@ -2,12 +2,7 @@
 
 import pytest
 
-from helpers.__main__ import HANDLERS
-from helpers.arguments import read_arguments
-from helpers.config import RECIPES
 from helpers.report.words import (
-    TRAINING_FLAGS,
-    TRAINING_OPTIONS,
     describe_masks,
     describe_stages,
     describe_tests,
@@ -16,7 +11,6 @@ from helpers.report.words import (
     result_cell,
     result_line,
     results_page,
-    training_command,
 )
 
 
@@ -149,33 +143,6 @@ def test_the_readme_shows_four_rows_and_the_page_old_masks(reported):
     page = results_page(reported)
     assert page.index("| shipped model |") < page.index("## Old masks") < page.index("| `best` |")
     assert page.endswith("\n")
-
-
-def test_the_command_that_trains_a_run_again():
-    recipe = vars(RECIPES["strong"]) | {"epochs": 66, "network": "unet-stem1", "pretrained": False}
-    data = {"data": {"split": "groups"}}
-    run = {"recipe": recipe, "model": {"encoder_start": "first/best_model.pth"}} | data
-    assert training_command("second", run) == (
-        "python -m helpers train DATASET --out runs/second --recipe strong --network unet-stem1 --epochs 66 "
-        "--random-start --init runs/first/best_model.pth"
-    )
-    own = {"recipe": {"name": "mine"}, "model": {"encoder_start": "random"}}
-    assert training_command("tuned", own).startswith("# tuned: trained from Python")
-    without = {"recipe": vars(RECIPES["strong"]), "model": {"encoder_start": "random"}} | data
-    assert training_command("first", without).endswith("--recipe strong --random-start")
-    plain = {"recipe": vars(RECIPES["report"]), "model": {"encoder_start": "imagenet"}} | data
-    assert training_command("plain", plain) == "python -m helpers train DATASET --out runs/plain --recipe report"
-    official = plain | {"data": {"split": "official 2"}}
-    assert training_command("plain", official).endswith("--recipe report --split 2")
-    by_hand = plain | {"recipe": vars(RECIPES["report"]) | {"dropout": 0.5, "augmentation": ["flips"]}}
-    assert training_command("other", by_hand) == "# other: trained from Python, by `report` with another dropout"
-
-
-@pytest.mark.parametrize("key", [*TRAINING_OPTIONS, *TRAINING_FLAGS])
-def test_the_command_line_takes_every_option_that_a_command_may_hold(key):
-    flag = TRAINING_FLAGS[key][1] if key in TRAINING_FLAGS else f"--{key.replace('_', '-')} 1"
-    network = "--network unet" if key == "network" else flag
-    read_arguments("", HANDLERS, ["train", "DATASET", "--out", "RUN", *network.split()])
 
 
 def test_an_explanation_on_old_masks_is_said_to_be(reported):
