@@ -115,6 +115,7 @@ def _train(options: argparse.Namespace) -> None:
     )  # fmt: skip
     training = results["training"]
     if _load("training.distributed").speaks():
+        print(f"split: {results['data']['note']}")
         print(f"best epoch {training['best_epoch']}: validation Dice {_show(training['best']['val_dice'])}")
 
 

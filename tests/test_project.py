@@ -43,7 +43,12 @@ MAY_IMPORT = {
 DOORS = {"__init__", "__main__"}  # they lead into every room
 ENTRANCES = {*DOORS, "report.publish"}  # they start computing and drawing, so they may import both
 PLOTTING = {"matplotlib", "seaborn"}
-IMPORT_NAMES = {"opencv-python": "cv2", "scikit-learn": "sklearn", "pillow": "PIL", "scikit-image": "skimage"}  # the others only turn "-" into "_"
+IMPORT_NAMES = {
+    "opencv-python": "cv2",
+    "scikit-learn": "sklearn",
+    "pillow": "PIL",
+    "scikit-image": "skimage",
+}  # the others only turn "-" into "_"
 
 
 def read(name: str) -> str:

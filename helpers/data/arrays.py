@@ -22,6 +22,7 @@ class ArrayFile:
     shape: tuple[int, ...]
     dtype: np.dtype
     offset: int
+    fortran: bool = False  # first axis fastest: each read then goes through the whole file
 
     @classmethod
     def open(cls, path: Path) -> "ArrayFile":
@@ -31,21 +32,23 @@ class ArrayFile:
             InputError: the file is missing, unreadable, truncated, no `.npy` file, or holds no plain numbers.
         """
         mapped = _load(path, mmap_mode="r")
-        if mapped.dtype.kind not in "iuf":
-            raise InputError(f"{path}: expected integer or floating numbers, found dtype {mapped.dtype}")
-        if mapped.ndim > 1 and mapped.flags.f_contiguous and not mapped.flags.c_contiguous:
-            raise InputError(f"{path}: stored in Fortran order; save it again with numpy.ascontiguousarray")
-        return cls(path, mapped.shape, mapped.dtype, mapped.offset)
+        if mapped.dtype.kind not in "biuf":
+            raise InputError(f"{path}: expected numbers or truth values, found dtype {mapped.dtype}")
+        fortran = mapped.ndim > 1 and mapped.flags.f_contiguous and not mapped.flags.c_contiguous
+        return cls(path, mapped.shape, mapped.dtype, mapped.offset, fortran)
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def read(self, start: int, stop: int) -> np.ndarray:
-        """Read rows `start` to `stop` into fresh memory, in the file's dtype.
+        """Read rows `start` to `stop` into fresh memory, in C order and the file's dtype; truth values as uint8.
 
         Raises:
             InputError: the file has become shorter or unreadable since it was opened.
         """
+        if self.fortran:
+            values = np.array(_load(self.path, mmap_mode="r")[start:stop], order="C", subok=False)
+            return values.view(np.uint8) if values.dtype == bool else values
         row = int(np.prod(self.shape[1:], dtype=np.int64))
         offset = self.offset + start * row * self.dtype.itemsize
         try:
@@ -54,7 +57,8 @@ class ArrayFile:
             raise unreadable(self.path, error) from None
         if values.size != (stop - start) * row:
             raise InputError(f"{self.path}: has been cut short while it was read; restore it")
-        return values.reshape(stop - start, *self.shape[1:])
+        values = values.reshape(stop - start, *self.shape[1:])
+        return values.view(np.uint8) if values.dtype == bool else values
 
 
 def growing(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> BinaryIO:
@@ -72,6 +76,7 @@ def load_labels(path: Path, length: int, kind: str) -> np.ndarray:
         InputError: missing, unreadable, of Python objects, or of another shape; `kind` says what the values are.
     """
     values = _load(path)
+    values = values[:, 0] if values.shape == (length, 1) else values  # as a table of one column is saved
     if values.shape != (length,) or values.dtype.kind not in "USiu":
         raise InputError(
             f"{path}: expected {length} {kind} (strings or integers), one for each tile, "
@@ -107,6 +112,11 @@ def _load(path: Path, mmap_mode: str | None = None) -> np.ndarray:
     except OSError as error:
         raise unreadable(path, error) from None
     except Exception as error:  # NumPy reads the header as Python, which fails in a dozen ways
+        if "Object arrays" in str(error) or "Python objects" in str(error):
+            raise InputError(
+                f"{path}: expected numbers or strings, found Python objects, which may hold code and are not read; "
+                "save them again, names with numpy.save(path, values.astype(str)), numbers with values.astype(int)"
+            ) from None
         raise InputError(
             f"{path}: expected a whole .npy file, found one that is damaged, cut short or of Python objects "
             f"({in_a_line(error)}); download or write it again"

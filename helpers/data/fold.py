@@ -18,8 +18,11 @@ from helpers.files import unreadable
 from helpers.paths import as_path
 
 NUM_CLASSES = len(CLASS_NAMES)
-FOLD_NAME = re.compile(r"fold[ _-]?(\d)", re.IGNORECASE)
-BESIDE = ("types", "groups", "positions", "pictures", "extents")  # the images; only the first must be there
+FOLD_NAME = re.compile(r"(?:fold|part)[ _-]?(\d)", re.IGNORECASE)
+DEEPEST = 5  # folders below the data set: PanNuke/archive/Fold 1/images/fold1
+BESIDE = ("types", "groups", "positions", "pictures", "extents")  # the images; none must be there
+PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+UNKNOWN = "unknown"  # the tissue of a fold without types
 # Of the bits of a byte, the highest for channel 0, the class of the first that is set.
 CLASS_OF_BITS = np.array([9 - bits.bit_length() if bits else 0 for bits in range(256)], np.uint8)
 
@@ -60,10 +63,11 @@ class Fold:
             )
         if len(images) == 0:
             raise InputError(f"{images_path}: expected tiles, found none")
-        types, groups, positions, pictures, extents = (images_path.with_name(f"{name}.npy") for name in BESIDE)
+        types, groups, positions, pictures, extents = (in_any_case(images_path.with_name(f"{n}.npy")) for n in BESIDE)
         known = load_labels(groups, len(images), "source images") if groups.exists() else None
         return cls(
-            name, images, masks, load_labels(types, len(images), "tissue names"), known,
+            name, images, masks,
+            load_labels(types, len(images), "tissue names") if types.exists() else np.full(len(images), UNKNOWN), known,
             load_positions(positions, len(images)) if positions.exists() else None,
             load_labels(pictures, len(images), "source images") if pictures.exists() else known,
             load_positions(extents, len(images), 1, TILE_SIZE) if extents.exists()
@@ -76,7 +80,7 @@ class Fold:
     @property
     def files(self) -> list[Path]:
         """Every file that the fold is read from."""
-        beside = [self.images.path.with_name(f"{name}.npy") for name in BESIDE]
+        beside = [in_any_case(self.images.path.with_name(f"{name}.npy")) for name in BESIDE]
         return [self.images.path, self.masks.path, *(path for path in beside if path.exists())]
 
     def read(self, start: int, stop: int) -> Tiles:
@@ -150,8 +154,22 @@ def find_folds(dataset: Path) -> list[Fold]:
         )
     images_paths = sorted(_images_files(dataset))
     if not images_paths:
-        raise InputError(f"{dataset}: no images.npy was found; Dataset/README.md shows the expected tree")
+        raise InputError(f"{dataset}: no images.npy was found{_remedy(dataset)}")
     return [Fold.open(path, _masks_beside(path), _fold_name(dataset, path)) for path in images_paths]
+
+
+def _remedy(folder: Path) -> str:
+    """Say what else a folder without images.npy seems to be, and what to do."""
+    there = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    if (folder / "results.json").exists():
+        return ", but the results of a model; name the data set after it"
+    if pictures := [path for path in there if path.suffix.lower() in PICTURES]:
+        return (
+            f", but pictures such as {pictures[0].name}; make a fold of them and their masks with "
+            "`python -m helpers convert IMAGES MASKS OUT --kind pairs`"
+        )
+    found = ", ".join(sorted(path.name for path in there)[:5]) or "nothing"
+    return f" in it or {DEEPEST} folders deep, but {found}; Dataset/README.md shows the expected tree"
 
 
 def official_numbers(folds: list[Fold]) -> list[int] | None:
@@ -164,17 +182,16 @@ def official_numbers(folds: list[Fold]) -> list[int] | None:
 
 
 def _images_files(dataset: Path) -> Iterator[Path]:
-    """Find every images.npy: Images/images.npy is one level down, Fold 1/images/fold1/images.npy three."""
+    """Find every images.npy, in letters of any case: Images/images.npy is one level down, that of a copy up to five."""
 
     def refuse(error: OSError) -> None:
         raise unreadable(error.filename, error)
 
     for folder, subfolders, files in os.walk(dataset, onerror=refuse, followlinks=True):
-        deepest = len(Path(folder).relative_to(dataset).parts) == 3
+        deepest = len(Path(folder).relative_to(dataset).parts) == DEEPEST
         # The cache stands in a hidden folder of the data set and has an images.npy of its own.
         subfolders[:] = [] if deepest else [name for name in subfolders if not name.startswith(".")]
-        if "images.npy" in files:
-            yield Path(folder) / "images.npy"
+        yield from (Path(folder) / name for name in files if name.lower() == "images.npy")
 
 
 def _fold_name(dataset: Path, images_path: Path) -> str:
@@ -185,15 +202,24 @@ def _fold_name(dataset: Path, images_path: Path) -> str:
 
 def _masks_beside(images_path: Path) -> Path:
     """Give the path of the masks of an images.npy: beside it, or the same path with `images` replaced by `masks`."""
-    beside = images_path.with_name("masks.npy")
+    beside = in_any_case(images_path.with_name("masks.npy"))
     if os.path.exists(beside):
         return beside
-    parts = list(images_path.parts)
+    parts = images_path.parts
     for position in range(len(parts) - 2, -1, -1):
         if parts[position].lower() == "images":
-            parts[position] = "Masks" if parts[position][0] == "I" else "masks"
-            return Path(*parts[:-1], "masks.npy")
+            masks = in_any_case(Path(*parts[:position], "Masks" if parts[position][0] == "I" else "masks"))
+            for part in (*parts[position + 1 : -1], "masks.npy"):
+                masks = in_any_case(masks / part)
+            return masks
     return beside
+
+
+def in_any_case(path: Path) -> Path:
+    """Give a path, or the one beside it whose name differs from it in small and capital letters alone."""
+    if path.exists() or not path.parent.is_dir():
+        return path
+    return next((other for other in path.parent.iterdir() if other.name.lower() == path.name.lower()), path)
 
 
 def _check_shape(array: ArrayFile, channels: int) -> None:

@@ -27,6 +27,10 @@ CONSEP_POSITIONS = (
     (744, 744),
 )
 
+# What the channels mean.
+UNTYPED = ("Untyped", *CLASS_NAMES[1:])  # where nothing tells kinds: all nuclei are in the first
+CONSEP_KINDS = ("Untyped", "Inflammatory", "Connective", "Other", "Epithelial")  # the last malignant too
+
 
 class Converter(NamedTuple):
     """How one set is read and cut."""
@@ -34,12 +38,14 @@ class Converter(NamedTuple):
     find: Callable[[Path], list[published.Pair]]  # lists the images of a folder
     read: Callable[[published.Pair], published.Annotated]
     positions: tuple[tuple[int, int], ...]  # row and column of the tiles of each image
+    annotated: tuple[bool, bool]  # are the kinds of nuclei known, are nuclei told apart
+    kinds: tuple[str, ...]  # what the class channels mean
 
 
 CONVERTERS = {
-    "monuseg": Converter(published.find_monuseg, published.read_monuseg, MONUSEG_POSITIONS),
-    "consep": Converter(published.find_consep, published.read_consep, CONSEP_POSITIONS),
-    "nuinsseg": Converter(published.find_nuinsseg, published.read_nuinsseg, ((0, 0),)),
+    "monuseg": Converter(published.find_monuseg, published.read_monuseg, MONUSEG_POSITIONS, (False, True), UNTYPED),
+    "consep": Converter(published.find_consep, published.read_consep, CONSEP_POSITIONS, (True, True), CONSEP_KINDS),
+    "nuinsseg": Converter(published.find_nuinsseg, published.read_nuinsseg, ((0, 0),), (False, True), UNTYPED),
 }
 
 
@@ -62,7 +68,8 @@ def convert(source: Path, out: Path, kind: str) -> Path:
         raise InputError(f"{source}: found kind {kind!r}, expected one of {', '.join(CONVERTERS)}; choose one")
     converter = CONVERTERS[kind]
     pairs = converter.find(source)
-    return write_fold(out, len(pairs) * len(converter.positions), _cut(pairs, converter))
+    tiles = len(pairs) * len(converter.positions)
+    return write_fold(out, tiles, _cut(pairs, converter), kinds=converter.kinds)
 
 
 def tile_masks(instances: np.ndarray, channels: np.ndarray) -> np.ndarray:
@@ -86,4 +93,5 @@ def _cut(pairs: list[published.Pair], converter: Converter) -> Iterator[Tile]:
         for row, col in converter.positions:
             window = np.s_[row : row + TILE_SIZE, col : col + TILE_SIZE]
             masks = tile_masks(instances[window], channels[window])
-            yield Tile(image[window], masks, pair.tissue, pair.group, (row, col))
+            position, annotated = (row, col), converter.annotated
+            yield Tile(image[window], masks, pair.tissue, pair.group, position, annotated=annotated)

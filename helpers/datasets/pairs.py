@@ -14,11 +14,9 @@ import numpy as np
 
 from helpers.config import CLASS_NAMES, SCALES, TILE_SIZE, TILE_UM_PER_PX
 from helpers.data.fold_writer import Tile, write_fold
-from helpers.datasets.convert import tile_masks
+from helpers.datasets.convert import UNTYPED, tile_masks
 from helpers.datasets.own_files import Pair, find_pairs, read_ids, read_labels, read_picture
 from helpers.errors import InputError
-
-UNTYPED = ("Untyped", *CLASS_NAMES[1:])  # the channels where no picture tells kinds: all nuclei are in the first
 
 
 def convert_pairs(

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from helpers.data.arrays import ArrayFile, growing
-from helpers.data.fold import Fold, find_folds, official_numbers
+from helpers.data.fold import FOLD_NAME, Fold, find_folds, official_numbers
 from helpers.datasets.fetch import fetch
 from helpers.errors import InputError, in_a_line
 from helpers.files import check_free_disk, file_digest, locked, written_whole
@@ -69,7 +69,7 @@ def download_pannuke(
             print(f"{targets.pop(number)}: stands already")
         found = _digest_archives(source) if source and targets else {}
         for number, target in targets.items():
-            with _unpacked(folder, number, source, found, progress) as (fold, own):
+            with _unpacked(folder, number, source, found, progress, alone=len(numbers) == 1) as (fold, own):
                 _lay_out(fold, target, number, compact, move=own)
             print(f"{target}: {len(fold)} tiles")
     return folder
@@ -90,11 +90,11 @@ def _accept_licence(folder: Path, accepted: bool) -> None:
 
 @contextmanager
 def _unpacked(
-    folder: Path, number: int, source: Path | None, found: dict[str, Path], progress: bool
+    folder: Path, number: int, source: Path | None, found: dict[str, Path], progress: bool, alone: bool
 ) -> Iterator[tuple[Fold, bool]]:
     """Give a fold on disk, and whether it is a copy that may be used up; copies are gone afterwards."""
     if source and not found:
-        yield _find_unpacked(source, number), False
+        yield _find_unpacked(source, number, alone), False
         return
     own = folder / ".download" / f"fold_{number}.zip"
     if source:
@@ -148,14 +148,17 @@ def _find_archive(source: Path, number: int, found: dict[str, Path]) -> Path:
     return found[SHA256[number]]
 
 
-def _find_unpacked(source: Path, number: int) -> Fold:
+def _find_unpacked(source: Path, number: int, alone: bool) -> Fold:
+    """Find a fold by its number; a single one that tells none is the one that `alone` is asked for."""
     folds = find_folds(source)
-    numbers = official_numbers(folds) or [int(fold.name[-1]) if fold.name[-1:].isdigit() else 0 for fold in folds]
+    matches = [FOLD_NAME.search(fold.name) for fold in folds]
+    numbers = official_numbers(folds) or [int(match.group(1)) if match else 0 for match in matches]
+    if numbers == [0] and alone:
+        return folds[0]
     if number not in numbers:
         names = ", ".join(fold.name for fold in folds)
-        raise InputError(
-            f"{source}: expected fold {number} of PanNuke, found {names}; ask for the folds that are there"
-        )
+        remedy = "say with --fold which one it is" if numbers == [0] else "ask for the folds that are there"
+        raise InputError(f"{source}: expected fold {number} of PanNuke, found {names}; {remedy}")
     return folds[numbers.index(number)]
 
 
@@ -176,7 +179,7 @@ def _lay_out(fold: Fold, target: Path, number: int, compact: bool, move: bool) -
             else:
                 (shutil.move if move else shutil.copyfile)(array.path, place / f"{kind}.npy")
         for path in fold.files[2:]:
-            shutil.copyfile(path, temporary / "images" / f"fold{number}" / path.name)
+            shutil.copyfile(path, temporary / "images" / f"fold{number}" / path.name.lower())
         temporary.rename(target)
     except OSError as error:
         raise InputError(f"{target}: found no way to write it ({error.strerror or error}); make room for it") from None

@@ -59,7 +59,7 @@ Annotated = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 def find_monuseg(folder: Path) -> list[Pair]:
     """List the images of MoNuSeg 2018: one folder each for images and outlines (training), or one for both (test)."""
-    apart = (folder / "Tissue Images", folder / "Annotations")
+    apart = (files.find_folder(folder, "Tissue Images"), files.find_folder(folder, "Annotations"))
     images, outlines = apart if any(path.is_dir() for path in apart) else (folder, folder)
     return [
         Pair(image, labels, _organ(image.stem), image.stem)
@@ -69,7 +69,9 @@ def find_monuseg(folder: Path) -> list[Pair]:
 
 def find_consep(folder: Path) -> list[Pair]:
     """List the images of CoNSeP's `Train` or `Test`; each is a group, for their names do not tell the slide."""
-    matches = files.match_files(folder / "Images", ".png", folder / "Labels", ".mat")
+    matches = files.match_files(
+        files.find_folder(folder, "Images"), ".png", files.find_folder(folder, "Labels"), ".mat"
+    )
     return [Pair(image, labels, "Colon", f"consep-{image.stem}") for image, labels in matches]
 
 
@@ -86,7 +88,9 @@ def find_nuinsseg(folder: Path) -> list[Pair]:
         Pair(image, labels, organ.name, f"nuinsseg-{organ.name}")
         for organ in organs
         # Not "label masks": where nuclei overlap, ids are added up there, which makes nuclei that do not exist.
-        for image, labels in files.match_files(organ / "tissue images", ".png", organ / "label masks modify", ".tif")
+        for image, labels in files.match_files(
+            files.find_folder(organ, "tissue images"), ".png", files.find_folder(organ, "label masks modify"), ".tif"
+        )
     ]
 
 

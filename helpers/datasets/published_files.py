@@ -1,6 +1,7 @@
 """Reading what was downloaded: folders, images and MATLAB files, or one message about what is wrong with them."""
 
 import io
+import re
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,8 @@ from scipy.io import loadmat
 
 from helpers.errors import InputError, in_a_line
 from helpers.files import unreadable
+
+LOSSLESS = (".tif", ".tiff", ".png")  # as which copies of the published images are kept
 
 
 def list_folder(folder: Path) -> list[Path]:
@@ -27,12 +30,22 @@ def list_folder(folder: Path) -> list[Path]:
         raise unreadable(folder, error) from None
 
 
+def find_folder(folder: Path, name: str) -> Path:
+    """Give the folder of this name in another, also where capitals, blanks, lines and underscores differ from it."""
+
+    def plain(text: str) -> str:
+        return re.sub(r"[ _-]", "", text).lower()
+
+    there = list_folder(folder)
+    return next((path for path in there if plain(path.name) == plain(name) and path.is_dir()), folder / name)
+
+
 def match_files(images: Path, image_suffix: str, labels: Path, label_suffix: str) -> list[tuple[Path, Path]]:
     """Match the images of one folder with the labels of the same stem in another, or in the same.
 
     Args:
         images: folder of the images.
-        image_suffix: theirs, in small letters.
+        image_suffix: theirs, in small letters; images may also be of another of `LOSSLESS`, as copies are.
         labels: folder of the labels.
         label_suffix: theirs, in small letters.
 
@@ -42,11 +55,17 @@ def match_files(images: Path, image_suffix: str, labels: Path, label_suffix: str
     Raises:
         InputError: a folder is missing, there are no images, or one file has no partner.
     """
-    found_images = {path.stem: path for path in list_folder(images) if path.suffix.lower() == image_suffix}
+    suffixes = (image_suffix, *(suffix for suffix in LOSSLESS if suffix != label_suffix))
+    found_images: dict[str, Path] = {}
+    for path in sorted(list_folder(images), key=lambda path: path.suffix.lower() != image_suffix):
+        if path.suffix.lower() in suffixes:
+            found_images.setdefault(path.stem, path)
     found_labels = {path.stem: path for path in list_folder(labels) if path.suffix.lower() == label_suffix}
     if not found_images:
+        there = ", ".join(path.name for path in list_folder(images)[:3]) or "nothing"
         raise InputError(
-            f"{images}: found no *{image_suffix}, expected the images; Dataset/README.md shows which folder to give"
+            f"{images}: found no *{image_suffix} but {there}, expected the images; Dataset/README.md shows which "
+            "folder to give"
         )
     for stem in sorted(found_images.keys() ^ found_labels.keys()):
         missing = labels / f"{stem}{label_suffix}" if stem in found_images else images / f"{stem}{image_suffix}"
@@ -92,14 +111,34 @@ def read_maps(path: Path, names: tuple[str, ...], size: int) -> list[np.ndarray]
 
 
 def read_matlab(path: Path) -> dict[str, np.ndarray]:
-    """Read all variables of a MATLAB file up to version 7.2, or raise an InputError."""
+    """Read all variables of a MATLAB file, of version 7.3 (HDF5) where h5py is installed, or raise an InputError."""
     data = read_bytes(path)
+    if data[:10] == b"MATLAB 7.3":
+        return _read_hdf5(path, data)
     try:
         return loadmat(io.BytesIO(data))
     except Exception as error:  # on a file that is damaged or of another format scipy's reader fails in a dozen ways
         raise InputError(
             f"{path}: found no MATLAB file up to version 7.2 ({in_a_line(error)}), expected one; unpack the download "
             "again"
+        ) from None
+
+
+def _read_hdf5(path: Path, data: bytes) -> dict[str, np.ndarray]:
+    try:
+        import h5py  # noqa: PLC0415 - an optional package
+    except ImportError:
+        raise InputError(
+            f"{path}: found a MATLAB file of version 7.3, expected one up to 7.2; install h5py, or save it again in "
+            "MATLAB with save(..., '-v7')"
+        ) from None
+    try:
+        with h5py.File(io.BytesIO(data)) as file:  # MATLAB counts the first axis fastest, HDF5 the last
+            return {name: item[()].T for name, item in file.items() if isinstance(item, h5py.Dataset)}
+    except Exception as error:  # of damaged files, in a dozen ways
+        raise InputError(
+            f"{path}: found a MATLAB file of version 7.3 that cannot be read ({in_a_line(error)}), expected a whole "
+            "one; unpack the download again"
         ) from None
 
 

@@ -54,9 +54,9 @@ def _fill_with_border(mask: np.ndarray, outline: np.ndarray) -> None:
 
 # The first is this project's own, and that of every score that names no other.
 FILL_RULES: dict[str, Callable[[np.ndarray, np.ndarray], None]] = {
-    "pixel centres inside (ours)": _fill_by_centres,
-    "the outline's own coordinates (scikit-image)": _fill_by_coordinates,
-    "border painted too (OpenCV's fillPoly)": _fill_with_border,
+    "pixel centres inside": _fill_by_centres,
+    "scikit-image's draw.polygon": _fill_by_coordinates,
+    "OpenCV's fillPoly": _fill_with_border,
 }
 
 

@@ -74,7 +74,7 @@ too, can be refused.
 
 ## What it reaches
 
-Dice, {describe_measure(reported)}, stitched and held against full-size masks:
+Dice on stitched full-size images, {describe_measure(reported)}:
 
 {markdown_table(comparison_table(reported))}
 

@@ -26,14 +26,19 @@ def shipped_run(reported: Reported) -> Results | None:
 
 
 def shipped_scores(reported: Reported) -> dict[str, Evaluation]:
-    """Give the evaluations of the shipped weights, validation first: name of the set to entry."""
+    """Give the evaluations of the shipped weights, validation first, external sets last: name of the set to entry."""
     return latest_scores(reported["shipped"]["evaluations"] if reported["shipped"] else {})
 
 
 def latest_scores(evaluations: dict[str, Evaluation]) -> dict[str, Evaluation]:
     """Give of each set the evaluation that was made last, validation first: a set may have been scored on old masks."""
     latest = {set_name(entry): entry for entry in evaluations.values()}
-    return dict(sorted(latest.items(), key=lambda item: item[0] != "validation"))
+    return {name: latest[name] for name in sorted(latest, key=_order)}
+
+
+def _order(name: str) -> tuple[bool, bool, str]:
+    """Put validation first and external sets last."""
+    return name != "validation", name in EXTERNAL_SETS, name
 
 
 def describe_external(reported: Reported) -> str:
@@ -90,7 +95,7 @@ def comparison_table(reported: Reported, current: bool = True) -> pd.DataFrame:
     if not systems:
         return pd.DataFrame()
     found = dict.fromkeys(name for _, entries in systems.values() for name in entries)
-    sets = sorted(found, key=lambda name: name != "validation")
+    sets = sorted(found, key=_order)
     rows = {}
     for title, (run, entries) in systems.items():
         about = {"parameters": format_number(run["model"]["parameters"]), "trained on": _training(run)}
@@ -133,7 +138,7 @@ def describe_measure(reported: Reported) -> str:
 def fill_rule_table(reported: Reported) -> pd.DataFrame:
     """Hold one prediction of the shipped model against the same outlines filled by each rule: a row a rule."""
     rows = [
-        {"set": name, "pixels of a nucleus": rule, "n": scored["scores"]["n_with_nuclei"]}
+        {"set": name, "rule": rule, "n": scored["scores"]["n_with_nuclei"]}
         | {"Dice": f"{format_number(scored['scores']['dice'])} ({format_interval(scored['intervals']['dice'])})"}
         | {key: format_number(scored["scores"][key]) for key in ("precision", "recall")}
         for name, entry in shipped_scores(reported).items()

@@ -37,6 +37,61 @@ def write_three(folder, names=("Fold 1", "Fold 2", "Fold 3")) -> None:
 # Where folds are found.
 
 
+@pytest.mark.parametrize("name", ["archive", "PanNuke/archive"])
+def test_folds_below_the_folder_of_an_archive(tmp_path, name):
+    write_three(tmp_path / name)
+    assert official_numbers(find_folds(tmp_path)) == [1, 2, 3]
+
+
+def test_folds_that_are_called_parts(tmp_path):
+    for number in (1, 2, 3):
+        write_example(tmp_path / f"Part {number}", number)
+    folds = find_folds(tmp_path)
+    assert [fold.name for fold in folds] == ["Part 1", "Part 2", "Part 3"]
+    assert official_numbers(folds) == [1, 2, 3]
+
+
+def test_names_in_letters_of_any_case(tmp_path):
+    plain, loud = write_example(tmp_path / "plain", 2), tmp_path / "loud"
+    for file, name in (("Images/images", "Images"), ("Images/types", "TYPES"), ("Masks/masks", "Masks")):
+        folder = loud / file.partition("/")[0].upper()
+        folder.mkdir(parents=True, exist_ok=True)
+        (plain / f"{file}.npy").rename(folder / f"{name}.NPY")
+    (fold,) = find_folds(loud)
+    assert (len(fold), fold.tissues.tolist()) == (2, ["Breast", "Colon"])
+    assert [path.name for path in fold.files] == ["Images.NPY", "Masks.NPY", "TYPES.NPY"]
+
+
+def test_tissues_need_not_be_told_and_may_be_a_column(tmp_path):
+    folder = write_example(tmp_path / "a", 2)
+    np.save(folder / "Images/types.npy", [["Breast"], ["Colon"]])
+    assert find_folds(folder)[0].tissues.tolist() == ["Breast", "Colon"]
+    (folder / "Images/types.npy").unlink()
+    assert find_folds(folder)[0].tissues.tolist() == ["unknown", "unknown"]
+
+
+def test_masks_of_truth_values_and_of_any_order(tmp_path):
+    masks = example_masks(2)
+    expected = read_one(tmp_path / "a", masks=masks)
+    found = read_one(tmp_path / "b", masks=np.asfortranarray(masks > 0))
+    np.testing.assert_array_equal(found.class_maps, expected.class_maps)
+    np.testing.assert_array_equal(found.images, expected.images)
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("tile.PNG", r"but pictures such as tile\.PNG; .* `python -m helpers convert IMAGES MASKS OUT --kind pairs`"),
+        ("results.json", "but the results of a model; name the data set after it"),
+        ("notes.txt", r"in it or 5 folders deep, but notes\.txt; Dataset/README\.md shows"),
+    ],
+)
+def test_a_folder_of_something_else(tmp_path, file, message):
+    (tmp_path / file).touch()
+    with pytest.raises(InputError, match=f"no images.npy was found,? ?{message}"):
+        find_folds(tmp_path)
+
+
 def test_the_reports_layout(tmp_path):
     folder = write_example(tmp_path / "Dataset", 2, groups=["a", "b"], positions=[[0, 0], [0, 256]])
     (fold,) = find_folds(folder)

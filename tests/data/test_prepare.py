@@ -497,7 +497,6 @@ PIXEL, LAST = (2, 255, 255, 2), (2, 255, 255, 4)
 DAMAGES = {
     "images missing": (lambda folder: (folder / f"{IMAGES}.npy").unlink(), "", "no images.npy was found"),
     "masks missing": (lambda folder: (folder / f"{MASKS}.npy").unlink(), MASKS, "there is no such file"),
-    "types missing": (lambda folder: (folder / f"{TYPES}.npy").unlink(), TYPES, "there is no such file"),
     "images one byte short": (cut, IMAGES, "cut short"),
     "four channels": (rewrite(IMAGES, lambda v: v[..., [0, 1, 2, 2]]), IMAGES, "found (3, 256, 256, 4)"),
     "fewer masks": (rewrite(MASKS, lambda v: v[:2]), MASKS, "holds 2: expected as many masks as images"),

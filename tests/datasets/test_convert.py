@@ -190,3 +190,24 @@ def test_nothing_is_left_when_the_last_image_is_damaged(downloads, tmp_path, kin
     assert str(error.value).startswith(f"{source / damaged}: found ")
     assert "\n" not in str(error.value)
     assert os.listdir(tmp_path) == ["source"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "annotated", "kinds"),
+    [
+        ("monuseg", [False, True], ["Untyped", "Inflammatory", "Connective", "Dead", "Epithelial"]),
+        ("consep", [True, True], ["Untyped", "Inflammatory", "Connective", "Other", "Epithelial"]),
+        ("nuinsseg", [False, True], ["Untyped", "Inflammatory", "Connective", "Dead", "Epithelial"]),
+    ],
+)
+def test_a_fold_says_what_its_annotation_tells(folds, kind, annotated, kinds):
+    beside = folds[kind].images.path.parent
+    assert np.load(beside / "annotated.npy").tolist() == [annotated] * len(folds[kind])
+    assert np.load(beside / "kinds.npy").tolist() == kinds
+
+
+def test_monuseg_under_other_names(downloads, tmp_path):
+    copy = shutil.copytree(downloads["monuseg"], tmp_path / "copy")
+    (copy / "Tissue Images").rename(copy / "Tissue_Images")
+    (copy / "Annotations").rename(copy / "annotations")
+    assert CONVERTERS["monuseg"].find(copy)[0].image == copy / "Tissue_Images" / f"{NAMES[0]}.tif"

@@ -136,6 +136,15 @@ def test_unpacked_folds_on_this_disk_are_taken_instead(folder, tmp_path, compact
     assert listing(source) == before
 
 
+def test_a_fold_in_the_reports_layout_is_taken_for_the_one_that_is_asked_for(folder, tmp_path):
+    source = write_fold(tmp_path / "source", example_images(2), example_masks(2))
+    with pytest.raises(InputError, match="expected fold 1 of PanNuke, found source; say with --fold which one it is"):
+        get(folder, (1, 2), source=source)
+    get(folder, (2,), source=source)
+    np.testing.assert_array_equal(find_folds(folder)[0].images.read(0, 2), example_images(2))
+    assert find_folds(folder)[0].images.path.parent == folder / "Fold 2/images/fold2"
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [

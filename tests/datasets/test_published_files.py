@@ -1,5 +1,7 @@
 """Folders, images and MATLAB files: read to the value, or refused in one line that names them."""
 
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -8,12 +10,14 @@ from scipy.io import savemat
 
 from helpers.datasets.published_files import (
     check_ids,
+    find_folder,
     list_folder,
     match_files,
     read_bytes,
     read_image,
     read_label_image,
     read_maps,
+    read_matlab,
 )
 from helpers.errors import InputError
 
@@ -64,7 +68,24 @@ def test_a_missing_partner_is_named(tmp_path, images, labels, missing, there):
 def test_a_folder_without_images_is_named(tmp_path):
     make(tmp_path, "a.xml")
     message = refusal(match_files, tmp_path, ".tif", tmp_path, ".xml")
-    assert message.startswith(f"{tmp_path}: found no *.tif, expected the images; Dataset/README.md shows which")
+    assert message.startswith(f"{tmp_path}: found no *.tif but a.xml, expected the images; Dataset/README.md")
+
+
+@pytest.mark.parametrize("name", ["Tissue Images", "Tissue_Images", "tissue-images", "TissueImages"])
+def test_a_folder_is_found_by_its_words(tmp_path, name):
+    (tmp_path / name).mkdir()
+    assert find_folder(tmp_path, "Tissue Images") == tmp_path / name
+
+
+def test_a_folder_that_is_not_there_keeps_its_name(tmp_path):
+    make(tmp_path, "TissueImages")  # a file
+    assert find_folder(tmp_path, "Tissue Images") == tmp_path / "Tissue Images"
+
+
+def test_copies_of_images_in_another_lossless_format(tmp_path):
+    make(tmp_path, "a.png", "a.TIF", "a.xml", "b.tiff", "b.xml", "c.PNG", "c.xml")
+    found = match_files(tmp_path, ".tif", tmp_path, ".xml")
+    assert [image.name for image, _ in found] == ["a.TIF", "b.tiff", "c.PNG"]
 
 
 def test_a_missing_folder_is_named(tmp_path):
@@ -161,3 +182,28 @@ def test_whole_numbers_of_any_type_are_ids(tmp_path, dtype):
 def test_other_values_are_no_ids(tmp_path, value):
     message = refusal(check_ids, tmp_path / "a", np.array([[value]]), 1)
     assert message.startswith(f"{tmp_path / 'a'}: found other values than ids, expected whole numbers from 0 to 65535")
+
+
+def write_hdf5(path, **maps):
+    """Write maps as MATLAB 7.3 does: its header, then HDF5, axes turned round."""
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed: MATLAB 7.3 is refused")
+    with h5py.File(path, "w", userblock_size=512) as file:
+        for name, values in maps.items():
+            file[name] = values.T
+    with open(path, "r+b") as file:
+        file.write(b"MATLAB 7.3 MAT-file".ljust(128))
+
+
+def test_maps_of_matlab_7_3(tmp_path):
+    ids = np.arange(12.0).reshape(3, 4)
+    write_hdf5(tmp_path / "a.mat", inst_map=ids)
+    np.testing.assert_array_equal(read_matlab(tmp_path / "a.mat")["inst_map"], ids)
+    data = (tmp_path / "a.mat").read_bytes()
+    (tmp_path / "cut.mat").write_bytes(data[:1000])
+    assert "version 7.3 that cannot be read" in refusal(read_matlab, tmp_path / "cut.mat")
+
+
+def test_matlab_7_3_without_h5py(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    (tmp_path / "a.mat").write_bytes(b"MATLAB 7.3 MAT-file".ljust(600))
+    assert "install h5py, or save it again in MATLAB with save(..., '-v7')" in refusal(read_matlab, tmp_path / "a.mat")
