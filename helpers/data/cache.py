@@ -155,8 +155,6 @@ def open_cache(folder: Path, dataset: Path) -> Cache:
             if values.shape != expected or values.dtype != np.uint8:
                 raise ValueError(f"{name}: expected {expected} uint8, found {values.shape} {values.dtype}")
         for name, (kind, one) in DESCRIBED.items():
-            if name in OPTIONAL:  # an older cache knows fewer of these
-                described.setdefault(name, described["groups"] if name == "pictures" else None)
             if described[name] is not None or name not in OPTIONAL:
                 described[name] = np.array(described[name])
                 if described[name].shape != (len(images), *one) or described[name].dtype.kind != kind:
@@ -168,7 +166,7 @@ def open_cache(folder: Path, dataset: Path) -> Cache:
         for name in ("groups", "pictures"):
             if described[name] is not None:
                 described[name] = np.where(described[name] != "", described[name], own)
-        files = [path for path, *_ in key["source"] if path.endswith("images.npy")]
+        files = [path for path, *_ in key["source"] if path.lower().endswith("images.npy")]
         fixed = {
             "name": dataset.resolve().name,
             "fold_files": files,

@@ -7,7 +7,7 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -114,10 +114,8 @@ def _write(folder: Path, folds: list[Fold], key: dict, progress: bool) -> None:
                     f"{fold.masks.path}: expected nuclei, found all six mask channels zero in every tile; "
                     "the masks are those of another data set, or were never written"
                 )
-    # Of a fold that tells none, every tile's is unknown: that takes nothing from the other folds.
-    groups = [str(group).strip() for fold in folds for group in _or_unknown(fold.groups, fold, "")]
     positions = [list(map(int, position)) for fold in folds for position in _or_unknown(fold.positions, fold, (-1, -1))]
-    pictures = [str(picture).strip() for fold in folds for picture in _or_unknown(fold.pictures, fold, "")]
+    groups, pictures = _name_sources(folds)
     write_json(
         folder / DESCRIPTION,
         {
@@ -136,6 +134,19 @@ def _write(folder: Path, folds: list[Fold], key: dict, progress: bool) -> None:
             "tile_digests": tile_digests,
         },
     )
+
+
+def _name_sources(folds: list[Fold]) -> tuple[list[str], list[str]]:
+    """Name each tile's group and picture, "" where none is told: what one fold leaves out takes nothing from others.
+
+    A picture is its own group where none is told, and bears its group's name where several groups have one of its name.
+    """
+    groups = [str(group).strip() for fold in folds for group in _or_unknown(fold.groups, fold, "")]
+    pictures = [str(picture).strip() for fold in folds for picture in _or_unknown(fold.pictures, fold, "")]
+    groups = [group or picture for group, picture in zip(groups, pictures, strict=True)]
+    owners = Counter(picture for _, picture in set(zip(groups, pictures, strict=True)))
+    named = zip(groups, pictures, strict=True)
+    return groups, [f"{group}/{picture}" if picture and owners[picture] > 1 else picture for group, picture in named]
 
 
 def _or_unknown(values: np.ndarray | None, fold: Fold, unknown: object) -> Sequence:

@@ -1,9 +1,12 @@
 """Which tiles train the network and which judge it."""
 
+import dataclasses
 from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import train_test_split
 
 from helpers.config import OFFICIAL_SPLITS
@@ -38,6 +41,8 @@ def split_tiles(cache: Cache, seed: int = 0, official: int | None = None, drop_c
     """
     first = cache.first_copies()
     tiles = np.flatnonzero(first == np.arange(len(cache))) if drop_copies else np.arange(len(cache))
+    if drop_copies and cache.groups is not None:
+        cache = dataclasses.replace(cache, groups=_join_by_copies(cache.groups, first))
     split = _divide(cache, tiles, seed, official)
     if dropped := len(cache) - len(tiles):
         note = f"{split.note} {dropped} copies of other tiles are left out."
@@ -52,6 +57,15 @@ def split_tiles(cache: Cache, seed: int = 0, official: int | None = None, drop_c
             "--drop-copies (in Python: drop_copies=True)"
         )
     return split
+
+
+def _join_by_copies(groups: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """Give groups that share an image one name: they are one source under several. Both `(N,)`, as is what is given."""
+    names, numbers = np.unique(groups, return_inverse=True)
+    links = coo_array((np.ones(len(groups)), (numbers, numbers[first])), shape=(len(names), len(names)))
+    _, component = connected_components(links, directed=False)
+    _, one = np.unique(component, return_index=True)
+    return names[one][component][numbers]
 
 
 def _divide(cache: Cache, tiles: np.ndarray, seed: int, official: int | None) -> Split:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from helpers.datasets.published_files import list_folder, read_bytes, read_matlab
 from helpers.errors import InputError, in_a_line
+from helpers.paths import as_path
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 MASKS = (".png", ".tif", ".tiff", ".bmp", ".mat")  # JPEG blurs ids
@@ -70,7 +71,7 @@ def find_pairs(images: Path, masks: Path, kinds: Path | None, group_pattern: str
     of_kind = {} if kinds is None else find_by_stem(kinds, MASKS[:-1])
     if of_kind:
         _match(images, pictures, kinds, of_kind.keys())
-    tissues = _read_tissues(Path(tissue)) if tissue.endswith(".csv") else dict.fromkeys(pictures, tissue)
+    tissues = _read_tissues(as_path(tissue)) if tissue.lower().endswith(".csv") else dict.fromkeys(pictures, tissue)
     if missing := pictures.keys() - tissues.keys():
         raise InputError(f"{tissue}: found no tissue of {_listed(missing)}, expected one for each picture; add it")
     pairs = []

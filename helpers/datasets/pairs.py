@@ -12,11 +12,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from helpers.config import CLASS_NAMES, SCALES, TILE_SIZE, TILE_UM_PER_PX
+from helpers.config import CLASS_NAMES, TILE_SIZE, TILE_UM_PER_PX
 from helpers.data.fold_writer import Tile, write_fold
 from helpers.datasets.convert import UNTYPED, tile_masks
 from helpers.datasets.own_files import Pair, find_pairs, read_ids, read_labels, read_picture
 from helpers.errors import InputError
+from helpers.paths import as_path
+from helpers.preprocessing import check_scale
 
 
 def convert_pairs(
@@ -51,14 +53,12 @@ def convert_pairs(
             else, the scale cannot be, a picture is smaller than 64 pixels; `out` holds a fold, cannot be written to, or
             the disk is too small.
     """
-    images, masks, kinds = Path(images), Path(masks), None if kinds is None else Path(kinds)
-    if not SCALES[0] <= um_per_px <= SCALES[1]:
+    images, masks, kinds = as_path(images), as_path(masks), None if kinds is None else as_path(kinds)
+    um_per_px = check_scale(um_per_px)
+    if not (1 <= len(kind_names) <= len(CLASS_NAMES) and all(kind_names)):
         raise InputError(
-            f"um_per_px: expected {SCALES[0]} to {SCALES[1]} micrometres a pixel (0.25 at 40x, 0.5 at 20x), found "
-            f"{um_per_px!r}; look up the scale in the slides' properties"
+            f"kind names: expected 1 to {len(CLASS_NAMES)}, found {len(kind_names)}; merge kinds, and name each"
         )
-    if not 1 <= len(kind_names) <= len(CLASS_NAMES):
-        raise InputError(f"kind names: expected 1 to {len(CLASS_NAMES)}, found {len(kind_names)}; merge kinds")
     pairs = find_pairs(images, masks, kinds, group_pattern, tissue)
     # All masks are read before anything is written: some are only known for ids by the others.
     with_ids, typed, tiles = False, False, 0

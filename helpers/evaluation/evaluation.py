@@ -129,6 +129,8 @@ def _add(entry: Evaluation, subject: Subject, dataset: Path) -> Evaluation:
         evaluations, key = results["evaluations"], f"{entry['name']}:{entry['digest'][:12]}"
         # The same data under another name is the same test set: its scorings count on.
         earlier = [other for other, scored in evaluations.items() if scored["digest"] == entry["digest"]]
+        if not entry["fill_rules"]:  # measured before, of the same weights and data
+            entry["fill_rules"] = next((evaluations[other].get("fill_rules", {}) for other in earlier), {})
         entry["times_scored"] += sum(evaluations[other]["times_scored"] for other in earlier)
         results["evaluations"] = {other: value for other, value in evaluations.items() if other not in earlier}
         results["evaluations"][key] = entry  # the newest last

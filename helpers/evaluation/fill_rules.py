@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from helpers.data.outlines import fill_outline
 from helpers.errors import InputError, in_a_line
 from helpers.paths import as_path
 
+FARTHEST = 1e6  # pixels; a vertex out here is damage
 Outlines = dict[str, list[np.ndarray]]  # image to its nuclei, each (n, 2) float64, x and y in pixels from the corner
 
 
@@ -28,14 +30,18 @@ def read_outlines(path: Path, names: Sequence[str]) -> Outlines:
         text = gzip.decompress(data) if path.suffix == ".gz" else data
         images = json.loads(text).items()
         outlines = {name: [np.array(one, float).reshape(-1, 2) for one in nuclei] for name, nuclei in images}
-    except (OSError, EOFError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, EOFError, zlib.error, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(
             f"{path}: expected outlines as JSON, {{image: [[[x, y], ...], ...]}}, found none ({in_a_line(error)})"
         ) from None
+    for name, nuclei in outlines.items():
+        if not all((np.abs(one) < FARTHEST).all() for one in nuclei):  # so written that NaN is caught
+            raise InputError(f"{path}: expected outlines in pixels, found another number in {name}; write it again")
     if missing := sorted(set(names) - outlines.keys()):
         raise InputError(
             f"{path}: expected outlines of the {len(names)} images that are scored, found none of {len(missing)}, "
-            f"{missing[0]} among them; give the file of this data set"
+            f"{missing[0]} among them; give the file of this data set (an image that could not be put together is "
+            "called by its tile: see groups.npy and positions.npy)"
         )
     return outlines
 

@@ -1,15 +1,14 @@
 """What a picture must be to be predicted, and what of it is no tissue: transparent, or black beyond a slide's edge."""
 
 import warnings
-from numbers import Real
 
 import cv2
 import numpy as np
 
 from helpers.errors import InputError, InputWarning
 from helpers.inference.stain_check import doubt_stain
+from helpers.preprocessing import check_scale
 
-SCALES = (0.1, 1.0)  # um/px; beyond, nuclei are blurs of a few pixels, or blown up from nothing
 BLACK = 8  # in every channel: JPEG makes black as bright as this
 FEWEST = 64  # pixels of black; the darkest spots that touch the border of a training tile have one
 FRINGE = 4  # pixels around it in which JPEG and resampling mix black and tissue
@@ -36,27 +35,7 @@ def check_picture(image: np.ndarray, um_per_px: float | str) -> float:
         )
     if image.size == 0:
         raise InputError(f"image: expected at least one pixel, found {image.shape}")
-    if not SCALES[0] <= (number := to_number(um_per_px)) <= SCALES[1]:
-        raise InputError(
-            f"um_per_px: expected {SCALES[0]} to {SCALES[1]} micrometres a pixel (0.25 at 40x, 0.5 at 20x), "
-            f"found {um_per_px!r}; resample the image, or look up its scale in the slide's properties"
-        )
-    return number
-
-
-def to_number(value: object) -> float:
-    """Read a number: Python's, NumPy's, an array of no dimension, or text; all else, truth values too, gives NaN.
-
-    >>> to_number("0.2527"), to_number(np.float32(0.5)), to_number(True)
-    (0.2527, 0.5, nan)
-    """
-    value = value.item() if getattr(value, "ndim", None) == 0 else value
-    if isinstance(value, bool) or not isinstance(value, (Real, str)):
-        return float("nan")
-    try:
-        return float(value)
-    except (ValueError, OverflowError):
-        return float("nan")
+    return check_scale(um_per_px)
 
 
 def warn_about(image: np.ndarray) -> None:

@@ -42,7 +42,8 @@ def predict(
 ) -> Segmentation:
     """Find the nuclei of an image of any size, as `predict_logits` does.
 
-    It takes some 20 bytes of memory a pixel, of the image or at the model's scale: cut slides into regions.
+    It takes some 20 bytes of memory a pixel, of the image or at the model's scale, and 55 more where an edge is black
+    or transparent: cut slides into regions.
 
     Where the image is transparent or black to its border there is no tissue and no nucleus; it warns of that, and of
     colours that are not those of H&E, or with red and blue swapped.

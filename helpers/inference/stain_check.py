@@ -52,7 +52,7 @@ def doubt_stain(image: np.ndarray, tissue: np.ndarray) -> str:
         order = red_blue_order(stained)
         if order < IN_ORDER:
             return (
-                "red and blue seem to be swapped: the colours fit haematoxylin and eosin far better the other way "
+                "red and blue seem to be swapped: the colours look more like haematoxylin and eosin the other way "
                 f"round ({-order:.2f} against {order:.2f}). OpenCV reads pictures as BGR; if so, give image[..., ::-1]"
             )
     return ""

@@ -131,8 +131,9 @@ def training_command(name: str, run: Results) -> str:
         return f"# {name}: trained from Python, by `{recipe['name']}` with another {', '.join(by_hand)}"
     parts = [f"python -m helpers train DATASET --out runs/{name} --recipe {recipe['name']}"]
     parts += [f"--{key.replace('_', '-')} {changed[key]}" for key in TRAINING_OPTIONS if key in changed]
-    method, _, official = run["data"]["split"].partition(" ")
-    parts += [f"--split {official}"] if method == "official" else []
+    method, _, copies = run["data"]["split"].partition(", ")
+    parts += [f"--split {method.removeprefix('official ')}"] if method.startswith("official") else []
+    parts += ["--drop-copies"] if copies else []
     parts += [flag for key, (value, flag) in TRAINING_FLAGS.items() if changed.get(key) == value]
     if start not in ("random", "imagenet"):
         parts.append(f"--init runs/{start}")

@@ -41,14 +41,6 @@ def test_what_is_opened_is_what_was_prepared(dataset, cache):
         np.testing.assert_equal(getattr(again, name), value)
 
 
-def test_a_cache_from_before_pictures_and_padding_still_opens(dataset, cache):
-    change(cache, lambda described: [described.pop(name) for name in ("pictures", "extents")])
-    again = open_cache(cache, dataset)
-    assert (again.pictures, again.extents) == (None, None)
-    change(cache, lambda described: described.update(groups=["a", "b"]))
-    assert open_cache(cache, dataset).pictures.tolist() == ["a", "b"]
-
-
 @pytest.mark.parametrize(
     ("how", "reason"),
     [

@@ -136,6 +136,29 @@ def test_a_fold_without_groups_takes_none_from_the_others(tmp_path):
     assert cache.fold_files == [f"Fold {number}/images/fold{number}/images.npy" for number in (1, 2, 3)]
 
 
+@pytest.mark.parametrize("groups", [None, ["", " ", ""]])
+def test_a_picture_that_is_told_is_a_group(tmp_path, groups):
+    folder = write_example(tmp_path / "a", 3, groups=groups)
+    np.save(folder / "Images/pictures.npy", ["p", "p", ""])
+    cache = prepared(folder)
+    assert cache.groups.tolist() == ["p", "p", "ungrouped-2"]
+    assert cache.grouped.tolist() == [True, True, False]
+
+
+def test_pictures_of_one_name_in_several_groups_are_several(tmp_path):
+    for number, group in ((1, "slide"), (2, "other")):
+        folder = write_example(tmp_path, 2, number, layout="pannuke", number=number, groups=[group] * 2)
+        np.save(folder / f"Fold {number}/images/fold{number}/pictures.npy", ["01", f"{number}"])
+    assert prepared(tmp_path).pictures.tolist() == ["slide/01", "1", "other/01", "2"]
+
+
+def test_copies_under_a_name_in_capitals_are_told(tmp_path):
+    folder = write_fold(tmp_path / "a", example_images(2)[[0, 0]], example_masks(2))
+    (folder / "Images/images.npy").rename(folder / "Images/IMAGES.npy")
+    with pytest.warns(InputWarning, match=r"1 of Images/IMAGES\.npy also in Images/IMAGES\.npy"):
+        prepared(folder)
+
+
 def test_groups_that_are_all_blank_are_not_known(tmp_path):
     cache = prepared(write_example(tmp_path / "blank", 2, groups=["", " "]))
     assert cache.groups is None

@@ -256,6 +256,20 @@ def test_of_copies_the_one_whose_source_is_known_stays():
     assert split.note.startswith("No source image stands on both sides.")
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_groups_that_share_an_image_are_one_source(seed):
+    groups = np.repeat(["a", "b", "c", "d", "e", "f"], 3)
+    cache = cache_of(["Breast"] * 18, groups)
+    digests = cache.tile_digests.copy()
+    digests[4], digests[16] = digests[1], digests[3]  # b repeats one of a, f another of b
+    cache = dataclasses.replace(cache, tile_digests=digests, images=np.arange(36, dtype=np.uint8).reshape(18, 1, 2, 1))
+    split = split_tiles(cache, seed, drop_copies=True)
+    assert len(split.train) + len(split.validation) == 16
+    chosen = set(groups[split.validation])
+    assert chosen.isdisjoint(groups[split.train])
+    assert {"a", "b", "f"} <= chosen or chosen.isdisjoint({"a", "b", "f"})
+
+
 def test_copies_on_one_side_are_no_matter_of_the_split():
     split = split_tiles(doubled(groups=np.tile(np.arange(6), 2)))
     assert split.method == "groups"

@@ -27,6 +27,7 @@ from helpers.evaluation.evaluation import (
     through_network_size,
     untrained_model,
 )
+from helpers.evaluation.fill_rules import FILL_RULES
 from helpers.inference.predict import predict
 from helpers.inference.trained_model import TrainedModel
 from helpers.metrics import COUNT_NAMES, bootstrap_interval, count_pixels, scores
@@ -349,6 +350,16 @@ def test_entry_is_added_under_name_and_digest_and_scorings_are_counted(run, fini
     assert list(evaluations) == [f"{entry['name']}:{entry['digest'][:12]}" for entry in (elsewhere, second)]
     assert evaluations[f"slides:{first['digest'][:12]}"] == read_json_of(second)
     assert first["predictors"] == second["predictors"]
+
+
+def test_rules_that_were_measured_stay_when_it_is_scored_again(run, other, tmp_path):
+    names = [row["name"] for row in evaluate(run, other)["images"]]
+    path = tmp_path / "outlines.json"
+    path.write_text(json.dumps({name: [[[8, 8], [40, 8], [40, 40]]] for name in names}))
+    rules = evaluate(run, other, outlines=path)["fill_rules"]
+    assert list(rules) == list(FILL_RULES)
+    assert rules["OpenCV's fillPoly"]["scores"]["n"] == len(names)
+    assert read_json_of(evaluate(run, other)["fill_rules"]) == read_json_of(rules)
 
 
 def test_scorings_count_on_when_the_folder_is_renamed(run, other):

@@ -43,9 +43,25 @@ def test_outlines_are_read(tmp_path, pack):
         read_outlines(path, ["a", "d", "c"])
 
 
-@pytest.mark.parametrize(
-    "data", [None, b"", b"{", b"[]", b'{"a": 3}', b'{"a": [[1, 2, 3]]}', gzip.compress(b"{}")[:-9]]
-)
+CUT = gzip.compress(b"{}")[:-9]
+DAMAGED = CUT[:10] + b"\xff" * 20
+
+
+@pytest.mark.parametrize("data", [DAMAGED, gzip.compress(b"[" * 100_000)])
+def test_damaged_archives_and_deep_nesting_are_refused(tmp_path, data):
+    (tmp_path / "o.json.gz").write_bytes(data)
+    with pytest.raises(InputError, match=r"o\.json\.gz: expected outlines as JSON"):
+        read_outlines(tmp_path / "o.json.gz", [])
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e300"])
+def test_a_vertex_that_is_nowhere_is_refused(tmp_path, number):
+    (tmp_path / "o.json").write_text(f'{{"a": [[[0, {number}], [1, 2], [3, 4]]]}}')
+    with pytest.raises(InputError, match="expected outlines in pixels, found another number in a"):
+        read_outlines(tmp_path / "o.json", ["a"])
+
+
+@pytest.mark.parametrize("data", [None, b"", b"{", b"[]", b'{"a": 3}', b'{"a": [[1, 2, 3]]}', CUT])
 def test_what_holds_no_outlines_is_refused(tmp_path, data):
     path = tmp_path / "outlines.json.gz"
     if data is not None:

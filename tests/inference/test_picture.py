@@ -17,9 +17,9 @@ from helpers.inference.picture import (
     compose,
     fill_outside,
     find_outside,
-    to_number,
     warn_about,
 )
+from helpers.preprocessing import to_number
 from helpers.sample_tissue.sample import sample_field
 
 PIXEL = np.zeros((1, 1, 3), np.uint8)

@@ -82,6 +82,12 @@ def test_the_command_that_trains_a_run_again():
     assert training_command("plain", plain) == "python -m helpers train DATASET --out runs/plain --recipe report"
     official = plain | {"data": {"split": "official 2"}}
     assert training_command("plain", official).endswith("--recipe report --split 2")
+    for method, options in (
+        ("official 1, copies left out", "--split 1 --drop-copies"),
+        ("groups, copies left out", "--drop-copies"),
+    ):
+        left_out = plain | {"data": {"split": method}}
+        assert training_command("plain", left_out).endswith(f"--recipe report {options}")
     by_hand = plain | {"recipe": vars(RECIPES["report"]) | {"dropout": 0.5, "augmentation": ["flips"]}}
     assert training_command("other", by_hand) == "# other: trained from Python, by `report` with another dropout"
 
