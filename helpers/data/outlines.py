@@ -10,8 +10,8 @@ def fill_outline(instances: np.ndarray, outline: np.ndarray, number: int) -> Non
     (row, column) is y = row + 0.5, x = column + 0.5. A pixel is inside if its centre is; of a centre on an edge, the
     nucleus to the right or below has it, so that neighbours share none. Unlike `cv2.fillPoly`, which paints the border
     too and so makes every nucleus a pixel wider, this keeps areas. Where the pen crossed its own line, what is enclosed
-    twice is inside as well (non-zero winding). As in the MATLAB code that MoNuSeg hands out, the first of two
-    overlapping outlines keeps the pixels.
+    twice is outside (the even-odd rule, that of MATLAB, OpenCV and scikit-image). As in the MATLAB code that MoNuSeg
+    hands out, the first of two overlapping outlines keeps the pixels.
 
     Args:
         instances: `(H, W)` integers, changed in place.
@@ -32,12 +32,11 @@ def fill_outline(instances: np.ndarray, outline: np.ndarray, number: int) -> Non
     (left, top), (right, bottom) = limits.clip(0, instances.shape[::-1])
     rows = np.arange(top, bottom)
     (x, y), (next_x, next_y) = outline.T, np.roll(outline, -1, axis=0).T
-    # (rows, edges): 1 where an edge crosses the line through a row's centres downwards, -1 upwards
-    crossings = (y <= rows[:, None]).astype(np.int64) - (next_y <= rows[:, None])
-    row, edge = np.nonzero(crossings)
+    # (rows, edges): where an edge crosses the line through a row's centres
+    row, edge = np.nonzero((y <= rows[:, None]) != (next_y <= rows[:, None]))
     where = x[edge] + (rows[row] - y[edge]) * (next_x - x)[edge] / (next_y - y)[edge]
     columns = np.ceil(where).clip(left, right).astype(int) - left
-    winding = np.zeros((bottom - top, right - left + 1), np.int64)
-    np.add.at(winding, (row, columns), crossings[row, edge])
+    crossings = np.zeros((bottom - top, right - left + 1), np.int64)
+    np.add.at(crossings, (row, columns), 1)
     window = instances[top:bottom, left:right]
-    window[(winding.cumsum(axis=1)[:, :-1] != 0) & (window == 0)] = number
+    window[(crossings.cumsum(axis=1)[:, :-1] % 2 == 1) & (window == 0)] = number
