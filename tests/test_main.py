@@ -106,7 +106,8 @@ def test_from_sample_tiles_to_a_published_run(tmp_path, capsys):
     assert set(kept) == {".lock", "best_model.pth", "last.pth", "history.csv", "results.json"}
 
     assert call(*train) == 0
-    assert capsys.readouterr().out.splitlines() == [f"{run}: finished after 1 epochs", output[-1]]
+    assert capsys.readouterr().out.splitlines() == [f"{run}: finished after 1 epochs", *output[-2:]]
+    assert output[-2] == "split: No source image stands on both sides."
     assert {path.name: path.read_bytes() for path in run.iterdir()} == kept
 
     for times in (1, 2):
@@ -157,7 +158,7 @@ def test_options_of_the_run_are_recorded(slides, tmp_path, monkeypatch):
     def train_run(dataset, run, recipe, official, init, workers, progress, use_amp, drop_copies):
         asked.update(dataset=dataset, run=run, recipe=recipe, official=official, progress=progress, use_amp=use_amp)
         asked.update(drop_copies=drop_copies)
-        return {"training": {"best_epoch": 2, "best": {"val_dice": 0.5}}}
+        return {"training": {"best_epoch": 2, "best": {"val_dice": 0.5}}, "data": {"note": "By groups."}}
 
     monkeypatch.setattr(run, "train_run", train_run)
     options = ["--image-size", 96, "--epochs", 7, "--seed", 5, "--split-seed", 3, "--split", 2, "--no-early-stopping"]
@@ -175,11 +176,13 @@ def test_options_of_the_run_are_recorded(slides, tmp_path, monkeypatch):
 def test_recipe_is_unchanged_if_nothing_is_asked(slides, tmp_path, monkeypatch, capsys):
     def train_run(dataset, run, recipe, official, init, workers, progress, use_amp, drop_copies):
         assert (recipe, official, use_amp, drop_copies) == (commands.RECIPES["report"], None, True, False)
-        return {"training": {"best_epoch": 2, "best": {"val_dice": None}}}
+        return {"training": {"best_epoch": 2, "best": {"val_dice": None}}, "data": {"note": "By groups."}}
 
     monkeypatch.setattr(run, "train_run", train_run)
     assert call("train", slides, "--out", tmp_path) == 0
-    assert capsys.readouterr().out == "best epoch 2: validation Dice undefined: no image has nuclei\n"
+    assert capsys.readouterr().out == (
+        "split: By groups.\nbest epoch 2: validation Dice undefined: no image has nuclei\n"
+    )
 
 
 def test_rows_of_the_ablation_that_are_asked_for(slides, tmp_path, monkeypatch, capsys):
