@@ -94,7 +94,14 @@ def _unpacked(
 ) -> Iterator[tuple[Fold, bool]]:
     """Give a fold on disk, and whether it is a copy that may be used up; copies are gone afterwards."""
     if source and not found:
-        yield _find_unpacked(source, number, alone), False
+        fold = _find_unpacked(source, number, alone)
+        place = fold.images.path.parent
+        if place.resolve().is_relative_to(folder.resolve()):  # a second copy would put tiles on both sides of a split
+            raise InputError(
+                f"{place}: found fold {number} within {folder}, expected it elsewhere; it is read there as it stands: "
+                "leave it so, or give another folder for the copy"
+            )
+        yield fold, False
         return
     own = folder / ".download" / f"fold_{number}.zip"
     if source:

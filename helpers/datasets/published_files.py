@@ -61,6 +61,9 @@ def match_files(images: Path, image_suffix: str, labels: Path, label_suffix: str
         if path.suffix.lower() in suffixes:
             found_images.setdefault(path.stem, path)
     found_labels = {path.stem: path for path in list_folder(labels) if path.suffix.lower() == label_suffix}
+    published = {stem: path for stem, path in found_images.items() if path.suffix.lower() == image_suffix}
+    if published:  # then a picture of another format without labels is no copy: a mask, say, that lies beside
+        found_images = published | {stem: found_images[stem] for stem in found_images.keys() & found_labels.keys()}
     if not found_images:
         there = ", ".join(path.name for path in list_folder(images)[:3]) or "nothing"
         raise InputError(

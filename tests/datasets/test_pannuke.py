@@ -165,6 +165,17 @@ def test_a_source_without_the_fold(folder, tmp_path):
         get(folder, source=source)
 
 
+@pytest.mark.parametrize(("layout", "given"), [("report", "."), ("pannuke", "."), ("report", "archive")])
+def test_a_fold_that_is_read_where_it_stands_is_not_copied_beside_itself(folder, layout, given):
+    write_fold(folder / given, example_images(2), example_masks(2), layout=layout)
+    if layout == "pannuke":
+        (folder / "Fold 1").rename(folder / "mine")
+    before = listing(folder)
+    with pytest.raises(InputError, match="found fold 1 within .*; it is read there as it stands"):
+        get(folder, source=folder / given)
+    assert listing(folder) == sorted([*before, ACCEPTED])
+
+
 @pytest.mark.parametrize("damage", [slice(0, 0), slice(0, 100_000), "bit"])
 def test_a_damaged_zip_leaves_nothing(zips, folder, tmp_path, monkeypatch, damage):
     body = bytearray(zips[1])

@@ -88,6 +88,12 @@ def test_copies_of_images_in_another_lossless_format(tmp_path):
     assert [image.name for image, _ in found] == ["a.TIF", "b.tiff", "c.PNG"]
 
 
+def test_pictures_of_another_format_beside_the_images_are_passed_over(tmp_path):
+    make(tmp_path, "a.tif", "a.xml", "a_mask.png", "b.png", "b.xml")
+    found = match_files(tmp_path, ".tif", tmp_path, ".xml")
+    assert [image.name for image, _ in found] == ["a.tif", "b.png"]
+
+
 def test_a_missing_folder_is_named(tmp_path):
     make(tmp_path, "file")
     for name in ("missing", "file"):
