@@ -2,6 +2,8 @@
 
 import numpy as np
 
+FARTHEST_PIXEL = 1e6  # an outline may leave its image a little; a vertex out here is damage
+
 
 def fill_outline(instances: np.ndarray, outline: np.ndarray, number: int) -> None:
     """Write `number` into the pixels inside an outline that are still 0.

@@ -5,9 +5,8 @@ from pathlib import Path
 import numpy as np
 from defusedxml import ElementTree
 
+from helpers.data.outlines import FARTHEST_PIXEL
 from helpers.errors import InputError
-
-FARTHEST_PIXEL = 1e6  # an outline may leave its image a little; a vertex out here is damage
 
 
 def parse_outlines(path: Path, data: bytes) -> list[np.ndarray]:

@@ -10,11 +10,10 @@ import cv2
 import numpy as np
 import skimage.draw
 
-from helpers.data.outlines import fill_outline
+from helpers.data.outlines import FARTHEST_PIXEL, fill_outline
 from helpers.errors import InputError, in_a_line
 from helpers.paths import as_path
 
-FARTHEST = 1e6  # pixels; a vertex out here is damage
 Outlines = dict[str, list[np.ndarray]]  # image to its nuclei, each (n, 2) float64, x and y in pixels from the corner
 
 
@@ -35,7 +34,7 @@ def read_outlines(path: Path, names: Sequence[str]) -> Outlines:
             f"{path}: expected outlines as JSON, {{image: [[[x, y], ...], ...]}}, found none ({in_a_line(error)})"
         ) from None
     for name, nuclei in outlines.items():
-        if not all((np.abs(one) < FARTHEST).all() for one in nuclei):  # so written that NaN is caught
+        if not all((np.abs(one) < FARTHEST_PIXEL).all() for one in nuclei):  # so written that NaN is caught
             raise InputError(f"{path}: expected outlines in pixels, found another number in {name}; write it again")
     if missing := sorted(set(names) - outlines.keys()):
         raise InputError(
