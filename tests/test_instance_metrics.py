@@ -1,7 +1,9 @@
 """Scores of nuclei: by hand, at the corners where packages differ, against torchmetrics, and by slow masks."""
 
+import csv
 import itertools
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -132,12 +134,41 @@ def test_every_nucleus_missed_is_zero_though_the_background_is_found():
     assert qualities(predicted, truth) == (0, 0, 0, 0, 0)
 
 
+def test_corners_where_packages_differ():
+    with (Path(__file__).parents[1] / "findings" / "instance_matching_corners.csv").open(newline="") as file:
+        corners = {one["corner"]: one for one in csv.DictReader(file)}
+    ours = {
+        corner: score_image(*(row(*map(int, one[side].split())) for side in ("predicted", "truth"))).pq
+        for corner, one in corners.items()
+    }
+    assert ours == pytest.approx(
+        {
+            "a perfect prediction": 1,
+            "IoU of exactly one half": 0,
+            "no nucleus, none predicted": math.nan,
+            "every nucleus missed": 0,
+            "no nucleus, one predicted": 0,
+        },
+        nan_ok=True,
+    )
+
+
 # What is no label map.
 
 
 @pytest.mark.parametrize(
     "values",
-    [row(0.5, 1.0), row(-1, 1), row(math.nan, 1), row(math.inf, 1), row(True, False), row("1", "2"), row(1j, 1)],
+    [
+        row(0.5, 1.0),
+        row(-1, 1),
+        row(math.nan, 1),
+        row(math.inf, 1),
+        row(True, False),
+        row("1", "2"),
+        row(1j, 1),
+        row(1e300, 1),
+        np.array([[2**63, 1]], np.uint64),
+    ],
 )
 @pytest.mark.parametrize("name", ["predicted", "truth"])
 def test_what_holds_no_ids_is_refused(values, name):
@@ -190,6 +221,13 @@ def test_each_centroid_is_paired_once_with_the_least_sum_of_distances():
     assert pair_centroids([[0, 0], [8, 0]], [[9, 0], [1, 0], [100, 0]]).tolist() == [[0, 1], [1, 0]]
     assert len(pair_centroids([[0, 0], [1, 0]], [[0.5, 0]])) == 1
     assert pair_centroids(np.zeros((0, 2)), [[1, 1]]).shape == (0, 2)
+
+
+@pytest.mark.parametrize("points", [np.zeros((2, 3)), np.zeros(2), [], [[math.nan, 0]]])
+def test_what_are_no_centroids_is_refused(points):
+    for pair in ((points, [[0, 0]]), ([[0, 0]], points)):
+        with pytest.raises(ValueError, match="expected centroids|invalid numeric"):
+            pair_centroids(*pair)
 
 
 def test_distant_centroids_take_part_in_the_pairing_as_in_hover_net():
