@@ -212,10 +212,12 @@ def score_image(predicted: np.ndarray, truth: np.ndarray, radius: float = DETECT
 
 def _whole_numbers(values: np.ndarray, name: str) -> np.ndarray:
     """Give a label map as int64, if it is one."""
-    limits = (values >= 0) & (values < 2**63) & (values == np.floor(values)) if values.dtype.kind in "iuf" else False
-    if not np.all(limits):  # NaN fits none of them
+    fitting = np.zeros(values.shape, dtype=bool)
+    if values.dtype.kind in "iuf":
+        fitting = (values >= 0) & (values < 2**63) & (values == np.floor(values))  # NaN fits none of them
+    if not fitting.all():
         raise InputError(
-            f"{name}: expected ids of nuclei, whole numbers from 0 on, found {values.dtype} that are not; "
+            f"{name}: expected ids of nuclei, whole numbers from 0 on, found {values[~fitting][0]} ({values.dtype}); "
             "number the nuclei first, for one by scipy.ndimage.label"
         )
     return values.astype(np.int64)

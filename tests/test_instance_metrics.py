@@ -173,7 +173,7 @@ def test_corners_where_packages_differ():
 @pytest.mark.parametrize("name", ["predicted", "truth"])
 def test_what_holds_no_ids_is_refused(values, name):
     maps = {"predicted": row(1, 0), "truth": row(1, 0)} | {name: values}
-    with pytest.raises(InputError, match=f"^{name}: expected ids of nuclei, whole numbers from 0 on, found .*; number"):
+    with pytest.raises(InputError, match=f"^{name}: expected ids of nuclei, whole numbers from 0 on, found .+; number"):
         match_instances(**maps)
 
 
@@ -187,6 +187,11 @@ def test_other_shapes_are_refused(shape):
 def test_any_type_of_whole_numbers_is_read(dtype):
     predicted, truth = discs(0).astype(dtype), discs(1).astype(dtype)
     assert score_image(np.asfortranarray(predicted), truth) == score_image(discs(0), discs(1))
+
+
+def test_what_was_found_is_named():
+    with pytest.raises(InputError, match=r"truth: .*, found -3 \(int64\); number the nuclei first"):
+        match_instances(row(1, 0), row(1, -3))
 
 
 # Centroids.

@@ -30,9 +30,15 @@ def summarize(
         tissues: `(N,)`, of each image; all are one tissue if not given.
         kind_pq: `(N, C)`, for each image what `panoptic_quality_by_kind` gives; without it there is no `mpq`.
 
+    Raises:
+        ValueError: tissues or rows of `kind_pq` for another number of images.
+
     Reference:
         Gamper et al. 2020, arXiv:2003.10778; images and kinds without a true nucleus are left out as in their code.
     """
+    for name, given in (("tissues", tissues), ("kind_pq", kind_pq)):
+        if given is not None and len(given) != len(scores):
+            raise ValueError(f"{name}: expected one for each of {len(scores)} images, found {len(given)}")
     result = {}
     for name in ("pq", "dq", "sq", "aji", "aji_plus"):
         result[name], result["n_counted"] = _mean([getattr(one, name) for one in scores])

@@ -71,6 +71,12 @@ def test_what_is_not_defined_is_nan(images):
     assert all(math.isnan(value) for key, value in result.items() if key not in numbers)
 
 
+@pytest.mark.parametrize("given", [{"tissues": ["lung"]}, {"kind_pq": np.ones((6, 3))}])
+def test_one_tissue_and_one_row_for_each_image(given):
+    with pytest.raises(ValueError, match="expected one for each of 5 images, found"):
+        summarize(IMAGES, **given)
+
+
 def test_intervals_come_from_metrics():
     assert detection_counts(IMAGES).tolist() == [[1, 0, 0, 0], [1, 0, 1, 0], [0, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0]]
     assert detection_counts([]).shape == (0, 4)
