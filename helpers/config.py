@@ -22,6 +22,8 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 LABEL_RULES = ("nearest", "majority")  # how labels may be shrunk, see `preprocessing.shrink_class_maps`
 # What training tiles may go through, see `augmentation.build_augmentation`.
 AUGMENTATIONS = ("flips", "turns", "scale", "elastic", "stain", "colour", "blur", "noise")
+# What a network may say of each pixel: is it nucleus, of which kind, and does it lie inside one, off its outline.
+OUTPUTS = ("nuclei", "kinds", "interior")
 THRESHOLD = 0.5  # probability from which a pixel counts as nucleus
 LOGIT_THRESHOLD = math.log(THRESHOLD / (1 - THRESHOLD))  # the same, as a logit
 SCHEDULES = ("plateau", "cosine")
@@ -44,6 +46,7 @@ class Recipe:
 
     name: str
     image_size: int = 128  # pixels; the report halves PanNuke's tiles
+    outputs: tuple[str, ...] = ("nuclei",)  # of `OUTPUTS`; the report's network says where nuclei are, no more
     network: str = "unet"  # of `comparisons.NETWORK_NAMES`: the report's, a change of it, or somebody else's to compare
     labels: str = "nearest"  # "nearest" as the report does, or "majority", which keeps masks and images aligned
     epochs: int = 20
@@ -55,6 +58,8 @@ class Recipe:
     weight_decay: float = 1e-4
     bce_weight: float = 1.0
     dice_weight: float = 1.0
+    kinds_weight: float = 0.5  # of the loss of kinds, beside that of nuclei
+    interior_weight: float = 0.5  # of the loss of interiors
     boundary_weight: float = 0.0  # above 0: pixels on the outline of nuclei count this much more in the cross-entropy
     dropout: float = 0.2
     max_grad_norm: float = 1.0  # of the report's "gradient clipping" no number is known; 1.0 is the usual one
@@ -64,12 +69,18 @@ class Recipe:
     averaging_decay: float = 0.0  # above 0: judge and keep an exponential moving average of the weights
     early_stopping_patience: int = 5  # epochs without a higher validation Dice
     stop_early: bool = True  # False: run all epochs, and only record where early stopping would have ended
+    random_crops: bool = False  # windows anywhere in the source images, in place of the tiles they were cut into
     shuffled_masks: bool = False  # a control: each image gets masks drawn by lot, so nothing generalises
     pretrained: bool = True  # ImageNet weights for the encoder, where they can be had
     seed: int = 0  # of the start, the order of the tiles and their augmentation
     split_seed: int = 0  # of the split, apart from the other: runs of several seeds are judged on the same tiles
 
     def __post_init__(self) -> None:
+        if self.outputs[:1] != OUTPUTS[:1] or not set(self.outputs) <= set(OUTPUTS):
+            found = ", ".join(self.outputs)
+            raise InputError(
+                f"recipe {self.name!r}: outputs {found}, expected nuclei first, then any of {', '.join(OUTPUTS)}"
+            )
         for name, known in (("schedule", SCHEDULES), ("class_weights", CLASS_WEIGHTS)):
             if (value := getattr(self, name)) not in known:
                 raise InputError(f"recipe {self.name!r}: {name} {value!r}, expected {' or '.join(known)}")

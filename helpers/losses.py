@@ -1,4 +1,4 @@
-"""The loss: weighted binary cross-entropy plus soft Dice."""
+"""The losses: weighted binary cross-entropy plus soft Dice of nuclei, and those of kinds and interiors beside it."""
 
 import torch
 from torch import Tensor, nn
@@ -74,6 +74,71 @@ class BinarySegLoss(nn.Module):
             overlap = (probabilities * masks).sum(1)
             dice = (2 * overlap + SMOOTH) / (probabilities.sum(1) + masks.sum(1) + SMOOTH)
             return self.bce_weight * bce + self.dice_weight * (1 - dice.mean())
+
+
+class NucleiLoss(nn.Module):
+    """What a network that tells kinds and parts nuclei is trained by: the sum of one loss for each of its outputs.
+
+    What is not known of a tile is left out, and the tile then moves the other outputs alone:
+
+    - nuclei: `BinarySegLoss`;
+    - interior, over tiles whose nuclei are told apart: `BinarySegLoss`;
+    - kinds, over the pixels of nuclei whose kind is known: cross-entropy weighted by kind, plus 1 - Dice as a mean over
+      the kinds that the batch holds. A kind that it does not hold is left out: it has no overlap to gain.
+
+    Args:
+        nuclei: the loss of nuclei and of interiors.
+        kind_weights: `(K,)` weights of the kinds in the cross-entropy; None for equal ones.
+        kinds_weight: weight of the loss of kinds.
+        interior_weight: weight of the loss of interiors.
+
+    Shape:
+        outputs as `model.NucleiNetwork` gives them. Targets: `nuclei` and `interior` `(B, 1, H, W)` float, 0 and 1;
+        `kinds` `(B, H, W)` int64, the number of the kind or -1 where none is known; `known` `(B, 2)` bool, are the
+        kinds of a tile known and its nuclei told apart. The result is a scalar.
+
+    Reference:
+        Graham et al. 2019, HoVer-Net, section 3.3, doi:10.1016/j.media.2019.101563 (cross-entropy and Dice of kinds).
+    """
+
+    def __init__(
+        self,
+        nuclei: BinarySegLoss,
+        kind_weights: Tensor | None = None,
+        kinds_weight: float = 0.5,
+        interior_weight: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.nuclei, self.kinds_weight, self.interior_weight = nuclei, kinds_weight, interior_weight
+        self.register_buffer("kind_weights", kind_weights)
+
+    def forward(self, outputs: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
+        """Compute the loss of a batch as a float32 scalar."""
+        kinds_known, apart = targets["known"].unbind(1)
+        loss = self.nuclei(outputs["nuclei"], targets["nuclei"])
+        if "interior" in outputs:
+            interior = outputs["interior"]
+            # The sum of nothing is 0, and gives every parameter a gradient, which several processes wait for.
+            part = self.nuclei(interior[apart], targets["interior"][apart]) if apart.any() else interior[apart].sum()
+            loss = loss + self.interior_weight * part
+        if "kinds" in outputs:
+            part = self._compare_kinds(outputs["kinds"][kinds_known], targets["kinds"][kinds_known])
+            loss = loss + self.kinds_weight * part
+        return loss
+
+    def _compare_kinds(self, logits: Tensor, kinds: Tensor) -> Tensor:
+        """Compare `(B, K, H, W)` logits with `(B, H, W)` kinds over the pixels whose kind is known."""
+        known = kinds >= 0
+        with torch.autocast(logits.device.type, enabled=False):
+            logits, kinds = logits.float().movedim(1, -1)[known], kinds[known]  # (P, K), (P,)
+            if not len(kinds):
+                return logits.sum()
+            weights = None if self.kind_weights is None else self.kind_weights.to(logits.device)
+            truth = F.one_hot(kinds, logits.shape[1]).float()
+            probabilities = logits.softmax(1)
+            sizes = truth.sum(0)
+            dice = (2 * (probabilities * truth).sum(0) + SMOOTH) / (probabilities.sum(0) + sizes + SMOOTH)
+            return F.cross_entropy(logits, kinds, weights) + 1 - dice[sizes > 0].mean()
 
 
 def check_masks(masks: Tensor) -> None:

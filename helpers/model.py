@@ -14,7 +14,7 @@ STRIDE = 32  # the deepest features stand at 1/32 of the image
 SKIP_BLOCKS = {0: 16, 2: 24, 4: 40, 10: 112}
 # With a stem of stride 1, after these: the channels at the scales that the report's table prints.
 STEM1_SKIP_BLOCKS = {2: 24, 4: 40, 10: 112, 14: 192}
-BOTTLENECK_CHANNELS = 1280
+BOTTLENECK_CHANNELS, LAST_BLOCK_CHANNELS = 1280, 320
 DECODER_CHANNELS = (192, 112, 40, 24, 16)  # the report's, from H/16 up to H
 
 # efficientnet-pytorch takes TensorFlow's momentum over, which moves the running statistics by 0.01 a step: right when
@@ -34,6 +34,29 @@ class DepthwiseConv2d(Conv2dStaticSamePadding):
             return super().forward(features)
         with torch.autocast("cpu", enabled=False):
             return super().forward(features.to(self.weight.dtype))
+
+
+def build_encoder(name: str, in_channels: int, image_size: int) -> EfficientNet:
+    """Build an encoder at random start: "efficientnet-b0", or "efficientnet-lite0".
+
+    Lite0 is B0 without squeeze-and-excitation, with ReLU6 in place of Swish: made for integers and small devices.
+
+    Reference:
+        Liu 2020, EfficientNet-Lite, github.com/tensorflow/tpu (models/official/efficientnet/lite).
+    """
+    network = EfficientNet.from_name("efficientnet-b0", in_channels, image_size=image_size, include_top=False)
+    if name == "efficientnet-b0":
+        network.set_swish(memory_efficient=False)  # nn.SiLU, which can be exported
+        return network
+    blocks = [block._replace(se_ratio=None) for block in network._blocks_args]
+    network = EfficientNet(blocks, network._global_params)
+    if in_channels != 3:
+        network._change_in_channels(in_channels)
+    for module in (network, *network._blocks):
+        module._swish = nn.ReLU6()
+    # What lies behind the last block is for telling 1,000 kinds of pictures apart: a third of the parameters.
+    network._conv_head, network._bn1 = nn.Identity(), nn.Identity()
+    return network
 
 
 class DecoderBlock(nn.Module):
@@ -71,6 +94,9 @@ class EfficientNetSegmentation(nn.Module):
         stem_stride: 2 as in EfficientNet. With 1 every stage is twice as high and wide, and the encoder's last block
             halves instead of the stem: then the stages stand where the report's table has them. It takes about three
             times as long.
+        encoder: as in `build_encoder`.
+        detail_channels: above 0, as many channels that one convolution makes of the image stand beside the features of
+            the last decoder block: the encoder's own begin at half the size.
 
     Attributes:
         name: what `networks.build_own_network` knows it by.
@@ -92,14 +118,13 @@ class EfficientNetSegmentation(nn.Module):
         *,
         decoder_channels: Sequence[int] = DECODER_CHANNELS,
         stem_stride: int = 2,
+        encoder: str = "efficientnet-b0",
+        detail_channels: int = 0,
     ) -> None:
         super().__init__()
         self.img_size, self.in_channels, self.num_classes = img_size, in_channels, num_classes
         # Its padding is the same for all multiples of 32, which forward() sees to.
-        self.encoder = EfficientNet.from_name(
-            "efficientnet-b0", in_channels, image_size=math.ceil(img_size / STRIDE) * STRIDE, include_top=False
-        )
-        self.encoder.set_swish(memory_efficient=False)  # nn.SiLU, which can be exported
+        self.encoder = build_encoder(encoder, in_channels, math.ceil(img_size / STRIDE) * STRIDE)
         keep_depthwise_in_float32(self.encoder)
         set_batch_norm_momentum(self.encoder, RANDOM_START_MOMENTUM)
         self.skip_blocks = SKIP_BLOCKS
@@ -108,8 +133,16 @@ class EfficientNetSegmentation(nn.Module):
             _set_stride(self.encoder._conv_stem, 1)
             _set_stride(self.encoder._blocks[-1]._depthwise_conv, 2)
         self.dropout = nn.Dropout2d(dropout)
-        inputs = (BOTTLENECK_CHANNELS, *decoder_channels)
-        skips = (*reversed(self.skip_blocks.values()), 0)
+        lite = isinstance(self.encoder._conv_head, nn.Identity)
+        inputs = (LAST_BLOCK_CHANNELS if lite else BOTTLENECK_CHANNELS, *decoder_channels)
+        skips = (*reversed(self.skip_blocks.values()), detail_channels)
+        self.detail = None
+        if detail_channels:
+            self.detail = nn.Sequential(
+                nn.Conv2d(in_channels, detail_channels, 3, padding=1, bias=False),
+                nn.BatchNorm2d(detail_channels),
+                nn.ReLU(inplace=True),
+            )
         self.decoder = nn.ModuleList(map(DecoderBlock, inputs, skips, decoder_channels))
         self.head = nn.Conv2d(decoder_channels[-1], 1, 1)
 
@@ -123,6 +156,8 @@ class EfficientNetSegmentation(nn.Module):
             features = block(features, drop_connect_rate=rate)
             if index in self.skip_blocks:
                 skips.insert(0, features)
+        if isinstance(encoder._conv_head, nn.Identity):
+            return features, skips
         return encoder._swish(encoder._bn1(encoder._conv_head(features))), skips
 
     def forward(self, images: Tensor) -> Tensor:
@@ -137,11 +172,23 @@ class EfficientNetSegmentation(nn.Module):
         Raises:
             ValueError: another number of dimensions or channels.
         """
-        features, skips = self.encode(pad_to_stride(images, self.in_channels))  # (B, 1280, H/32, W/32)
-        features = self.dropout(features)
-        for block, skip in zip(self.decoder, [*skips, None], strict=True):
-            features = block(features, skip)  # (B, 192, H/16, W/16) up to (B, 16, H, W)
+        *_, features = self.decode(images)
         return self.head(features)[..., : images.shape[2], : images.shape[3]]  # (B, 1, H, W), the padding cut off
+
+    def decode(self, images: Tensor) -> list[Tensor]:
+        """Give the features of the decoder's five blocks, `(B, 192, H/16, W/16)` up to `(B, 16, H, W)`, padded."""
+        padded = pad_to_stride(images, self.in_channels)
+        features, skips = self.encode(padded)  # (B, 1280, H/32, W/32)
+        features, decoded = self.dropout(features), []
+        for block, skip in zip(self.decoder, [*skips, self.detail and self.detail(padded)], strict=True):
+            features = block(features, skip)
+            decoded.append(features)
+        return decoded
+
+
+def nuclei_of(outputs: Tensor | dict[str, Tensor]) -> Tensor:
+    """Give the map of nuclei, `(B, 1, H, W)`, of what any of the networks gives, or of what it is to learn."""
+    return outputs["nuclei"] if isinstance(outputs, dict) else outputs
 
 
 def pad_to_stride(images: Tensor, in_channels: int) -> Tensor:

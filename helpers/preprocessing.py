@@ -4,6 +4,7 @@ from numbers import Real
 
 import cv2
 import numpy as np
+from scipy import ndimage
 
 from helpers.config import CLASS_NAMES, LABEL_RULES, SCALES, TILE_SIZE
 from helpers.errors import InputError
@@ -85,6 +86,34 @@ def shrink_class_maps(class_maps: np.ndarray, image_size: int, labels: str) -> n
         ]
         # Areas are sums of products of floats: a share of exactly one half may come out a little below it.
         out[:] = np.where(np.sum(shares, 0) >= 0.5 - 1e-5, np.argmax(shares, 0) + 1, 0)
+    return shrunk
+
+
+def shrink_instances(instances: np.ndarray, class_maps: np.ndarray) -> np.ndarray:
+    """Shrink label maps to the size of shrunk class maps, which say where nuclei are: the nearest one's number counts.
+
+    Args:
+        instances: `(n, H, W)` int, 0 for background, one number a nucleus.
+        class_maps: `(n, h, w)`, shrunk by `shrink_class_maps`.
+
+    Returns:
+        `(n, h, w)` of the same dtype.
+
+    >>> shrink_instances(np.array([[[0, 7], [0, 0]]]), np.array([[[1]]])).item()
+    7
+    """
+    if instances.shape == class_maps.shape:
+        return instances
+    rows, columns = (
+        ((np.arange(new) + 0.5) * old / new).astype(int)
+        for new, old in zip(class_maps.shape[1:], instances.shape[1:], strict=True)
+    )
+    shrunk = np.zeros(class_maps.shape, instances.dtype)
+    for whole, class_map, out in zip(instances, class_maps, shrunk, strict=True):
+        if whole.any():
+            nearest = ndimage.distance_transform_edt(whole == 0, return_distances=False, return_indices=True)
+            filled = whole[tuple(nearest)]
+            out[:] = np.where(class_map > 0, filled[np.ix_(rows, columns)], 0)
     return shrunk
 
 

@@ -102,6 +102,21 @@ def load_positions(path: Path, length: int, lowest: int = 0, highest: int | None
     return values.astype(np.int64)
 
 
+def load_known(path: Path, length: int) -> np.ndarray:
+    """Load what is known of the nuclei of each tile, their kinds and which is which: `(length, 2)` bool.
+
+    Raises:
+        InputError: unreadable, of another shape, or neither truth values nor 0 and 1.
+    """
+    values = _load(path)
+    if values.shape != (length, 2) or values.dtype.kind not in "biu" or not np.isin(values, (0, 1)).all():
+        raise InputError(
+            f"{path}: expected truth values of shape ({length}, 2), are the kinds of a tile's nuclei known and are its "
+            f"nuclei told apart, found shape {values.shape} of {values.dtype}"
+        )
+    return values.astype(bool)
+
+
 def _load(path: Path, mmap_mode: str | None = None) -> np.ndarray:
     try:
         with open(path, "rb") as file:

@@ -21,6 +21,7 @@ DESCRIBED = {
     "positions": ("i", (2,)),
     "pictures": ("U", ()),
     "extents": ("i", (2,)),
+    "annotated": ("b", (2,)),
     "nuclei": ("i", (len(CLASS_NAMES),)),
     "nuclei_shares": ("f", ()),
     "void": ("b", ()),
@@ -41,6 +42,9 @@ class Cache:
     labels: str  # how labels were shrunk, "nearest" or "majority"
     images: np.ndarray  # (N, image_size, image_size, 3) uint8, RGB
     class_maps: np.ndarray  # (N, image_size, image_size) uint8, 0 for background, 1 + channel for a nucleus
+    instances: np.ndarray  # (N, image_size, image_size) uint16, 0 for background, nuclei numbered within their picture
+    kinds: tuple[str, ...]  # what the five class channels mean
+    annotated: np.ndarray  # (N, 2) bool, are the kinds of a tile's nuclei known, are its nuclei told apart
     tissues: np.ndarray  # (N,) str
     groups: np.ndarray | None  # (N,) str, the source image of each tile, or None where none is known
     grouped: np.ndarray  # (N,) bool, whether it is known; a tile without one is a group of its own
@@ -57,6 +61,12 @@ class Cache:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def known_kinds(self) -> tuple[str, ...]:
+        """The kinds of which there are nuclei in tiles whose kinds are known, in the order of the channels."""
+        there = self.nuclei[self.annotated[:, 0]].sum(0)
+        return tuple(kind for kind, count in zip(self.kinds, there.tolist(), strict=True) if count)
 
     def find_seen(self, indices: np.ndarray, seen: Seen) -> tuple[np.ndarray, str]:
         """Tell which tiles weights were trained on: by the pixels of a tile, or by the name of its source.
@@ -150,10 +160,15 @@ def open_cache(folder: Path, dataset: Path) -> Cache:
         key = described.pop("key")
         images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
         class_maps = np.load(folder / "class_maps.npy", mmap_mode="r", allow_pickle=False)
+        instances = np.load(folder / "instances.npy", mmap_mode="r", allow_pickle=False)
         shape = (len(images), key["image_size"], key["image_size"])
-        for name, values, expected in (("images", images, (*shape, 3)), ("class_maps", class_maps, shape)):
-            if values.shape != expected or values.dtype != np.uint8:
-                raise ValueError(f"{name}: expected {expected} uint8, found {values.shape} {values.dtype}")
+        for name, values, expected, dtype in (
+            ("images", images, (*shape, 3), np.uint8),
+            ("class_maps", class_maps, shape, np.uint8),
+            ("instances", instances, shape, np.uint16),
+        ):
+            if values.shape != expected or values.dtype != dtype:
+                raise ValueError(f"{name}: expected {expected} {dtype.__name__}, found {values.shape} {values.dtype}")
         for name, (kind, one) in DESCRIBED.items():
             if described[name] is not None or name not in OPTIONAL:
                 described[name] = np.array(described[name])
@@ -173,7 +188,8 @@ def open_cache(folder: Path, dataset: Path) -> Cache:
             "image_size": key["image_size"],
             "labels": key["labels"],
         }
-        return Cache(images=images, class_maps=class_maps, **fixed, **described)
+        described["kinds"] = tuple(map(str, described["kinds"]))
+        return Cache(images=images, class_maps=class_maps, instances=instances, **fixed, **described)
     except Exception as error:  # what somebody else wrote there fails in a dozen ways
         raise InputError(
             f"{folder}: the cache is damaged ({in_a_line(error)}); delete this folder and prepare again"

@@ -12,19 +12,17 @@ from pathlib import Path
 import numpy as np
 
 from helpers.config import BACKGROUND_CHANNEL, CLASS_NAMES, TILE_SIZE
-from helpers.data.arrays import ArrayFile, load_labels, load_positions
+from helpers.data.arrays import ArrayFile, load_known, load_labels, load_positions
+from helpers.data.masks import NUM_CLASSES, class_maps_from_masks, count_instances, number_instances
 from helpers.errors import InputError
 from helpers.files import unreadable
 from helpers.paths import as_path
 
-NUM_CLASSES = len(CLASS_NAMES)
 FOLD_NAME = re.compile(r"(?:fold|part)[ _-]?(\d)", re.IGNORECASE)
 DEEPEST = 5  # folders below the data set: PanNuke/archive/Fold 1/images/fold1
-BESIDE = ("types", "groups", "positions", "pictures", "extents")  # the images; none must be there
+BESIDE = ("types", "groups", "positions", "pictures", "extents", "annotated", "kinds")  # the images; none must be there
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 UNKNOWN = "unknown"  # the tissue of a fold without types
-# Of the bits of a byte, the highest for channel 0, the class of the first that is set.
-CLASS_OF_BITS = np.array([9 - bits.bit_length() if bits else 0 for bits in range(256)], np.uint8)
 
 
 @dataclass(frozen=True)
@@ -33,6 +31,7 @@ class Tiles:
 
     images: np.ndarray  # (n, 256, 256, 3) uint8, RGB
     class_maps: np.ndarray  # (n, 256, 256) uint8; 0 is background, 1 + channel a nucleus of that class
+    instances: np.ndarray  # (n, 256, 256) int64; 0 is background, one number a nucleus, the same in all its picture
     nuclei: np.ndarray  # (n, 5) int64, number of nuclei of each class
     void: np.ndarray  # (n,) bool, all six mask channels zero: perhaps never annotated
 
@@ -49,6 +48,8 @@ class Fold:
     positions: np.ndarray | None  # (N, 2) int64, row and column of each tile in its source image
     pictures: np.ndarray | None  # (N,) str, the source image where a group holds several; else the groups
     extents: np.ndarray  # (N, 2) int64, how many rows and columns of each tile are its source's, and no padding
+    annotated: np.ndarray  # (N, 2) bool, are the kinds of a tile's nuclei known, are its nuclei told apart
+    kinds: tuple[str, ...]  # what the five class channels mean
 
     @classmethod
     def open(cls, images_path: Path, masks_path: Path, name: str) -> "Fold":
@@ -63,7 +64,8 @@ class Fold:
             )
         if len(images) == 0:
             raise InputError(f"{images_path}: expected tiles, found none")
-        types, groups, positions, pictures, extents = (in_any_case(images_path.with_name(f"{n}.npy")) for n in BESIDE)
+        beside = {name: in_any_case(images_path.with_name(f"{name}.npy")) for name in BESIDE}
+        types, groups, positions, pictures, extents, annotated, kinds = beside.values()
         known = load_labels(groups, len(images), "source images") if groups.exists() else None
         return cls(
             name, images, masks,
@@ -72,6 +74,9 @@ class Fold:
             load_labels(pictures, len(images), "source images") if pictures.exists() else known,
             load_positions(extents, len(images), 1, TILE_SIZE) if extents.exists()
             else np.full((len(images), 2), TILE_SIZE),
+            load_known(annotated, len(images)) if annotated.exists()
+            else np.ones((len(images), 2), bool),
+            tuple(load_labels(kinds, NUM_CLASSES, "kinds of nuclei").tolist()) if kinds.exists() else CLASS_NAMES,
         )  # fmt: skip
 
     def __len__(self) -> int:
@@ -101,39 +106,8 @@ class Fold:
             _check_values(path, start, background, background > 1, expected)
         nuclei = [[count_instances(mask[..., channel]) for channel in range(NUM_CLASSES)] for mask in instances]
         class_maps, void = class_maps_from_masks(instances), ~instances.any((1, 2, 3))
-        return Tiles(np.rint(images).astype(np.uint8), class_maps, np.array(nuclei), void)
-
-
-def class_maps_from_masks(masks: np.ndarray) -> np.ndarray:
-    """Turn instance masks into class maps.
-
-    Foreground is where a class channel holds an instance, never where the background channel is 0: in PanNuke's void
-    tiles all six channels are 0. A pixel that carries two classes gets the first in PanNuke's order.
-
-    Masks `(n, H, W, 6)` with instance numbers in channels 0-4 become `(n, H, W)` uint8: 0 for background and
-    `1 + channel` elsewhere.
-
-    >>> mask = np.zeros((1, 1, 3, 6)); mask[0, 0, 1, 4] = 7; mask[0, 0, 2, [1, 3]] = 9
-    >>> class_maps_from_masks(mask)
-    array([[[0, 5, 2]]], dtype=uint8)
-    """
-    # A bit for each channel, the first the highest; a table knows the class of every byte. Ten times argmax's speed.
-    return CLASS_OF_BITS[np.packbits(masks[..., :NUM_CLASSES] > 0, axis=-1)[..., 0]]
-
-
-def count_instances(instances: np.ndarray) -> int:
-    """Count the different instance numbers above 0, which need not be consecutive.
-
-    >>> count_instances(np.array([[0.0, 7.0], [3500.0, 7.0]]))
-    2
-    """
-    present = instances[instances > 0]
-    if present.size == 0:
-        return 0
-    # Counting is 30 times faster than sorting, as long as the numbers are small.
-    if float(present.max()) < 1_000_000:  # a float16 knows no million
-        return int((np.bincount(present.astype(np.int64)) > 0).sum())
-    return np.unique(present).size
+        numbers = number_instances(instances, class_maps)
+        return Tiles(np.rint(images).astype(np.uint8), class_maps, numbers, np.array(nuclei), void)
 
 
 def find_folds(dataset: Path) -> list[Fold]:

@@ -20,11 +20,12 @@ from tqdm import tqdm
 from helpers.data.arrays import growing
 from helpers.data.cache import DESCRIPTION, Cache, key_of, open_cache
 from helpers.data.fold import Fold, Tiles, find_folds, official_numbers
+from helpers.data.masks import Numbers
 from helpers.data.suspicions import warn_of
 from helpers.errors import InputError
 from helpers.files import check_free_disk, write_json
 from helpers.paths import as_path
-from helpers.preprocessing import check_image_size, shrink_class_maps, shrink_images
+from helpers.preprocessing import check_image_size, shrink_class_maps, shrink_images, shrink_instances
 
 # Tiles read at once. 9 MB of float64: little enough that memory is used again, and not fetched anew from the system.
 CHUNK = 2
@@ -51,7 +52,8 @@ def prepare(dataset: Path, image_size: int = 128, labels: str = "nearest", progr
     check_image_size(image_size)
     dataset = as_path(dataset)
     folds = find_folds(dataset)
-    key = {"format": 3, "image_size": image_size, "labels": labels, "source": _fingerprint(dataset, folds)}
+    _check_kinds(folds)
+    key = {"format": 4, "image_size": image_size, "labels": labels, "source": _fingerprint(dataset, folds)}
     name = f"{image_size}-{labels}"
     for root in _cache_roots(dataset):
         # os.path: unlike Path.exists, False where the folder is another user's and may not be searched.
@@ -60,7 +62,7 @@ def prepare(dataset: Path, image_size: int = 128, labels: str = "nearest", progr
     root = next(filter(_writable, _cache_roots(dataset)), None)
     if root is None:
         raise InputError(f"{dataset}: neither it nor the user's cache folder can be written; make room for the cache")
-    check_free_disk(root, sum(map(len, folds)) * image_size**2 * 4)
+    check_free_disk(root, sum(map(len, folds)) * image_size**2 * 6)
     _remove_stale(root)
     unfinished = root / f"unfinished-{secrets.token_hex(8)}"
     unfinished.mkdir()  # tempfile.mkdtemp would lock out everybody else whom the data set is shared with
@@ -87,9 +89,12 @@ def _write(folder: Path, folds: list[Fold], key: dict, progress: bool) -> None:
     total, size = sum(map(len, folds)), key["image_size"]
     tile_digests, nuclei, nuclei_shares, void = [], [], [], []
     digest = hashlib.sha256()
+    groups, pictures = _name_sources(folds)
+    numbers = Numbers(pictures if any(pictures) else groups)
     with (
         growing(folder / "images.npy", (total, size, size, 3), np.dtype(np.uint8)) as images_file,
         growing(folder / "class_maps.npy", (total, size, size), np.dtype(np.uint8)) as labels_file,
+        growing(folder / "instances.npy", (total, size, size), np.dtype(np.uint16)) as instances_file,
         tqdm(total=total, unit="tile", desc="preparing", disable=not progress) as bar,
     ):
         for fold in folds:
@@ -97,9 +102,11 @@ def _write(folder: Path, folds: list[Fold], key: dict, progress: bool) -> None:
             few = np.linspace(0, len(fold) - 1, 8).astype(int)
             _check_range(fold, max(fold.images.read(tile, tile + 1).max() for tile in few) or 2)
             brightest = 0
-            for tiles, images, class_maps in _read_ahead(fold, size, key["labels"]):
+            for tiles, images, class_maps, instances in _read_ahead(fold, size, key["labels"]):
                 images_file.write(images.tobytes())
                 labels_file.write(class_maps.tobytes())
+                for tile in instances:
+                    instances_file.write(numbers.of_tile(tile).tobytes())
                 for image, class_map in zip(tiles.images, tiles.class_maps, strict=True):
                     digest.update(image.tobytes() + class_map.tobytes())
                     tile_digests.append(hashlib.sha256(image.tobytes()).hexdigest()[:16])
@@ -115,7 +122,6 @@ def _write(folder: Path, folds: list[Fold], key: dict, progress: bool) -> None:
                     "the masks are those of another data set, or were never written"
                 )
     positions = [list(map(int, position)) for fold in folds for position in _or_unknown(fold.positions, fold, (-1, -1))]
-    groups, pictures = _name_sources(folds)
     write_json(
         folder / DESCRIPTION,
         {
@@ -126,6 +132,8 @@ def _write(folder: Path, folds: list[Fold], key: dict, progress: bool) -> None:
             "positions": positions if any(fold.positions is not None for fold in folds) else None,
             "pictures": pictures if any(pictures) else None,
             "extents": [extent.tolist() for fold in folds for extent in fold.extents],
+            "annotated": [known.tolist() for fold in folds for known in fold.annotated],
+            "kinds": list(folds[0].kinds),
             "nuclei": nuclei,
             "nuclei_shares": nuclei_shares,
             "void": void,
@@ -153,12 +161,16 @@ def _or_unknown(values: np.ndarray | None, fold: Fold, unknown: object) -> Seque
     return [unknown] * len(fold) if values is None else values
 
 
-def _read_ahead(fold: Fold, size: int, labels: str) -> Iterator[tuple[Tiles, np.ndarray, np.ndarray]]:
-    """Give a fold chunk by chunk, in order, with its shrunk images and class maps; threads read a few chunks ahead."""
+def _read_ahead(fold: Fold, size: int, labels: str) -> Iterator[tuple[Tiles, np.ndarray, np.ndarray, np.ndarray]]:
+    """Give a fold chunk by chunk, in order, with what is shrunk of it: images, class maps, instances.
 
-    def read(start: int) -> tuple[Tiles, np.ndarray, np.ndarray]:
+    Threads read a few chunks ahead.
+    """
+
+    def read(start: int) -> tuple[Tiles, np.ndarray, np.ndarray, np.ndarray]:
         tiles = fold.read(start, min(start + CHUNK, len(fold)))
-        return tiles, shrink_images(tiles.images, size), shrink_class_maps(tiles.class_maps, size, labels)
+        class_maps = shrink_class_maps(tiles.class_maps, size, labels)
+        return tiles, shrink_images(tiles.images, size), class_maps, shrink_instances(tiles.instances, class_maps)
 
     starts, ahead = iter(range(0, len(fold), CHUNK)), deque()
     with ThreadPoolExecutor(THREADS) as pool:
@@ -170,6 +182,14 @@ def _read_ahead(fold: Fold, size: int, labels: str) -> Iterator[tuple[Tiles, np.
                 ahead.extend(pool.submit(read, start) for start in islice(starts, 1))
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _check_kinds(folds: list[Fold]) -> None:
+    if other := [fold for fold in folds if fold.kinds != folds[0].kinds]:
+        raise InputError(
+            f"{other[0].images.path}: expected the kinds of nuclei of {folds[0].images.path}, "
+            f"{', '.join(folds[0].kinds)}, found {', '.join(other[0].kinds)}; keep data sets of other kinds apart, or write kinds.npy anew"
+        )
 
 
 def _check_range(fold: Fold, brightest: float) -> None:

@@ -88,7 +88,7 @@ def augmented_views(cache: Cache, index: int, recipe: Recipe, count: int) -> lis
     Returns:
         `count` pairs of image `(S, S, 3)` uint8 and mask `(S, S)` bool.
     """
-    augmentation = build_augmentation(recipe.augmentation, cache.image_size)
+    augmentation = build_augmentation(recipe.augmentation)
     views = [(np.array(cache.images[index]), np.array(cache.class_maps[index]) > 0)]
     dataset = TileDataset(cache, np.array([index]), augmentation, recipe.seed)
     for epoch in range(1, count):

@@ -15,7 +15,7 @@ from helpers.errors import InputError
 from helpers.files import written_whole
 from helpers.inference.trained_model import FORMAT as WEIGHTS_FORMAT
 from helpers.inference.trained_model import KEY, digest_tensors, load_model
-from helpers.networks import OWN_NETWORKS
+from helpers.networks import OWN_NETWORKS, NucleiNetwork
 from helpers.paths import as_path
 from helpers.sources import Seen
 from helpers.training.comparisons import build_network
@@ -29,9 +29,17 @@ def save_checkpoint(path: Path, model: nn.Module, **more: object) -> None:
 
     Beside it `more` tensors, numbers, strings, lists and dictionaries of such are kept.
     """
-    architecture = {name: getattr(model, name) for name in REMEMBERED} | {"dropout": model.dropout.p}
+    architecture = describe_architecture(model) | {"dropout": model.dropout.p}
     with written_whole(path) as temporary:
         torch.save({"format": FORMAT, "architecture": architecture, "model": model.state_dict()} | more, temporary)
+
+
+def describe_architecture(model: nn.Module) -> dict[str, object]:
+    """Say what a network is built by, as keywords of `comparisons.build_network`."""
+    described = {name: getattr(model, name) for name in REMEMBERED}
+    if isinstance(model, NucleiNetwork):
+        described |= {"outputs": list(model.outputs), "kinds": list(model.kinds)}
+    return described
 
 
 @torch.inference_mode(False)  # a caller's own would leave weights that no gradient can pass
@@ -93,7 +101,7 @@ def export_weights(
     digest = digest_tensors(tensors)
     description = {
         "format": WEIGHTS_FORMAT,
-        "architecture": {name: getattr(network, name) for name in REMEMBERED},
+        "architecture": describe_architecture(network),
         "um_per_px": about["um_per_px"],
         "threshold_logit": LOGIT_THRESHOLD,
         "temperature": temperature,

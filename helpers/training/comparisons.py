@@ -3,6 +3,7 @@
 Those of segmentation-models-pytorch stand on the same EfficientNet-B0 and differ in the decoder alone.
 """
 
+from collections.abc import Sequence
 from functools import partial
 
 import segmentation_models_pytorch as smp
@@ -65,8 +66,9 @@ class ComparisonNetwork(nn.Module):
 
 
 def build_network(
-    name: str = "unet", img_size: int = 128, dropout: float = 0.2, in_channels: int = 3, num_classes: int = 5
-) -> nn.Module:
+    name: str = "unet", img_size: int = 128, dropout: float = 0.2, in_channels: int = 3, num_classes: int = 5,
+    outputs: Sequence[str] = ("nuclei",), kinds: Sequence[str] = (),
+) -> nn.Module:  # fmt: skip
     """Build one of `NETWORK_NAMES` at random start; the arguments are those of `ComparisonNetwork`.
 
     Returns:
@@ -79,11 +81,15 @@ def build_network(
     remembered = {"img_size": img_size, "in_channels": in_channels, "num_classes": num_classes, "dropout": dropout}
     if name not in NETWORK_NAMES:
         raise InputError(f"network {name!r}: expected one of {', '.join(NETWORK_NAMES)}")
-    return ComparisonNetwork(name, **remembered) if name in COMPARISONS else build_own_network(name, **remembered)
+    if name in COMPARISONS:
+        return ComparisonNetwork(name, **remembered)
+    return build_own_network(name, outputs, kinds, **remembered)
 
 
-def untrained_model(recipe: Recipe) -> nn.Module:
+def untrained_model(recipe: Recipe, kinds: Sequence[str] = ()) -> nn.Module:
     """Build the network as a run of this recipe starts it, before ImageNet weights and training."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        return build_network(recipe.network, recipe.image_size, recipe.dropout).eval()
+        return build_network(
+            recipe.network, recipe.image_size, recipe.dropout, outputs=recipe.outputs, kinds=kinds
+        ).eval()

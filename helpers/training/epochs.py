@@ -15,6 +15,7 @@ from helpers.config import LOGIT_THRESHOLD, THRESHOLD
 from helpers.devices import mixed_precision
 from helpers.losses import check_masks
 from helpers.metrics import count_pixels, scores
+from helpers.model import nuclei_of
 from helpers.training.distributed import add_up, gather_in_order, synchronised, world_size
 from helpers.training.schedule import StepGuard
 
@@ -72,8 +73,8 @@ def train_epoch(
             guard.remember(model)
             group_loss = 0.0
             for number, (images, masks) in enumerate(group, start=1):
-                check_masks(masks)  # here on the CPU yet, and whatever the criterion
-                images, masks = _to_device(images, device), masks.to(device, non_blocking=True)
+                check_masks(nuclei_of(masks))  # here on the CPU yet, and whatever the criterion
+                images, masks = _to_device(images, device), _targets_to(masks, device)
                 with synchronised(model, last=number == len(group)):
                     with mixed_precision(device, use_amp):
                         logits = model(images)
@@ -115,12 +116,13 @@ def evaluate_model(
     model.eval()
     loss_sum, counts = 0.0, []
     for images, masks in val_loader:
-        check_masks(masks)
+        truth = nuclei_of(masks)
+        check_masks(truth)
         with mixed_precision(device, use_amp):
             logits = model(_to_device(images, device))
-        loss_sum += float(criterion(logits, masks.to(device))) * len(images)
-        predicted = (logits.float() >= LOGIT_THRESHOLD).cpu().numpy()
-        counts.append(count_pixels(predicted[:, 0], masks.float().cpu().numpy()[:, 0] >= THRESHOLD))
+        loss_sum += float(criterion(logits, _targets_to(masks, device))) * len(images)
+        predicted = (nuclei_of(logits).float() >= LOGIT_THRESHOLD).cpu().numpy()
+        counts.append(count_pixels(predicted[:, 0], truth.float().cpu().numpy()[:, 0] >= THRESHOLD))
     counts = gather_in_order(np.concatenate(counts) if counts else np.zeros((0, 4), np.int64))
     if len(counts) == 0:
         raise ValueError("val_loader: expected at least one batch, found none")
@@ -149,6 +151,12 @@ def average_weights(model: nn.Module, optimizer: Optimizer, decay: float) -> Ave
 def _to_device(images: Tensor, device: torch.device) -> Tensor:
     # Convolutions run faster over channels-last memory, on CPUs and on tensor cores.
     return images.to(device, non_blocking=True, memory_format=torch.channels_last)
+
+
+def _targets_to(targets: Tensor | dict[str, Tensor], device: torch.device) -> Tensor | dict[str, Tensor]:
+    if isinstance(targets, dict):
+        return {name: values.to(device, non_blocking=True) for name, values in targets.items()}
+    return targets.to(device, non_blocking=True)
 
 
 def _groups(loader: Iterable, size: int) -> Iterator[list]:

@@ -1,5 +1,7 @@
 """From the cache to the batches the network sees."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -7,10 +9,12 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler, RandomSamp
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from helpers.config import Recipe
+from helpers.config import TILE_SIZE, Recipe
 from helpers.data.augmentation import build_augmentation
 from helpers.data.cache import Cache, MappedFile, is_mapped
 from helpers.data.split import Split
+from helpers.data.stitching import source_images
+from helpers.data.targets import interior_map
 from helpers.normalization import NORMALIZE
 from helpers.training.distributed import rank, world_size
 
@@ -21,26 +25,33 @@ def derive_seed(*numbers: int) -> int:
 
 
 class TileDataset(Dataset):
-    """Pairs of a normalised image and its binary mask. Pickled, it holds where its tiles stand, and not the tiles.
+    """Normalised images and what a network is to learn of them. Pickled, it holds where its tiles stand, not the tiles.
 
     Args:
         cache: the prepared data set.
         indices: `(n,)`, the tiles to serve.
         transform: joint transform of image and mask, or None. For validation and test: None.
-        seed: with the epoch and the tile's number, decides what `transform` does.
+        seed: with the epoch and the tile's number, decides what `transform` does and where crops are taken.
         masks_of: `(N,)`, for every tile of the cache the one whose mask it gets; None for its own.
+        outputs: of `config.OUTPUTS`, what to learn.
+        crops: take a window at random of the picture that a tile is of, where its tiles fill it, in place of the tile.
 
     Shape:
-        image `(3, h, w)` float32, mask `(1, h, w)` float32 with 1 for nuclei of any class.
+        image `(3, h, w)` float32; for nuclei alone the mask `(1, h, w)` float32 with 1 for nuclei of any class, else
+        a dictionary, see `losses.NucleiLoss`.
     """
 
     def __init__(
         self, cache: Cache, indices: np.ndarray, transform: v2.Transform | None = None, seed: int = 0,
-        masks_of: np.ndarray | None = None,
+        masks_of: np.ndarray | None = None, outputs: Sequence[str] = ("nuclei",), crops: bool = False,
     ) -> None:  # fmt: skip
         # Not the cache itself: what else it says of every tile would travel to each worker too.
-        self.images, self.class_maps = cache.images, cache.class_maps
+        self.images, self.class_maps, self.instances = cache.images, cache.class_maps, cache.instances
         self.indices, self.transform, self.seed, self.masks_of = indices, transform, seed, masks_of
+        self.annotated, self.outputs = cache.annotated, outputs
+        known = [0] + [cache.known_kinds.index(kind) + 1 if kind in cache.known_kinds else 0 for kind in cache.kinds]
+        self.kind_of = np.array(known, np.int64) - 1  # of 0 for background and each class; -1 where it is not learnt
+        self.pictures = find_pictures(cache, indices) if crops else {}
         self.epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # workers that live on see it change
 
     def __getstate__(self) -> dict:
@@ -57,17 +68,67 @@ class TileDataset(Dataset):
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, item: int) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, item: int) -> tuple[Tensor, Tensor | dict[str, Tensor]]:
         index = int(self.indices[item])
-        image = torch.from_numpy(np.array(self.images[index])).permute(2, 0, 1)
-        class_map = self.class_maps[index if self.masks_of is None else self.masks_of[index]]
-        mask = torch.from_numpy(class_map > 0)[None].float()
+        seed = derive_seed(self.seed, int(self.epoch), index)
+        image, class_map, instances = self._cut(index, seed)
+        labels = np.stack([class_map, instances]).astype(np.float32)
+        image, labels = tv_tensors.Image(torch.from_numpy(image).permute(2, 0, 1)), tv_tensors.Mask(labels)
         if self.transform is not None:
             with torch.random.fork_rng(devices=[]):
                 # `torch.manual_seed` would set the GPU's generator too, and dropout would follow the last tile loaded.
-                torch.default_generator.manual_seed(derive_seed(self.seed, int(self.epoch), index))
-                image, mask = self.transform(tv_tensors.Image(image), tv_tensors.Mask(mask))
-        return NORMALIZE(image.as_subclass(Tensor)), mask.as_subclass(Tensor)
+                torch.default_generator.manual_seed(seed)
+                image, labels = self.transform(image, labels)
+        image, (class_map, instances) = NORMALIZE(image.as_subclass(Tensor)), labels.as_subclass(Tensor).long()
+        nuclei = (class_map > 0)[None].float()
+        if len(self.outputs) == 1:
+            return image, nuclei
+        targets = {"nuclei": nuclei, "known": torch.from_numpy(self.annotated[index])}
+        if "kinds" in self.outputs:
+            targets["kinds"] = torch.from_numpy(self.kind_of)[class_map]
+        if "interior" in self.outputs:
+            targets["interior"] = torch.from_numpy(interior_map(instances.numpy()))
+        return image, targets
+
+    def _cut(self, index: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Give image, class map and instances of a tile, or of a window of its picture that the seed chooses."""
+        masks_of = index if self.masks_of is None else self.masks_of[index]
+        if index not in self.pictures:
+            return np.array(self.images[index]), self.class_maps[masks_of], self.instances[masks_of]
+        tiles, places, room = self.pictures[index]
+        size = self.images.shape[1]
+        corner = np.random.default_rng(seed).integers(0, room + 1)
+        return tuple(
+            _window(values, tiles, places - corner, size) for values in (self.images, self.class_maps, self.instances)
+        )
+
+
+def find_pictures(cache: Cache, indices: np.ndarray) -> dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Give to each tile of a picture that its tiles fill, more than one, these tiles and their places in it.
+
+    Returns:
+        tile number to `(n,)` tile numbers, `(n, 2)` rows and columns, and `(2,)` the last row and column at which a
+        window can begin, in pixels of the cache; tiles alone have none.
+    """
+    found = {}
+    scale = cache.image_size / TILE_SIZE
+    for picture in source_images(indices, cache.tissues, cache.pictures, cache.positions, cache.extents):
+        places, room = picture.positions * scale, np.array(picture.size) * scale - cache.image_size
+        if len(picture.indices) > 1 and (places % 1 == 0).all() and (room >= 0).all():
+            whole = picture.indices, places.astype(np.int64), room.astype(np.int64)
+            found |= dict.fromkeys(picture.indices.tolist(), whole)
+    return found
+
+
+def _window(values: np.ndarray, tiles: np.ndarray, places: np.ndarray, size: int) -> np.ndarray:
+    """Put together the window from (0, 0) to (size, size) of tiles at `places`, which cover it."""
+    out = np.zeros(values.shape[1:], values.dtype)
+    for tile, (row, column) in zip(tiles.tolist(), places.tolist(), strict=True):
+        if abs(row) < size and abs(column) < size:
+            to = np.s_[max(row, 0) : row + size, max(column, 0) : column + size]
+            here = np.s_[max(-row, 0) : size - max(row, 0), max(-column, 0) : size - max(column, 0)]
+            out[to] = values[tile][here]
+    return out
 
 
 def make_loaders(
@@ -82,9 +143,11 @@ def make_loaders(
     and augment tiles, there are as many again for validation; they change nothing but the speed.
     """
     masks_of = np.random.default_rng(recipe.seed).permutation(len(cache)) if recipe.shuffled_masks else None
-    augmentation = build_augmentation(recipe.augmentation, recipe.image_size)
-    train = TileDataset(cache, split.train, augmentation, recipe.seed, masks_of)
-    validation = TileDataset(cache, split.validation[rank() :: world_size()], masks_of=masks_of)
+    augmentation = build_augmentation(recipe.augmentation)
+    crops = recipe.random_crops and masks_of is None
+    train = TileDataset(cache, split.train, augmentation, recipe.seed, masks_of, recipe.outputs, crops)
+    own = split.validation[rank() :: world_size()]
+    validation = TileDataset(cache, own, masks_of=masks_of, outputs=recipe.outputs)
     # Workers that live on, and memory that a GPU can fetch from: with short epochs their start would take as long.
     speed = {"num_workers": workers, "persistent_workers": workers > 0, "pin_memory": torch.cuda.is_available()}
     sampler = RandomSampler(train, generator=torch.Generator())

@@ -34,7 +34,7 @@ def resume_or_start(run: Path, recipe: Recipe, cache: Cache, split: Split, init:
     """
     identity = {"recipe": dataclasses.asdict(recipe), "data": cache.digest, "split": split.method}
     identity["init"] = None if init is None else file_digest(init)
-    state = _take_up(run, identity) or _start(recipe, identity, init)
+    state = _take_up(run, identity) or _start(recipe, identity, init, cache.known_kinds)
     seen, spoke = cache.find_seen(split.validation, state["earlier"])
     if seen.any():
         raise InputError(
@@ -44,12 +44,12 @@ def resume_or_start(run: Path, recipe: Recipe, cache: Cache, split: Split, init:
     return state
 
 
-def _start(recipe: Recipe, identity: dict, init: Path | None) -> dict:
+def _start(recipe: Recipe, identity: dict, init: Path | None, kinds: tuple[str, ...]) -> dict:
     state = {"history": [], "identity": identity, "earlier": Seen(), "halved": False}
     if init is None:
         if recipe.pretrained and recipe.network in COMPARISONS:
             raise InputError(f"network {recipe.network!r}: it can only start at random; set `pretrained` to False")
-        model = untrained_model(recipe)
+        model = untrained_model(recipe, kinds)
         encoder_start = load_imagenet_weights(model) if recipe.pretrained else "random"
         return state | {"model": model, "encoder_start": encoder_start}
     model, earlier = _load_weights(init)

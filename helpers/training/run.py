@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -17,7 +18,7 @@ from helpers.data.split import Split, split_tiles
 from helpers.devices import pick_device
 from helpers.errors import InputError
 from helpers.files import locked, read_json, remove_unfinished, write_csv, write_json
-from helpers.losses import BinarySegLoss, balanced_class_weights
+from helpers.losses import BinarySegLoss, NucleiLoss, balanced_class_weights
 from helpers.model import count_parameters
 from helpers.paths import as_path
 from helpers.provenance import describe_environment, device_name
@@ -109,6 +110,9 @@ def _train(
     criterion = BinarySegLoss(
         torch.tensor(data["class_weights"]), recipe.bce_weight, recipe.dice_weight, recipe.boundary_weight
     )
+    if len(recipe.outputs) > 1:
+        weights = torch.tensor(data["kind_weights"]) if data["kind_weights"] else None
+        criterion = NucleiLoss(criterion, weights, recipe.kinds_weight, recipe.interior_weight)
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     scheduler = make_scheduler(optimizer, recipe)
     scaler = torch.amp.GradScaler(device.type, enabled=device.type == "cuda")
@@ -192,7 +196,17 @@ def _describe_data(dataset: Path, cache: Cache, split: Split, recipe: Recipe) ->
         "validation_indices": split.validation.tolist(),
         "nuclei_share": share,
         "class_weights": class_weights.tolist(),
+        "kinds": list(cache.known_kinds),
+        "kind_weights": weigh_kinds(cache, split.train),
     }
+
+
+def weigh_kinds(cache: Cache, indices: np.ndarray) -> list[float]:
+    """Weigh each of `Cache.known_kinds` by one over the root of its number of nuclei in some tiles; the mean is 1."""
+    counts = cache.nuclei[indices[cache.annotated[indices, 0]]].sum(0)
+    counts = np.array([counts[cache.kinds.index(kind)] for kind in cache.known_kinds])
+    weights = 1 / np.sqrt(np.maximum(counts, 1))
+    return (weights / weights.mean()).tolist() if len(counts) else []
 
 
 def _report(run: Path, state: dict, recipe: Recipe, data: dict, device: torch.device) -> Results:
