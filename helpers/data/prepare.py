@@ -188,7 +188,7 @@ def _check_kinds(folds: list[Fold]) -> None:
     if other := [fold for fold in folds if fold.kinds != folds[0].kinds]:
         raise InputError(
             f"{other[0].images.path}: expected the kinds of nuclei of {folds[0].images.path}, "
-            f"{', '.join(folds[0].kinds)}, found {', '.join(other[0].kinds)}; keep data sets of other kinds apart, or write kinds.npy anew"
+            f"{', '.join(folds[0].kinds)}, found {', '.join(other[0].kinds)}; keep data sets of other kinds apart"
         )
 
 

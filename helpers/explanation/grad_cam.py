@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from helpers.config import THRESHOLD
 from helpers.devices import choose_batch_size, on_device
-from helpers.model import EfficientNetSegmentation
+from helpers.model import EfficientNetSegmentation, nuclei_of
 
 
 def attention_layers(model: EfficientNetSegmentation) -> dict[str, nn.Module]:
@@ -130,7 +130,7 @@ def layer_gradients(
     weights = {name: value.clone() if value.is_inference() else value for name, value in model.state_dict().items()}
     with evaluating(model), ExitStack() as stack:
         outputs = [stack.enter_context(_captured_with_gradient(layer)) for layer in layers]
-        logits = functional_call(model, weights, (image.detach().clone(),))[0, 0]
+        logits = nuclei_of(functional_call(model, weights, (image.detach().clone(),)))[0, 0]
         chosen = logits.detach().sigmoid() >= THRESHOLD if region is None else region.to(logits.device).clone()
         activations = [output[0] for output in outputs]
         gradients = torch.autograd.grad((logits * chosen).sum() * (-1 if against else 1), activations)
@@ -146,7 +146,7 @@ def combine_channels(weights: Tensor, activations: Tensor, size: Sequence[int]) 
 def predicted_region(model: EfficientNetSegmentation, image: Tensor) -> Tensor:
     """Give the pixels that the network takes for nuclei in `(1, 3, H, W)`: `(H, W)` bool."""
     with evaluating(model), torch.no_grad():
-        return model(image)[0, 0].sigmoid() >= THRESHOLD
+        return nuclei_of(model(image))[0, 0].sigmoid() >= THRESHOLD
 
 
 def region_logits(model: EfficientNetSegmentation, images: Tensor, region: Tensor) -> Tensor:
@@ -154,7 +154,8 @@ def region_logits(model: EfficientNetSegmentation, images: Tensor, region: Tenso
     batch_size = choose_batch_size(min(images.shape[2:]), images.device)
     images = images.contiguous(memory_format=torch.channels_last)
     with evaluating(on_device(model, images.device)), torch.inference_mode():
-        return torch.cat([model(some)[:, 0].float()[:, region].sum(1).cpu() for some in images.split(batch_size)])
+        batches = (nuclei_of(model(some))[:, 0].float() for some in images.split(batch_size))
+        return torch.cat([logits[:, region].sum(1).cpu() for logits in batches])
 
 
 def choose_regions(mask: np.ndarray) -> dict[str, np.ndarray]:

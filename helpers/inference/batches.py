@@ -18,14 +18,25 @@ SYMMETRIES = tuple((quarter_turns, flip) for flip in (False, True) for quarter_t
 
 
 def predict_tiles(
+    network: EfficientNetSegmentation, images: np.ndarray, *arguments: object, **more: object
+) -> np.ndarray:
+    """Predict the logit of nucleus for every pixel of square tiles; the arguments are those of `predict_outputs`.
+
+    Returns:
+        `(N, S, S)` float32.
+    """
+    return predict_outputs(network, images, *arguments, **more)["nuclei"][:, 0]
+
+
+def predict_outputs(
     network: EfficientNetSegmentation,
     images: np.ndarray,
     device: torch.device | str = "cpu",
     batch_size: int | None = None,
     symmetry: tuple[int, bool] = SYMMETRIES[0],
     dropout: bool = False,
-) -> np.ndarray:
-    """Predict the logit of nucleus for every pixel of square tiles that have the network's scale.
+) -> dict[str, np.ndarray]:
+    """Predict all that a network tells of every pixel of square tiles that have its scale.
 
     Args:
         network: the network; it is left in evaluation mode, on the device where it was.
@@ -36,23 +47,23 @@ def predict_tiles(
         dropout: drop features as in training, by torch's own random numbers.
 
     Returns:
-        `(N, S, S)` float32.
+        logits by name, `(N, C, S, S)` float32: `nuclei` (C = 1), and what else the network tells.
     """
     device = torch.device(device)
     batch_size = batch_size or choose_batch_size(images.shape[1], device)
     network = on_device(network, device)
-    logits = []
+    parts = []
     try:
         network.eval()
         if dropout:
             network.dropout.train()
         for start in range(0, len(images), batch_size):
             batch = normalize(images[start : start + batch_size]).to(device)  # (B, 3, S, S)
-            maps = _undo(_forward(network, _apply(batch, symmetry)), symmetry)  # (B, 1, S, S)
-            logits.append(maps[:, 0].cpu().numpy())
+            outputs = _forward(network, _apply(batch, symmetry))
+            parts.append({name: _undo(maps, symmetry).cpu().numpy() for name, maps in outputs.items()})
     finally:
         network.eval()
-    return np.concatenate(logits)
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def spread(predictions: Iterable[np.ndarray]) -> np.ndarray:
@@ -83,13 +94,14 @@ def _undo(batch: Tensor, symmetry: tuple[int, bool]) -> Tensor:
     return (batch.flip(-1) if flip else batch).rot90(-quarter_turns, (-2, -1))
 
 
-# Not all of `predict_tiles`: weights that were moved in inference mode could never take part in a gradient again.
+# Not all of `predict_outputs`: weights that were moved in inference mode could never take part in a gradient again.
 @torch.inference_mode()
-def _forward(network: EfficientNetSegmentation, batch: Tensor) -> Tensor:
-    """Take `(B, 3, h, w)`, normalised, to logits `(B, 1, h, w)` float32."""
+def _forward(network: EfficientNetSegmentation, batch: Tensor) -> dict[str, Tensor]:
+    """Take `(B, 3, h, w)`, normalised, to logits by name, `(B, C, h, w)` float32."""
     with mixed_precision(batch.device):
-        logits = network(batch.contiguous(memory_format=torch.channels_last))
-    return logits.float()
+        outputs = network(batch.contiguous(memory_format=torch.channels_last))
+    outputs = outputs if isinstance(outputs, dict) else {"nuclei": outputs}
+    return {name: maps.float() for name, maps in outputs.items()}
 
 
 def time_inference(

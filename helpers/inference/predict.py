@@ -11,7 +11,8 @@ from scipy.special import expit
 from helpers.config import TILE_UM_PER_PX
 from helpers.devices import on_device
 from helpers.errors import InputError
-from helpers.inference.batches import SYMMETRIES, predict_tiles
+from helpers.inference.batches import SYMMETRIES, predict_outputs
+from helpers.inference.instances import list_nuclei, part_nuclei
 from helpers.inference.picture import check_picture, fill_outside, warn_about
 from helpers.inference.trained_model import TrainedModel, shipped_model
 
@@ -22,15 +23,21 @@ PLAIN = SYMMETRIES[:1]
 
 @dataclass(frozen=True)
 class Segmentation:
-    """Where nuclei are.
+    """Where nuclei are, and each of them.
 
     Attributes:
         probability: `(H, W)` float32, probability of nucleus, 0 to 1, at the model's temperature.
         mask: `(H, W)` bool, where its logit reaches the model's threshold.
+        instances: `(H, W)` int32, 0 where no nucleus is, 1 and up for each nucleus. Against the mask its holes are
+            filled, and specks smaller than a nucleus are left out.
+        nuclei: `(n,)` structured array, a row for each nucleus with the fields of `instances.FIELDS`: its centroid in
+            pixels, area in um2, kind, how sure that is, and bounding box. `pandas.DataFrame(nuclei)` shows it.
     """
 
     probability: np.ndarray
     mask: np.ndarray
+    instances: np.ndarray
+    nuclei: np.ndarray
 
 
 def predict(
@@ -40,9 +47,9 @@ def predict(
     device: torch.device | str = "cpu",
     flips_and_turns: bool = False,
 ) -> Segmentation:
-    """Find the nuclei of an image of any size, as `predict_logits` does.
+    """Find the nuclei of an image of any size: where they are, each by itself, and of which kind.
 
-    It takes some 20 bytes of memory a pixel, of the image or at the model's scale, and 55 more where an edge is black
+    It takes some 100 bytes of memory a pixel, of the image or at the model's scale, and 55 more where an edge is black
     or transparent: cut slides into regions.
 
     Where the image is transparent or black to its border there is no tissue and no nucleus; it warns of that, and of
@@ -57,7 +64,7 @@ def predict(
         flips_and_turns: average over the eight symmetries of the square: slower by eight times, a little better.
 
     Returns:
-        probability and mask at the size of `image`.
+        all at the size of `image`.
 
     Raises:
         InputError: not such an image, or a scale outside 0.1 to 1 um/px.
@@ -65,8 +72,26 @@ def predict(
     um_per_px = check_picture(image, um_per_px)
     model = choose_model(model, device)
     warn_about(image)
-    logits = predict_logits(model, image, um_per_px, device, SYMMETRIES if flips_and_turns else PLAIN)
-    return Segmentation(expit(logits / model.temperature), logits >= model.threshold_logit)
+    return segment(model, image, um_per_px, device, SYMMETRIES if flips_and_turns else PLAIN)
+
+
+def segment(
+    model: TrainedModel,
+    image: np.ndarray,
+    um_per_px: float,
+    device: torch.device | str = "cpu",
+    symmetries: tuple[tuple[int, bool], ...] = PLAIN,
+) -> Segmentation:
+    """Do what `predict` does, with an image and a scale that are known to fit; arguments as of `predict_maps`."""
+    maps, outside = predict_maps(model, image, um_per_px, device, symmetries)
+    logits = _nuclei_logits(maps, outside)
+    mask, probability = logits >= model.threshold_logit, expit(logits / model.temperature)
+    interior = resize(maps["interior"][0], *outside.shape) if "interior" in maps else None
+    instances = part_nuclei(mask, interior, um_per_px)
+    kinds = getattr(model.network, "kinds", ())
+    return Segmentation(
+        probability, mask, instances, list_nuclei(instances, probability, maps.get("kinds"), kinds, um_per_px)
+    )
 
 
 def predict_logits(
@@ -76,11 +101,28 @@ def predict_logits(
     device: torch.device | str = "cpu",
     symmetries: tuple[tuple[int, bool], ...] = PLAIN,
 ) -> np.ndarray:
-    """Predict the logit of nucleus for every pixel of an image of any size.
+    """Predict the logit of nucleus for every pixel of an image of any size; arguments as of `predict_maps`.
 
-    The image is brought to the model's scale and cut into overlapping tiles; their logits are averaged over the
-    symmetries, blended, and brought back to the image's size. The network's own logits come out, not divided by its
-    temperature: `logits >= model.threshold_logit` is the mask, `expit(logits / model.temperature)` the probability.
+    The network's own logits come out, not divided by its temperature: `logits >= model.threshold_logit` is the mask,
+    `expit(logits / model.temperature)` the probability.
+
+    Returns:
+        `(H, W)` float32; minus infinity where there is no tissue (`picture.find_outside`).
+    """
+    return _nuclei_logits(*predict_maps(model, image, um_per_px, device, symmetries))
+
+
+def predict_maps(
+    model: TrainedModel,
+    image: np.ndarray,
+    um_per_px: float,
+    device: torch.device | str = "cpu",
+    symmetries: tuple[tuple[int, bool], ...] = PLAIN,
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Predict all that the network tells of every pixel of an image of any size, at the model's scale.
+
+    The image is brought to that scale and cut into overlapping tiles; their logits are averaged over the symmetries
+    and blended.
 
     Args:
         model: the network and its scale; it stays on its own device.
@@ -90,14 +132,15 @@ def predict_logits(
         symmetries: of `batches.SYMMETRIES`, over which each tile is averaged; all eight are test-time averaging.
 
     Returns:
-        `(H, W)` float32; minus infinity where there is no tissue (`picture.find_outside`).
+        logits by name, `(C, h, w)` float32 at the model's scale; and where there is no tissue, `(H, W)` bool at the
+        image's. Where there is none at all nothing is asked of the network, and no nucleus is anywhere.
 
     Reference:
         Overlapping tiles as in Ronneberger, Fischer, Brox 2015, figure 2, doi:10.1007/978-3-319-24574-4_28.
     """
     image, outside = fill_outside(image)
     if outside.all():
-        return np.full(outside.shape, -np.inf, np.float32)
+        return {"nuclei": np.full((1, 1, 1), -np.inf, np.float32)}, outside
     size, network = model.network.img_size, on_device(model.network, device)
     at_scale = resize(image, *size_at_scale(image, um_per_px, model))
     height, width = at_scale.shape[:2]
@@ -105,18 +148,26 @@ def predict_logits(
     padding = (0, max(0, size - height), 0, max(0, size - width))
     padded = cv2.copyMakeBorder(at_scale, *padding, cv2.BORDER_REPLICATE) if any(padding) else at_scale
     window = tile_window(size, size)
-    total = np.zeros(padded.shape[:2], np.float32)
-    weight = np.zeros_like(total)
+    total: dict[str, np.ndarray] = {}
+    weight = np.zeros(padded.shape[:2], np.float32)
     places = tile_places(*padded.shape[:2], size)
     for start in range(0, len(places), TILES):
         chunk = places[start : start + TILES]
         tiles = np.stack([padded[place] for place in chunk])  # (n, size, size, 3)
-        turned = [predict_tiles(network, tiles, device, symmetry=symmetry) for symmetry in symmetries]
-        for place, logits in zip(chunk, np.mean(turned, axis=0), strict=True):
-            total[place] += window * logits
+        turned = [predict_outputs(network, tiles, device, symmetry=symmetry) for symmetry in symmetries]
+        for name in turned[0]:
+            averaged = np.mean([outputs[name] for outputs in turned], axis=0)  # (n, C, size, size)
+            blended = total.setdefault(name, np.zeros((averaged.shape[1], *weight.shape), np.float32))
+            for place, logits in zip(chunk, averaged, strict=True):
+                blended[:, *place] += window * logits
+        for place in chunk:
             weight[place] += window
-    total /= weight
-    logits = resize(total[:height, :width], *outside.shape)
+    return {name: (blended / weight)[:, :height, :width] for name, blended in total.items()}, outside
+
+
+def _nuclei_logits(maps: dict[str, np.ndarray], outside: np.ndarray) -> np.ndarray:
+    """Bring the logits of nucleus `(1, h, w)` to the image's size `(H, W)`, minus infinity where there is no tissue."""
+    logits = resize(maps["nuclei"][0], *outside.shape)
     logits[outside] = -np.inf
     return logits
 
