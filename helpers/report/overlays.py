@@ -7,12 +7,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from skimage.segmentation import find_boundaries
 
 from helpers.config import CLASS_NAMES, THRESHOLD
 from helpers.explanation.examine import Examination
 from helpers.inference.predict import Segmentation
 from helpers.report.examples import Example
-from helpers.report.palette import CLASS_COLOURS, DPI, TRAIN_COLOUR
+from helpers.report.palette import CLASS_COLOURS, DPI, KIND_COLOURS, TRAIN_COLOUR
 
 # True positives are left to the tissue's own colour; what is wrong stands out, in colours that all readers tell apart.
 ERROR_COLOURS = {"missed (false negative)": (0, 114, 178), "invented (false positive)": (240, 228, 66)}
@@ -34,6 +35,24 @@ def draw_contours(image: np.ndarray, mask: np.ndarray, colour: tuple[int, int, i
     """
     contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     return cv2.drawContours(np.ascontiguousarray(image).copy(), contours, -1, colour, width)
+
+
+def draw_nuclei(image: np.ndarray, instances: np.ndarray, kinds: Sequence[str]) -> np.ndarray:
+    """Draw the outline of every nucleus on a copy of an image, each on its own pixels, in the colour of its kind.
+
+    Args:
+        image: `(H, W, 3)` uint8.
+        instances: `(H, W)` label map, numbered from 1.
+        kinds: of nucleus 1 and up, names of `palette.KIND_COLOURS`; "" where none is told.
+
+    Returns:
+        `(H, W, 3)` uint8.
+    """
+    drawn = np.array(image)
+    outline = find_boundaries(instances, mode="inner")
+    colours = np.array([_rgb(KIND_COLOURS[""]), *(_rgb(KIND_COLOURS[kind]) for kind in kinds)], np.uint8)
+    drawn[outline] = colours[instances[outline]]
+    return drawn
 
 
 def draw_errors(image: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
@@ -107,7 +126,7 @@ def plot_views(rows: Sequence[Sequence[tuple[np.ndarray, np.ndarray]]]) -> Figur
 
 
 def plot_segmentation(image: np.ndarray, segmentation: Segmentation) -> Figure:
-    """Draw an image, the outlines of the nuclei found in it, and their probability.
+    """Draw an image, the outlines of the nuclei found in it in the colours of their kinds, and their probability.
 
     Args:
         image: `(H, W, 3)` uint8.
@@ -115,7 +134,7 @@ def plot_segmentation(image: np.ndarray, segmentation: Segmentation) -> Figure:
     """
     figure, axes = _panels(1, 3, PANEL * 1.6)
     axes[0, 0].imshow(image)
-    axes[0, 1].imshow(draw_contours(image, segmentation.mask, PREDICTION_COLOUR, 2))
+    axes[0, 1].imshow(draw_nuclei(image, segmentation.instances, segmentation.nuclei["kind"]))
     heat = axes[0, 2].imshow(segmentation.probability, vmin=0, vmax=1, cmap="viridis")
     for axis, title in zip(axes[0], ("image", "nuclei found", "probability"), strict=True):
         axis.set_title(title, fontsize=9)
@@ -137,6 +156,26 @@ def plot_result(image: np.ndarray, found: np.ndarray, truth: np.ndarray) -> Figu
     axes[0, 2].imshow(draw_contours(image, truth, TRUTH_COLOUR, 2))
     for axis, title in zip(axes[0], ("image", "found by the model", "drawn by people"), strict=True):
         axis.set_title(title, fontsize=10)
+    return figure
+
+
+def plot_nuclei(image: np.ndarray, sides: dict[str, tuple[np.ndarray, Sequence[str]]]) -> Figure:
+    """Draw an image, and beside it every nucleus in the colour of its kind, as each of several sees them.
+
+    Args:
+        image: `(H, W, 3)` uint8.
+        sides: title, such as who says so, to label map `(H, W)` numbered from 1, and the kind of each nucleus.
+    """
+    figure, axes = _panels(1, len(sides) + 1, PANEL * 1.8)
+    axes[0, 0].imshow(image)
+    axes[0, 0].set_title("image", fontsize=10)
+    for axis, (title, (instances, kinds)) in zip(axes[0, 1:], sides.items(), strict=True):
+        axis.imshow(draw_nuclei(image, instances, kinds))
+        axis.set_title(f"{title}: {len(kinds)} nuclei", fontsize=10)
+    there = {kind for _, kinds in sides.values() for kind in kinds}
+    handles = [Patch(color=KIND_COLOURS[kind], label=kind or "kind not told") for kind in KIND_COLOURS if kind in there]
+    if handles:
+        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=9)
     return figure
 
 

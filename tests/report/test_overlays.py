@@ -6,6 +6,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from helpers.explanation.examine import Examination
+from helpers.inference.instances import list_nuclei
 from helpers.inference.predict import Segmentation
 from helpers.report.examples import Example
 from helpers.report.overlays import (
@@ -14,15 +15,17 @@ from helpers.report.overlays import (
     TRUTH_COLOUR,
     draw_contours,
     draw_errors,
+    draw_nuclei,
     plot_attention,
     plot_examination,
+    plot_nuclei,
     plot_predictions,
     plot_preprocessing,
     plot_segmentation,
     plot_tiles,
     plot_views,
 )
-from helpers.report.palette import CLASS_COLOURS
+from helpers.report.palette import CLASS_COLOURS, KIND_COLOURS
 
 MISSED, INVENTED = ERROR_COLOURS.values()
 
@@ -311,12 +314,35 @@ def test_views_stand_in_rows_under_their_epochs(image):
 
 def test_segmentation_shows_what_was_found(image):
     probability = np.linspace(0, 1, 1600, dtype=np.float32).reshape(40, 40)
-    figure = plot_segmentation(image, Segmentation(probability, square(10, 30)))
+    instances = square(10, 30).astype(np.int32)
+    nuclei = list_nuclei(instances, probability, None, (), 0.25)
+    figure = plot_segmentation(image, Segmentation(probability, instances > 0, instances, nuclei))
     shown, outlined, heat = (axis.images[0] for axis in figure.axes[:3])
     np.testing.assert_array_equal(shown.get_array(), image)
-    np.testing.assert_array_equal(outlined.get_array(), draw_contours(image, square(10, 30), PREDICTION_COLOUR, 2))
+    np.testing.assert_array_equal(outlined.get_array(), draw_nuclei(image, instances, [""]))
     np.testing.assert_array_equal(heat.get_array(), probability)
     assert heat.get_clim() == (0, 1)
+
+
+def test_each_nucleus_is_outlined_in_the_colour_of_its_kind_on_its_own_pixels(image):
+    instances = np.zeros((40, 40), np.int32)
+    instances[5:15, 5:10], instances[5:15, 10:15] = 1, 2  # they touch
+    drawn = draw_nuclei(image, instances, ["Epithelial", ""])
+    changed = (drawn != image).any(-1)
+    assert not changed[instances == 0].any()
+    first, second = (tuple(int(KIND_COLOURS[kind][at : at + 2], 16) for at in (1, 3, 5)) for kind in ("Epithelial", ""))
+    assert tuple(drawn[10, 9]) == first  # on both sides of where they touch, each in its own
+    assert tuple(drawn[10, 10]) == second
+    np.testing.assert_array_equal(drawn[10, 7], image[10, 7])  # the inside stays
+
+
+def test_nuclei_as_several_see_them(image):
+    instances = square(10, 30).astype(np.int32)
+    none = np.zeros_like(instances)
+    figure = plot_nuclei(image, {"found": (instances, ["Dead"]), "drawn by people": (none, [])})
+    assert [axis.get_title() for axis in figure.axes] == ["image", "found: 1 nuclei", "drawn by people: 0 nuclei"]
+    assert [text.get_text() for text in figure.legends[0].texts] == ["Dead"]
+    np.testing.assert_array_equal(figure.axes[2].images[0].get_array(), image)
 
 
 def test_examination_fills_what_is_sure_and_dashes_what_is_not():
