@@ -10,15 +10,16 @@ from helpers.errors import InputError
 from helpers.model import EfficientNetSegmentation
 
 HEAD_CHANNELS = 32  # of the layer before kinds and interiors
+# Half the multiply-adds of the report's network.
+LITE0 = {"encoder": "efficientnet-lite0", "decoder_channels": (112, 64, 32, 24, 16)}
 # What each changes of `EfficientNetSegmentation`.
 OWN_NETWORKS = {
     "unet": {},
     "unet-stem1": {"stem_stride": 1},  # the scales of the report's table
     "unet-wide": {"decoder_channels": (256, 128, 64, 32, 16)},  # as segmentation-models-pytorch has them
     "unet-narrow": {"decoder_channels": (96, 56, 24, 16, 16)},  # about half the report's
-    "lite0": {"encoder": "efficientnet-lite0", "decoder_channels": (112, 64, 32, 24, 16)},
-    "lite0-detail": {"encoder": "efficientnet-lite0", "decoder_channels": (112, 64, 32, 24, 16), "detail_channels": 8},
-    "lite0-stem1": {"encoder": "efficientnet-lite0", "decoder_channels": (112, 64, 32, 24, 16), "stem_stride": 1},
+    "lite0": LITE0,
+    "lite0-detail": LITE0 | {"detail_channels": 8},  # and a layer at full size for outlines
 }
 
 

@@ -49,7 +49,7 @@ def predict(
 ) -> Segmentation:
     """Find the nuclei of an image of any size: where they are, each by itself, and of which kind.
 
-    It takes some 100 bytes of memory a pixel, of the image or at the model's scale, and 55 more where an edge is black
+    It takes some 60 bytes of memory a pixel, of the image or at the model's scale, and 55 more where an edge is black
     or transparent: cut slides into regions.
 
     Where the image is transparent or black to its border there is no tissue and no nucleus; it warns of that, and of

@@ -1,5 +1,6 @@
 """Predicting on any image: size, scale, seams and refusals."""
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -15,6 +16,7 @@ from helpers.inference import trained_model
 from helpers.inference.batches import SYMMETRIES, predict_tiles
 from helpers.inference.predict import predict, predict_logits
 from helpers.inference.trained_model import TrainedModel
+from helpers.instance_metrics import match_instances
 from helpers.metrics import count_pixels, dice_per_image
 from helpers.normalization import normalize
 from helpers.sample_tissue.sample import sample_field
@@ -255,3 +257,68 @@ def test_an_edge_stays_in_place_on_the_way_to_another_scale_and_back(um_per_px):
     assert not found[59, 200]
     assert found[200, 128]
     assert not found[200, 127]
+
+
+# Single nuclei and kinds.
+
+
+class Tissue(Darkness):
+    """Stands in for a network of several outputs: dark is nucleus, very dark its interior, and red its first kind."""
+
+    kinds = ("Red", "Blue")
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Give logits by name; the interior's are half of the nucleus's."""
+        nuclei = super().forward(images)
+        return {"nuclei": nuclei, "interior": nuclei, "kinds": torch.cat([images[:, :1], images[:, 2:]], dim=1)}
+
+
+@pytest.mark.parametrize("um_per_px", [0.125, 0.25, 0.5])
+def test_every_nucleus_is_told_at_the_images_size_whatever_the_scale(um_per_px):
+    image = paint(truth := discs(140, 280, radius=14, step=70))
+    image[:, 140:][truth[:, 140:]] = (120, 40, 70)
+    found = predict(image, um_per_px, TrainedModel(Tissue(), um_per_px=0.25))
+    assert (found.instances.shape, found.instances.dtype) == (truth.shape, np.int32)
+    assert found.instances.max() == len(found.nuclei) == 8
+    np.testing.assert_array_equal(found.instances > 0, found.mask)
+    assert found.nuclei["kind"].tolist() == [*["Blue", "Blue", "Red", "Red"] * 2]
+    np.testing.assert_allclose(sorted(set(found.nuclei["x"].round())), [35, 105, 175, 245], atol=1)
+    np.testing.assert_allclose(found.nuclei["area_um2"], truth[:70, :70].sum() * um_per_px**2, rtol=0.06)
+
+
+def test_a_network_of_nuclei_alone_tells_pieces_and_no_kinds(model):
+    found = predict(paint(discs(100, 130)), model=model)
+    assert found.nuclei["kind"].tolist() == [""] * found.instances.max()
+    assert len(found.nuclei) == 9  # six whole, three cut by the border
+
+
+def test_flips_and_turns_are_undone_for_all_outputs():
+    image = paint(discs(90, 150))
+    model = TrainedModel(Tissue(), um_per_px=0.25)
+    once, averaged = predict(image, model=model), predict(image, model=model, flips_and_turns=True)
+    np.testing.assert_array_equal(averaged.instances, once.instances)
+    np.testing.assert_array_equal(averaged.nuclei["kind"], once.nuclei["kind"])
+
+
+def test_no_nuclei_where_there_is_no_tissue():
+    image = paint(discs(90, 150))
+    image[:, :40] = 0
+    with pytest.warns(UserWarning, match="are black or transparent"):
+        found = predict(image, model=TrainedModel(Tissue(), um_per_px=0.25))
+    assert not found.instances[:, :40].any()
+    assert found.nuclei["left"].min() >= 40
+    with pytest.warns(UserWarning, match="are black"):
+        nothing = predict(np.zeros((50, 70, 3), np.uint8), model=TrainedModel(Tissue(), um_per_px=0.25))
+    assert (nothing.instances.shape, len(nothing.nuclei)) == ((50, 70), 0)
+
+
+def test_with_other_tiles_the_nuclei_are_nearly_the_same(real_dataset):
+    tiles = np.load(real_dataset / "Images" / "images.npy", mmap_mode="r")
+    image = np.concatenate([np.array(tiles[index], np.uint8) for index in (700, 701)], axis=1)
+    model = helpers.load_model()
+    network = copy.deepcopy(model.network)
+    network.img_size = 320
+    ours, other = predict(image, model=model), predict(image, model=dataclasses.replace(model, network=network))
+    assert abs(len(ours.nuclei) - len(other.nuclei)) <= max(1, 0.01 * len(ours.nuclei))
+    matching = match_instances(other.instances, ours.instances)
+    assert np.median(matching.ious) > 0.98
