@@ -38,15 +38,9 @@ def draw_contours(image: np.ndarray, mask: np.ndarray, colour: tuple[int, int, i
 
 
 def draw_nuclei(image: np.ndarray, instances: np.ndarray, kinds: Sequence[str]) -> np.ndarray:
-    """Draw the outline of every nucleus on a copy of an image, each on its own pixels, in the colour of its kind.
+    """Draw on a copy of an image `(H, W, 3)` uint8 the outline of every nucleus, in its own pixels and its kind's colour.
 
-    Args:
-        image: `(H, W, 3)` uint8.
-        instances: `(H, W)` label map, numbered from 1.
-        kinds: of nucleus 1 and up, names of `palette.KIND_COLOURS`; "" where none is told.
-
-    Returns:
-        `(H, W, 3)` uint8.
+    `instances` `(H, W)` is numbered from 1; `kinds` gives for each number a name of `palette.KIND_COLOURS`, or "".
     """
     drawn = np.array(image)
     outline = find_boundaries(instances, mode="inner")
@@ -159,20 +153,21 @@ def plot_result(image: np.ndarray, found: np.ndarray, truth: np.ndarray) -> Figu
     return figure
 
 
-def plot_nuclei(image: np.ndarray, sides: dict[str, tuple[np.ndarray, Sequence[str]]]) -> Figure:
-    """Draw an image, and beside it every nucleus in the colour of its kind, as each of several sees them.
+def plot_nuclei(rows: dict[str, tuple[np.ndarray, dict[str, tuple[np.ndarray, Sequence[str]]]]]) -> Figure:
+    """Draw a row for each image: as it is, and beside it every nucleus in the colour of its kind, as each side sees it.
 
     Args:
-        image: `(H, W, 3)` uint8.
-        sides: title, such as who says so, to label map `(H, W)` numbered from 1, and the kind of each nucleus.
+        rows: title to an image and its sides, the same in each row: who says so to the arguments of `draw_nuclei`.
     """
-    figure, axes = _panels(1, len(sides) + 1, PANEL * 1.8)
-    axes[0, 0].imshow(image)
-    axes[0, 0].set_title("image", fontsize=10)
-    for axis, (title, (instances, kinds)) in zip(axes[0, 1:], sides.items(), strict=True):
-        axis.imshow(draw_nuclei(image, instances, kinds))
-        axis.set_title(f"{title}: {len(kinds)} nuclei", fontsize=10)
-    there = {kind for _, kinds in sides.values() for kind in kinds}
+    _, first = next(iter(rows.values()))
+    figure, axes = _panels(len(rows), len(first) + 1, PANEL * 1.8)
+    for row, (name, (image, sides)) in zip(axes, rows.items(), strict=True):
+        row[0].imshow(image)
+        row[0].set_ylabel(name, fontsize=9)
+        for axis, (title, (instances, kinds)) in zip(row[1:], sides.items(), strict=True):
+            axis.imshow(draw_nuclei(image, instances, kinds))
+            axis.set_title(f"{title}: {len(kinds)} nuclei", fontsize=9)
+    there = {kind for _, sides in rows.values() for _, kinds in sides.values() for kind in kinds}
     handles = [Patch(color=KIND_COLOURS[kind], label=kind or "kind not told") for kind in KIND_COLOURS if kind in there]
     if handles:
         figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=9)

@@ -339,8 +339,9 @@ def test_each_nucleus_is_outlined_in_the_colour_of_its_kind_on_its_own_pixels(im
 def test_nuclei_as_several_see_them(image):
     instances = square(10, 30).astype(np.int32)
     none = np.zeros_like(instances)
-    figure = plot_nuclei(image, {"found": (instances, ["Dead"]), "drawn by people": (none, [])})
-    assert [axis.get_title() for axis in figure.axes] == ["image", "found: 1 nuclei", "drawn by people: 0 nuclei"]
+    figure = plot_nuclei({"best": (image, {"found": (instances, ["Dead"]), "drawn by people": (none, [])})})
+    assert [axis.get_title() for axis in figure.axes] == ["", "found: 1 nuclei", "drawn by people: 0 nuclei"]
+    assert figure.axes[0].get_ylabel() == "best"
     assert [text.get_text() for text in figure.legends[0].texts] == ["Dead"]
     np.testing.assert_array_equal(figure.axes[2].images[0].get_array(), image)
 
