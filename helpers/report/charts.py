@@ -137,6 +137,28 @@ def plot_predictor_scores(entry: Evaluation, names: dict[str, str]) -> Figure:
     return figure
 
 
+def plot_areas(nuclei: pd.DataFrame, mm2: float) -> Figure:
+    """Draw the area of nuclei by kind, as each side sees it, with how many there are on a square millimetre.
+
+    Args:
+        nuclei: a row for each, with the columns `side`, `kind` and `area_um2`.
+        mm2: area of the tissue they are of.
+    """
+    figure, axis = subplots(1, 1, (WIDE[0], 3.6))
+    kinds = sorted(set(nuclei["kind"]))
+    sides = list(dict.fromkeys(nuclei["side"]))
+    sns.boxplot(
+        nuclei, x="area_um2", y="kind", hue="side", order=kinds, hue_order=sides, ax=axis, fliersize=0, linewidth=0.8,
+        palette=dict(zip(sides, COLOURS, strict=False)),
+    )  # fmt: skip
+    counts = nuclei.groupby(["kind", "side"]).size()
+    told = [", ".join(f"{side} {counts.get((kind, side), 0) / mm2:,.0f}" for side in sides) for kind in kinds]
+    axis.set_yticks(range(len(kinds)), [f"{kind}\n({each} / mm²)" for kind, each in zip(kinds, told, strict=True)])
+    axis.set(xlabel="area of a nucleus in µm²", ylabel="", xlim=(0, nuclei["area_um2"].quantile(0.99)))
+    axis.legend(frameon=False, fontsize=8, title="")
+    return figure
+
+
 def read_as_jpeg(path: Path | str) -> bytes:
     """Read a published figure as JPEG, a third as large, so that a notebook that holds several stays small."""
     with Image.open(path) as image, io.BytesIO() as buffer:

@@ -10,6 +10,7 @@ from scipy.special import expit
 from helpers.config import THRESHOLD, Recipe
 from helpers.data.augmentation import build_augmentation
 from helpers.data.cache import Cache
+from helpers.data.fold import Tiles
 from helpers.explanation.faithfulness import OCCLUSION, make_map
 from helpers.explanation.grad_cam import METHODS, attention_layers, choose_regions, grad_cams, predicted_region
 from helpers.inference.batches import predict_tiles
@@ -177,3 +178,20 @@ def region_maps(
         region: {name: make_map(model, tensor, torch.from_numpy(where), name, region == "background") for name in names}
         for region, where in regions.items()
     }
+
+
+def true_nuclei(tiles: Tiles, place: int, kinds: Sequence[str] = ()) -> tuple[np.ndarray, list[str]]:
+    """Give the true nuclei of one of some tiles, as `overlays.draw_nuclei` takes them.
+
+    Args:
+        tiles: at full size.
+        place: which of them.
+        kinds: what the class channels mean; none where the kinds are not known.
+
+    Returns:
+        label map `(256, 256)` int64 numbered from 1, and the kind of each nucleus, "" where none is known.
+    """
+    ids, first, numbers = np.unique(tiles.instances[place], return_index=True, return_inverse=True)
+    numbers = numbers.reshape(tiles.instances[place].shape) + (ids[0] > 0)  # without background too
+    classes = tiles.class_maps[place].ravel()[first[ids > 0]]
+    return numbers, [kinds[number - 1] if kinds else "" for number in classes.tolist()]

@@ -27,6 +27,7 @@ class Mode:
         dataset: folder of the data set.
         run: folder of the training run.
         recipe: how the network is trained.
+        nuclei_recipe: how the network that tells single nuclei and kinds is.
         control_recipe: how the control of its explanations is, on images with the masks of others.
         explained_tiles: on how many the faithfulness of its maps is measured.
         sanity_tiles: on how many of those the sanity checks are made.
@@ -37,6 +38,7 @@ class Mode:
     dataset: Path
     run: Path
     recipe: Recipe
+    nuclei_recipe: Recipe
     control_recipe: Recipe
     explained_tiles: int
     sanity_tiles: int
@@ -56,14 +58,18 @@ def choose_mode(environment: Mapping[str, str] = os.environ) -> Mode:
     if name == "full":
         dataset = as_path(environment.get("NUCLEI_DATASET", "Dataset"))
         label, control = f"this run, {dataset.resolve().name}", _control(FULL_RECIPE, epochs=3)
-        return Mode(name, label, dataset, FULL_RUN, FULL_RECIPE, control, explained_tiles=100, sanity_tiles=20)
+        nuclei = RECIPES["nuclei"]
+        return Mode(name, label, dataset, FULL_RUN, FULL_RECIPE, nuclei, control, explained_tiles=100, sanity_tiles=20)
     if name != "quick":
         raise InputError(f"NUCLEI_MODE: expected 'quick' or 'full', found {name!r}")
     shutil.rmtree(QUICK_FOLDER, ignore_errors=True)
     dataset = write_sample_fold(QUICK_FOLDER / "sample")
     recipe, run = RECIPES["quick"], QUICK_FOLDER / "run"
     control = _control(recipe, epochs=1)
-    return Mode(name, "this run, sample tiles", dataset, run, recipe, control, explained_tiles=6, sanity_tiles=2)
+    nuclei = RECIPES["quick-nuclei"]
+    return Mode(
+        name, "this run, sample tiles", dataset, run, recipe, nuclei, control, explained_tiles=6, sanity_tiles=2
+    )
 
 
 def _control(recipe: Recipe, epochs: int) -> Recipe:

@@ -38,7 +38,7 @@ def draw_contours(image: np.ndarray, mask: np.ndarray, colour: tuple[int, int, i
 
 
 def draw_nuclei(image: np.ndarray, instances: np.ndarray, kinds: Sequence[str]) -> np.ndarray:
-    """Draw on a copy of an image `(H, W, 3)` uint8 the outline of every nucleus, in its own pixels and its kind's colour.
+    """Draw on a copy of an image `(H, W, 3)` uint8 the outline of every nucleus, on its own pixels and by its kind.
 
     `instances` `(H, W)` is numbered from 1; `kinds` gives for each number a name of `palette.KIND_COLOURS`, or "".
     """
