@@ -120,15 +120,28 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    entry = _load("evaluation.evaluation").evaluate(
-        options.model, options.dataset, flips_and_turns=options.flips_and_turns, outlines=options.outlines,
-        progress=True,
-    )  # fmt: skip
+    entries = []
+    for model in options.model or [None]:
+        if len(options.model) > 1:
+            print(f"{model}:")
+        entry = _load("evaluation.evaluation").evaluate(
+            model, options.dataset, flips_and_turns=options.flips_and_turns, outlines=options.outlines,
+            progress=True, part=options.part,
+        )  # fmt: skip
+        entries.append(entry)
+        _show_scores(entry)
+    if len(entries) > 1:
+        print(_load("report.run_tables").describe_means(entries))
+
+
+def _show_scores(entry: dict) -> None:
     for name, predictor in entry["predictors"].items():
         print(f"{name:18s} Dice {_show(predictor['scores']['dice'])}")
     for rule, predictor in entry["fill_rules"].items():
         print(f"model, {rule}: Dice {_show(predictor['scores']['dice'])}")
     print(f"{entry['name']} ({entry['part']}): {entry['tiles']} tiles, scored {entry['times_scored']} time(s)")
+    if entry["nuclei"]:
+        print(_load("report.run_tables").describe_nuclei(entry["nuclei"]))
 
 
 def _explain(options: argparse.Namespace) -> None:

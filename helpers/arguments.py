@@ -134,8 +134,10 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
                  "1 to 10 tiles a second on two cores; adds to RUN/results.json, of weights to runs/NAME OF THE "
                  "WEIGHTS", (
         _place("model", "folder of a finished run, weights (.safetensors) or a folder that holds them; left out, the "
-               "shipped ones", nargs="?"),
+               "shipped ones; of several, such as of the three official splits, the means are shown too", nargs="*"),
         _place("dataset", "that of the model gives its validation part, any other the whole"),
+        _option("--part", "of the model's own data set; `test` is the test fold of an official split "
+                "(default: %(default)s)", choices=("validation", "test"), default="validation"),
         _flag("--flips-and-turns", "score it again, averaged over flips and turns: eight times as long"),
         _option("--outlines", "JSON of the nuclei's outlines, {image: [[[x, y], ...], ...]}: score by three rules of "
                 "filling them", type=as_path, metavar="FILE"),

@@ -201,7 +201,11 @@ def pair_centroids(predicted: np.ndarray, truth: np.ndarray, radius: float = DET
 
 def score_image(predicted: np.ndarray, truth: np.ndarray, radius: float = DETECTION_RADIUS) -> InstanceScores:
     """Score the label map of one image, whatever the kinds: arguments and errors as of the functions it calls."""
-    matching = match_instances(predicted, truth)
+    return score_matching(match_instances(predicted, truth), radius)
+
+
+def score_matching(matching: Matching, radius: float = DETECTION_RADIUS) -> InstanceScores:
+    """Score one image as `score_image` does, from a matching that is there already."""
     numbers = len(matching.predicted.ids), len(matching.truth.ids)
     matched, iou_sum = len(matching.matched), float(matching.ious.sum())
     quality = panoptic_quality(matched, iou_sum, *numbers)

@@ -32,7 +32,7 @@ def test_every_network_and_row_can_be_asked_for():
 )
 def test_options_stand_anywhere(line):
     options = read_arguments("", HANDLERS, ["evaluate", *line.split()])
-    assert (options.model, options.dataset) == (Path("m") if "m" in line.split() else None, Path("d"))
+    assert (options.model, options.dataset) == ([Path("m")] if "m" in line.split() else [], Path("d"))
     assert options.flips_and_turns
 
 

@@ -51,6 +51,15 @@ def number_instances(masks: np.ndarray, class_maps: np.ndarray) -> np.ndarray:
     return np.where(class_maps > 0, numbers[..., 0], 0)
 
 
+def channels_of(numbers: np.ndarray) -> np.ndarray:
+    """Give the class channel that each nucleus stands in, from its number as `number_instances` gives it.
+
+    >>> channels_of(np.array([39, 36]))
+    array([4, 1])
+    """
+    return numbers % NUM_CLASSES
+
+
 def count_instances(instances: np.ndarray) -> int:
     """Count the different instance numbers above 0, which need not be consecutive.
 

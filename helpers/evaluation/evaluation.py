@@ -10,23 +10,24 @@ import torch
 from scipy.special import expit
 from tqdm import tqdm
 
-from helpers.config import LABEL_RULES, THRESHOLD, TILE_SIZE, TILE_UM_PER_PX
+from helpers.config import LABEL_RULES, TILE_SIZE, TILE_UM_PER_PX
 from helpers.data.cache import Cache
-from helpers.data.fold import Fold, Tiles, find_folds
+from helpers.data.fold import find_folds
 from helpers.data.prepare import prepare
-from helpers.data.stitching import SourceImage, source_images, stitch
+from helpers.data.stitching import SourceImage, source_images, stitch_labels
 from helpers.devices import on_device, pick_device
 from helpers.errors import InputError
 from helpers.evaluation.baselines import BASELINES
 from helpers.evaluation.fill_rules import FILL_RULES, fill_mask, read_outlines
-from helpers.evaluation.subject import Subject, choose_tiles, open_subject
+from helpers.evaluation.nuclei_scores import match_kinds, row_of, score_nuclei, summarize_nuclei
+from helpers.evaluation.subject import PARTS, Subject, choose_tiles, open_subject
+from helpers.evaluation.whole_images import read_tiles, stitch_tiles, through_network_size
 from helpers.files import MERGE_SECONDS, locked, read_json, write_json
 from helpers.inference.batches import SYMMETRIES
-from helpers.inference.predict import PLAIN, predict_logits
+from helpers.inference.predict import PLAIN, predict_logits, segment
 from helpers.inference.trained_model import TrainedModel
 from helpers.metrics import COUNT_NAMES, FEWEST_FOR_INTERVAL, bootstrap_interval, count_pixels, scores
 from helpers.paths import as_path
-from helpers.preprocessing import enlarge_probabilities, shrink_class_maps
 from helpers.provenance import describe_environment
 from helpers.training.comparisons import untrained_model
 from helpers.training.results import RESULTS, Evaluation, Predictor
@@ -42,6 +43,7 @@ def evaluate(
     flips_and_turns: bool = False,
     outlines: Path | None = None,
     progress: bool = False,
+    part: str = PARTS[0],
 ) -> Evaluation:
     """Score a model on a data set and add the result to its `results.json`.
 
@@ -58,12 +60,13 @@ def evaluate(
         outlines: of the nuclei, as from `fill_rules.read_outlines`; the network is then held against each of
             `fill_rules.FILL_RULES` as well. None to leave that out.
         progress: show a bar on standard error.
+        part: of the model's own data set, "validation", or "test" for the test fold of an official split.
 
     Returns:
         the new entry: `name`, `digest`, `part`, `tiles`, `times_scored`; for each predictor its scores, intervals and
-        scores by tissue; the network's scores by number of nuclei in a tile, and by each rule of filling outlines; the
-        Dice of perfect labels at the network's size; and the network's counts on every image, from which its scores can
-        be computed again.
+        scores by tissue; the network's scores by number of nuclei in a tile, and by each rule of filling outlines; of
+        single nuclei and their kinds, as `summarize_nuclei` gives them; the Dice of perfect labels at the network's
+        size; and the network's counts on every image, from which its scores can be computed again.
 
     Raises:
         InputError: nothing that can be scored, a data set that does not fit, one that holds tiles the model was
@@ -72,22 +75,25 @@ def evaluate(
     dataset, subject = as_path(dataset), open_subject(source)
     device = pick_device() if device is None else torch.device(device)
     cache = prepare(dataset, subject.recipe.image_size, subject.recipe.labels, progress)
-    part, indices = choose_tiles(subject, cache)
+    part, indices = choose_tiles(subject, cache, part)
     images = source_images(indices, cache.tissues, cache.pictures, cache.positions, cache.extents)
     model = dataclasses.replace(subject.model, network=on_device(subject.model.network, device))
-    untrained = dataclasses.replace(model, network=on_device(untrained_model(subject.recipe), device))
-    predictors = {"model": _network(model, device), "untrained": _network(untrained, device)}
+    told = getattr(model.network, "kinds", ())
+    kinds = match_kinds(cache.kinds, told)
+    untrained = dataclasses.replace(model, network=on_device(untrained_model(subject.recipe, told), device))
+    predictors = {"untrained": _network(untrained, device)}
     if flips_and_turns:
         predictors["averaged"] = _network(model, device, SYMMETRIES)
     predictors |= BASELINES
     drawn = None if outlines is None else read_outlines(outlines, [image.name for image in images])
-    counts = {name: [] for name in (*predictors, *LABEL_RULES, *(FILL_RULES if drawn else ()))}
-    tile_counts, tile_nuclei = [], []
+    counts = {name: [] for name in ("model", *predictors, *LABEL_RULES, *(FILL_RULES if drawn else ()))}
+    tile_counts, tile_nuclei, nuclei = [], [], []
     folds = find_folds(dataset)
     for image in tqdm(images, unit="image", desc=f"scoring {cache.name}", disable=not progress):
         tiles = read_tiles(folds, image.indices)
         whole, truth = map(image.crop, stitch_tiles(tiles, image.positions))
-        guesses = {name: predict(whole) for name, predict in predictors.items()}
+        found = segment(model, whole, TILE_UM_PER_PX, device)
+        guesses = {"model": found.mask} | {name: predict(whole) for name, predict in predictors.items()}
         size = subject.recipe.image_size
         for rule in LABEL_RULES:
             guesses[rule] = image.crop(through_network_size(tiles, image.positions, size, rule))
@@ -99,6 +105,11 @@ def evaluate(
         cuts = (_cut(values, image.positions) for values in (guesses["model"], truth))
         tile_counts += [count_pixels(guess[None], true[None]) for guess, true in zip(*cuts, strict=True)]
         tile_nuclei.append(cache.nuclei[image.indices].sum(1))
+        kinds_known, apart = cache.annotated[image.indices].all(0)
+        numbers = image.crop(stitch_labels(tiles.instances, image.positions))
+        nuclei.append(score_nuclei(found, numbers, kinds if kinds_known else None) if apart else None)
+    tissues, units = np.array([image.tissue for image in images]), _units(images, cache)
+    rows = map(_row, images, counts["model"])
     entry = {
         "name": cache.name,
         "digest": cache.digest,
@@ -109,11 +120,12 @@ def evaluate(
         "times_scored": 1,
         "date": datetime.now(UTC).date().isoformat(),
         "environment": describe_environment(device),
-        "predictors": {name: summarize(np.array(counts[name]), images, cache) for name in predictors},
+        "predictors": {name: summarize(np.array(counts[name]), images, cache) for name in ("model", *predictors)},
         "by_nuclei": score_by_nuclei(np.concatenate(tile_counts), np.concatenate(tile_nuclei)),
         "fill_rules": {rule: summarize(np.array(counts[rule]), images, cache) for rule in FILL_RULES if drawn},
         "perfect_labels_dice": {rule: scores(np.array(counts[rule]))["dice"] for rule in LABEL_RULES},
-        "images": [_row(image, values) for image, values in zip(images, counts["model"], strict=True)],
+        "nuclei": summarize_nuclei(nuclei, tissues, units, kinds),
+        "images": [row | row_of(one) for row, one in zip(rows, nuclei, strict=True)],
     }
     return _add(entry, subject, dataset)
 
@@ -127,8 +139,10 @@ def _add(entry: Evaluation, subject: Subject, dataset: Path) -> Evaluation:
         if results.get("weights") != subject.results.get("weights"):
             raise InputError(f"{path}: other weights of this name were scored meanwhile; move that folder away")
         evaluations, key = results["evaluations"], f"{entry['name']}:{entry['digest'][:12]}"
+        key += ":test" if entry["part"] == "test" else ""  # beside the validation part of the same data
         # The same data under another name is the same test set: its scorings count on.
-        earlier = [other for other, scored in evaluations.items() if scored["digest"] == entry["digest"]]
+        same = (entry["digest"], entry["part"] == "test")
+        earlier = [name for name, old in evaluations.items() if (old["digest"], old["part"] == "test") == same]
         if not entry["fill_rules"]:  # measured before, of the same weights and data
             entry["fill_rules"] = next((evaluations[other].get("fill_rules", {}) for other in earlier), {})
         entry["times_scored"] += sum(evaluations[other]["times_scored"] for other in earlier)
@@ -151,7 +165,7 @@ def summarize(counts: np.ndarray, images: list[SourceImage], cache: Cache) -> Pr
     Returns:
         `scores`, `scores_without_void` (None without void tiles), `intervals` (95 %, by source image), `by_tissue`.
     """
-    units = np.array([image.name if cache.groups is None else cache.groups[image.indices[0]] for image in images])
+    units = _units(images, cache)
     tissues = np.array([image.tissue for image in images])
     void = np.array([cache.void[image.indices].all() for image in images])
     by_tissue = {}
@@ -186,41 +200,6 @@ def score_by_nuclei(counts: np.ndarray, nuclei: np.ndarray) -> dict[str, dict]:
     return rows
 
 
-def through_network_size(tiles: Tiles, positions: np.ndarray, image_size: int, labels: str) -> np.ndarray:
-    """Shrink the true labels to the network's size and enlarge them again: what repeating them exactly scores.
-
-    Args:
-        tiles: of one image, at full size.
-        positions: `(n, 2)`, their places in it.
-        image_size: the network's, in pixels.
-        labels: how they are shrunk, "nearest" or "majority".
-
-    Returns:
-        `(H, W)` bool, the stitched image's foreground.
-    """
-    small = shrink_class_maps(tiles.class_maps, image_size, labels) > 0
-    enlarged = enlarge_probabilities(small.astype(np.float32), tiles.class_maps.shape[1])
-    return stitch(enlarged, positions) >= THRESHOLD
-
-
-def stitch_tiles(tiles: Tiles, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Put the tiles of one image together: image `(H, W, 3)` uint8, and `(H, W)` bool where its nuclei are."""
-    image = np.rint(stitch(tiles.images, positions)).astype(np.uint8)
-    return image, stitch(tiles.class_maps > 0, positions) >= THRESHOLD
-
-
-def read_tiles(folds: list[Fold], indices: np.ndarray) -> Tiles:
-    """Read tiles at full size by their numbers in the data set, all folds counted through."""
-    starts = np.cumsum([0, *map(len, folds)])
-    parts = []
-    for index in indices.tolist():
-        number = int(np.searchsorted(starts, index, side="right")) - 1
-        parts.append(folds[number].read(index - starts[number], index - starts[number] + 1))
-    return Tiles(
-        *(np.concatenate([getattr(part, field.name) for part in parts]) for field in dataclasses.fields(Tiles))
-    )
-
-
 def _network(
     model: TrainedModel, device: torch.device, symmetries: tuple[tuple[int, bool], ...] = PLAIN
 ) -> Callable[[np.ndarray], np.ndarray]:
@@ -235,6 +214,11 @@ def _network(
 def _cut(whole: np.ndarray, positions: np.ndarray) -> list[np.ndarray]:
     """Cut `(H, W)` into its n tiles again, without what they had of padding."""
     return [whole[row : row + TILE_SIZE, column : column + TILE_SIZE] for row, column in positions]
+
+
+def _units(images: list[SourceImage], cache: Cache) -> np.ndarray:
+    """Give the source of each image, from which intervals draw."""
+    return np.array([image.name if cache.groups is None else cache.groups[image.indices[0]] for image in images])
 
 
 def _interval(counts: np.ndarray, units: np.ndarray, key: str) -> tuple[float, float] | None:

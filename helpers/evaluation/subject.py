@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.config import RECIPES, Recipe
+from helpers.config import OFFICIAL_SPLITS, RECIPES, Recipe
 from helpers.data.cache import Cache
 from helpers.errors import InputError, InputWarning
 from helpers.files import read_json
@@ -17,6 +17,7 @@ from helpers.sources import Seen
 from helpers.training.checkpoints import load_checkpoint
 from helpers.training.results import BEST, RESULTS, Results, read_finished
 
+PARTS = ("validation", "test")  # of the model's own data set
 SCORES = Path("runs")  # where the scores of weights are put, in a folder with the weights' name
 
 
@@ -86,22 +87,30 @@ def _open_weights(path: Path) -> Subject:
     return Subject(str(path), model, recipe, data, folder, results)
 
 
-def choose_tiles(subject: Subject, cache: Cache) -> tuple[str, np.ndarray]:
+def choose_tiles(subject: Subject, cache: Cache, part: str = PARTS[0]) -> tuple[str, np.ndarray]:
     """Choose the tiles of a data set that a model may be scored on: none that it was trained on.
 
     Of the model's own data set those are the validation tiles. A data set that holds tiles it was trained on and is
     not that one to the byte, as when its masks were drawn anew, gives the tiles of its validation groups, if it has all
     of them. Tiles are known again by their pixels or by the names of their sources.
 
+    Args:
+        subject: the model.
+        cache: the data set.
+        part: "test" for the test fold of the official split that the model was trained by, on its own data set alone.
+
     Returns:
-        "validation" or "all", and `(n,)` tile numbers.
+        "validation", "test" or "all", and `(n,)` tile numbers.
 
     Raises:
-        InputError: it was trained on some of them, and no groups tell the others apart.
+        InputError: it was trained on some of them, and no groups tell the others apart; or it has no test fold here.
 
     Warns:
-        InputWarning: sources among them chose the model's epoch.
+        InputWarning: sources among them chose the model's epoch; or tiles of the test fold are left out, for it was
+            trained on the same pixels.
     """
+    if part == "test":
+        return part, _choose_test_fold(subject, cache)
     everything = np.arange(len(cache))
     if cache.digest == subject.data.get("digest"):
         return "validation", np.array(subject.data["validation_indices"])
@@ -126,3 +135,25 @@ def choose_tiles(subject: Subject, cache: Cache) -> tuple[str, np.ndarray]:
         "others, or the run, or the project's own weights in a clone, on the very data set it was trained on, which "
         "gives its validation part"
     )
+
+
+def _choose_test_fold(subject: Subject, cache: Cache) -> np.ndarray:
+    method = subject.data.get("split", "").split(", ")[0]
+    own = cache.digest == subject.data.get("digest")
+    if not (own and cache.official and method.startswith("official")):
+        split = f"a model divided by {method}" if own and method else "a model of another data set"
+        raise InputError(
+            f"{cache.name}: expected the three folds that {subject.name} was trained on by an official split, found "
+            f"{split}; train it with `--split 1`, 2 or 3, or leave out `--part test`"
+        )
+    _, _, test = OFFICIAL_SPLITS[int(method.removeprefix("official "))]
+    tiles = np.flatnonzero(np.array(cache.official)[cache.fold_numbers] == test)
+    seen, spoke = cache.find_seen(tiles, subject.model.seen)
+    if seen.any():
+        warnings.warn(
+            f"{cache.name}: {subject.name} was trained on {seen.sum()} of the {len(tiles)} tiles of its test fold "
+            f"({spoke}); these are left out",
+            InputWarning,
+            stacklevel=4,
+        )
+    return tiles[~seen]

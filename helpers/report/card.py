@@ -1,8 +1,16 @@
 """The model card that travels with the shipped weights, after Mitchell et al. 2019, doi:10.1145/3287560.3287596."""
 
 from helpers.config import RECIPES, THRESHOLD, TILE_SIZE, TILE_UM_PER_PX
-from helpers.report.comparison import FILLED, comparison_table, describe_external, describe_fill_rules, describe_measure
+from helpers.report.comparison import (
+    FILLED,
+    comparison_table,
+    describe_external,
+    describe_fill_rules,
+    describe_measure,
+    nuclei_entries,
+)
 from helpers.report.explanation_tables import calibration_table, describe_maps, describe_uncertainty, source_table
+from helpers.report.run_tables import nuclei_part
 from helpers.report.tables import markdown_table
 from helpers.report.words import describe_masks, describe_stages, describe_training
 from helpers.training.results import Reported, Results
@@ -60,8 +68,8 @@ was never validated in a clinic.
 
 - {run["model"]["parameters"]:,} parameters; float16 in the file, float32 at work. Input: RGB at
   {TILE_UM_PER_PX * TILE_SIZE / size:.2f} um/px in tiles of {size} pixels; `predict` resamples.
-- Network `{run["recipe"]["network"]}`. Output: the probability of nucleus for each pixel, no classes, touching nuclei
-  not separated. Threshold {THRESHOLD}.
+- Network `{run["recipe"]["network"]}`. Output: {_outputs(run)}
+  Threshold {THRESHOLD}.
 
 ## What it was trained on
 
@@ -84,7 +92,9 @@ above. Their numbers are those of their papers.
 Measured on whole images by the road that `predict` takes. All scores here are of the same masks. {FILLED}
 {describe_fill_rules(reported)} Every run, those scored on older masks too, stands in [`RESULTS.md`](RESULTS.md).
 
-{_explained(run, describe_masks(reported))}## Limits
+{"".join(f"{part}{chr(10) * 2}" for part in nuclei_part(nuclei_entries(reported, runs=False)))}{
+        _explained(run, describe_masks(reported))
+    }## Limits
 
 - Bright-field H&E alone. Trained and measured on tiles of 0.25 to about 0.3 um/px; `predict` accepts 0.1 to 1.0 and
   resamples, but how well that works was not measured on real tissue. A wrong `um_per_px` costs many points, so always
@@ -115,6 +125,15 @@ A GPU adds up in an order of its own, so expect numbers that differ a little.
 
 {licence}
 """
+
+
+def _outputs(run: Results) -> str:
+    """Say what the network tells of a picture."""
+    told, kinds = run["recipe"].get("outputs", ["nuclei"]), run["data"].get("kinds", [])
+    parts = ["the probability of nucleus for each pixel"]
+    parts += [f"kinds of nuclei ({', '.join(kinds)})" if "kinds" in told else "no kinds"]
+    parts += ["nuclei that touch are parted" if "interior" in told else "nuclei that touch are not separated"]
+    return f"{', '.join(parts[:2])}; {parts[2]}."
 
 
 def training_command(name: str, run: Results) -> str:

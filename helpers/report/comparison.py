@@ -6,7 +6,7 @@ are of the same masks as the shipped model's; the others are *old masks* and get
 
 import pandas as pd
 
-from helpers.config import EXTERNAL_SETS
+from helpers.config import EXTERNAL_SETS, PARTLY_ANNOTATED
 from helpers.evaluation.baselines import BASELINES
 from helpers.report.references import KNOWN_SYSTEMS
 from helpers.report.tables import MISSING, PREDICTOR_NAMES, format_interval, format_number
@@ -30,10 +30,34 @@ def shipped_scores(reported: Reported) -> dict[str, Evaluation]:
     return latest_scores(reported["shipped"]["evaluations"] if reported["shipped"] else {})
 
 
-def latest_scores(evaluations: dict[str, Evaluation]) -> dict[str, Evaluation]:
-    """Give of each set the evaluation that was made last, validation first: a set may have been scored on old masks."""
+def latest_scores(evaluations: dict[str, Evaluation], partly: bool = False) -> dict[str, Evaluation]:
+    """Give of each set the evaluation that was made last, validation first: a set may have been scored on old masks.
+
+    Sets of which some kinds alone are marked are left out unless `partly`: no Dice can be had from them.
+    """
     latest = {set_name(entry): entry for entry in evaluations.values()}
-    return {name: latest[name] for name in sorted(latest, key=_order)}
+    return {name: latest[name] for name in sorted(latest, key=_order) if partly or name not in PARTLY_ANNOTATED}
+
+
+def nuclei_entries(reported: Reported, runs: bool = True) -> dict[str, Evaluation]:
+    """Give what tells of single nuclei: of the shipped weights, then of other runs on the same masks, by a title.
+
+    Args:
+        reported: as `models/results.json` holds it.
+        runs: other runs too.
+    """
+    shipped = reported["shipped"] or {"run": None, "evaluations": {}}
+    systems = {SHIPPED: shipped["evaluations"]} | {
+        f"`{name}`": run["evaluations"]
+        for name, run in reported["runs"].items()
+        if runs and name != shipped["run"] and is_current(run, reported)
+    }
+    return {
+        f"{title}, {name}": entry
+        for title, evaluations in systems.items()
+        for name, entry in latest_scores(evaluations, partly=True).items()
+        if entry.get("nuclei")
+    }
 
 
 def _order(name: str) -> tuple[bool, bool, str]:

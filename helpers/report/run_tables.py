@@ -1,18 +1,132 @@
-"""What runs were measured for, as tables and in words: the ablation, and the benchmarks of speed and memory."""
+"""What was measured, as tables and in words: single nuclei, the ablation, and the benchmarks of speed and memory."""
 
+import math
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from helpers.config import PARTLY_ANNOTATED
 from helpers.files import read_json
 from helpers.paths import as_path
-from helpers.report.tables import MISSING, format_interval, format_number
+from helpers.report.tables import (
+    MISSING,
+    confusion_table,
+    format_interval,
+    format_number,
+    kind_table,
+    markdown_table,
+)
+from helpers.training.results import Evaluation, NucleiScores
+
+# Columns of single nuclei to keys of `instance_summary.summarize`.
+NUCLEI_COLUMNS = {
+    **{"PQ": "pq", "bPQ": "bpq", "mPQ": "mpq", "AJI": "aji", "AJI+": "aji_plus", "DQ": "dq", "SQ": "sq"},
+    "detection F1": "detection_f1",
+}
+MEANS = ("PQ", "bPQ", "mPQ", "AJI", "detection F1")
+NUCLEI = (
+    "Panoptic quality (PQ = DQ x SQ) and the aggregated Jaccard index (AJI, AJI+) are means over images, with 95 % "
+    "bootstrap intervals over groups of images. PQ counts nuclei invented in an image without any as 0; bPQ and mPQ "
+    "are PanNuke's: means over tissues of the images with nuclei, mPQ over kinds. Detection pairs centroids within 12 "
+    "pixels (3 um). Where a network does not part nuclei that touch, each piece of its mask is one."
+)
+KINDS = (
+    "Kinds, of nuclei paired so: F1 is HoVer-Net's, in which a nucleus that is missed, invented or of another kind "
+    "counts against it. `found` nuclei have a pair, and of these `named rightly` is the share whose kind is right."
+)
+PARTLY = (
+    "A set that marks some kinds alone gives no more than recall, and of the nuclei that were found whether they are "
+    "named rightly: what is found beside them is no mistake."
+)
 
 VERDICTS = {
     "gain": "Better, by more than the choice of slides explains",
     "loss": "Worse, by more than the choice of slides explains",
     "noise": "Noise",
 }
+
+
+def nuclei_table(entries: dict[str, Evaluation]) -> pd.DataFrame:
+    """Show how well nuclei are told apart and found, a row for each entry whose nuclei are told apart in truth.
+
+    Where a set marks some kinds alone, what is found beside them is no mistake, so only recall is shown.
+
+    Args:
+        entries: title of the row to an evaluation.
+    """
+    rows = {}
+    for title, entry in entries.items():
+        if nuclei := entry.get("nuclei"):
+            scores = nuclei["scores"]
+            rows[title] = {"images": scores["n"], "nuclei": format_number(nuclei["true"])}
+            for column, key in NUCLEI_COLUMNS.items():
+                value = format_number(scores.get(key))
+                interval = format_interval(nuclei["intervals"].get(key))
+                whole = entry["name"] not in PARTLY_ANNOTATED
+                rows[title][column] = (value if interval == MISSING else f"{value} ({interval})") if whole else MISSING
+            rows[title]["recall"] = format_number(scores["detection_recall"])
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("set")
+
+
+def nuclei_part(entries: dict[str, Evaluation]) -> list[str]:
+    """Write single nuclei and their kinds as paragraphs of Markdown; none where nothing was scored.
+
+    Args:
+        entries: title to an evaluation, as from `comparison.nuclei_entries`.
+    """
+    if not entries:
+        return []
+    parts = ["## Single nuclei", NUCLEI, markdown_table(nuclei_table(entries))]
+    if len(table := kind_table(entries)):
+        parts += [KINDS, markdown_table(table)]
+    for title, entry in entries.items():
+        if entry["nuclei"]["kinds"]:
+            parts += [f"Confusion of kinds, {title}:", markdown_table(confusion_table(entry["nuclei"]))]
+    return parts + ([PARTLY] if any(entry["name"] in PARTLY_ANNOTATED for entry in entries.values()) else [])
+
+
+def describe_nuclei(nuclei: NucleiScores) -> str:
+    """Say how well single nuclei are told apart, found and named, in one to three lines.
+
+    Args:
+        nuclei: of an evaluation.
+    """
+    scores, told = nuclei["scores"], []
+    for name, key in (("PQ", "pq"), ("AJI", "aji"), ("F1 of detection", "detection_f1")):
+        interval = format_interval(nuclei["intervals"][key])
+        told.append(f"{name} {format_number(scores[key])}{'' if interval == MISSING else f' ({interval})'}")
+    lines = [
+        f"Single nuclei: {', '.join(told)}, over {scores['n']:,} images with {nuclei['true']:,} nuclei; "
+        f"{nuclei['predicted']:,} were predicted. PQ counts nuclei invented in an image without any as 0; over the "
+        f"{scores['n_bpq']:,} images with nuclei, as a mean over tissues, it is {format_number(scores['bpq'])}."
+    ]
+    if kinds := nuclei["kinds"]:
+        each = ", ".join(f"{row['name']} {format_number(row['f1'])} (n = {row['true']:,})" for row in kinds["rows"])
+        lines.append(f"F1 by kind, over {kinds['images']:,} images: {each}; mPQ {format_number(scores['mpq'])}.")
+        if kinds["judged"]:
+            lines.append(
+                f"Of nuclei that were found, the kind is right in {format_number(kinds['balanced_accuracy'])}, "
+                f"the mean over {', '.join(kinds['judged'])}."
+            )
+    return "\n".join(lines)
+
+
+def describe_means(entries: list[Evaluation]) -> str:
+    """Say what several models reach on average, as PanNuke's protocol asks of its three splits.
+
+    Args:
+        entries: the evaluation of each.
+    """
+    values = {"Dice": [entry["predictors"]["model"]["scores"]["dice"] for entry in entries]}
+    if all(entry.get("nuclei") for entry in entries):
+        values |= {name: [entry["nuclei"]["scores"].get(NUCLEI_COLUMNS[name]) for entry in entries] for name in MEANS}
+    told = [
+        f"{name} {np.mean(found):.3f} (standard deviation {np.std(found, ddof=1):.3f})"
+        for name, found in values.items()
+        if not any(value is None or math.isnan(value) for value in found)
+    ]
+    return f"Means over {len(entries)} models: {', '.join(told) or 'none is defined'}."
 
 
 def ablation_table(ablation: dict) -> pd.DataFrame:

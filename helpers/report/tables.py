@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from helpers.config import CLASS_NAMES
+from helpers.config import CLASS_NAMES, PARTLY_ANNOTATED
 from helpers.data.cache import Cache
 from helpers.files import read_json
 from helpers.paths import as_path
 from helpers.report import references
-from helpers.training.results import Evaluation, Results
+from helpers.training.results import Evaluation, NucleiScores, Results
 
 MISSING = "\N{EN DASH}"
 PREDICTOR_NAMES = {
@@ -123,6 +123,53 @@ def score_by_nuclei_table(entry: Evaluation) -> pd.DataFrame:
         for nuclei, scores in entry["by_nuclei"].items()
     }
     return pd.DataFrame.from_dict(rows, orient="index").rename(columns={"dice": "Dice"}).rename_axis("nuclei in a tile")
+
+
+def kind_table(entries: dict[str, Evaluation]) -> pd.DataFrame:
+    """Show how well kinds are told, a row for each kind of each entry; of sets that mark some kinds alone no F1.
+
+    Args:
+        entries: title of the rows to an evaluation.
+    """
+    rows = [
+        {
+            "set": title,
+            "kind": row["name"] if row["told"] else f"{row['name']} (the model tells none)",
+            "nuclei": format_number(row["true"]),
+            **dict.fromkeys(("F1", "95 % interval", "precision", "recall"), MISSING),
+            **({} if entry["name"] in PARTLY_ANNOTATED else _f1_of(row)),
+            "found": format_number(row["paired"]),
+            "named rightly": format_number(row["named_rightly"]),
+        }
+        for title, entry in entries.items()
+        if (entry.get("nuclei") or {}).get("kinds")
+        for row in entry["nuclei"]["kinds"]["rows"]
+        if row["true"]
+    ]
+    return pd.DataFrame(rows).set_index("set") if rows else pd.DataFrame()
+
+
+def _f1_of(row: dict) -> dict[str, str]:
+    return {
+        "F1": format_number(row["f1"]),
+        "95 % interval": format_interval(row["interval"]),
+        "precision": format_number(row["precision"]),
+        "recall": format_number(row["recall"]),
+    }
+
+
+def confusion_table(nuclei: NucleiScores) -> pd.DataFrame:
+    """Show which kinds are taken for which: rows are true kinds, columns predicted ones, beside nuclei without a pair.
+
+    Args:
+        nuclei: of an evaluation whose kinds are known.
+    """
+    kinds = nuclei["kinds"]
+    table = pd.DataFrame(kinds["confusion"], [*kinds["names"], "invented"], [*kinds["names"], "missed"])
+    there = table.loc[:, (table != 0).any()].loc[(table != 0).any(axis=1)].map(format_number)
+    if "missed" in there and "invented" in there.index:
+        there.loc["invented", "missed"] = MISSING
+    return there.rename_axis("true kind, columns: as predicted")
 
 
 def markdown_table(frame: pd.DataFrame) -> str:

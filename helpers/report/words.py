@@ -18,11 +18,12 @@ from helpers.report.comparison import (
     headline_table,
     is_current,
     latest_scores,
+    nuclei_entries,
     set_name,
     shipped_run,
     shipped_scores,
 )
-from helpers.report.run_tables import ablation_table, describe_ablation
+from helpers.report.run_tables import ablation_table, describe_ablation, nuclei_part
 from helpers.report.tables import PREDICTOR_NAMES, format_interval, format_number, markdown_table
 from helpers.training.results import Evaluation, Reported, Results
 
@@ -38,8 +39,8 @@ def result_line(reported: Reported) -> str:
     """Say in Markdown, in one paragraph, what the shipped model reaches on the test sets and what that is beside."""
     scored = shipped_scores(reported)
     own = [entry for entry in scored.values() if entry["name"] not in EXTERNAL_SETS]
-    tests = [entry for entry in own if entry["part"] == "all"] or own
-    which = "test images" if tests[0]["part"] == "all" else "the validation images that it was chosen by"
+    tests = [entry for entry in own if entry["part"] != "validation"] or own
+    which = "test images" if tests[0]["part"] != "validation" else "the validation images that it was chosen by"
     told = [
         f"**{format_number(_dice(entry, 'model'))}** (95 % interval "
         f"{format_interval(entry['predictors']['model']['intervals']['dice'])}) on the "
@@ -84,6 +85,7 @@ def results_page(reported: Reported) -> str:
     ]
     if len(rules := fill_rule_table(reported)):
         parts += ["## One prediction, three rules", FILLED, markdown_table(rules), describe_fill_rules(reported)]
+    parts += nuclei_part(nuclei_entries(reported))
     old = comparison_table(reported, current=False)
     if len(old):
         parts += [
@@ -151,7 +153,7 @@ def describe_scorings(reported: Reported) -> str:
     # A run that was shipped as it was scored is one scoring, told twice.
     runs = [entry for run in reported["runs"].values() for entry in run["evaluations"].values() if entry not in shipped]
     for entry in [*shipped, *runs]:
-        if entry["part"] == "all":
+        if entry["part"] != "validation":
             times[entry["name"]] += entry["times_scored"]
     told = ", ".join(f"`{name}` {count}" for name, count in times.items()) or "none"
     return f"Times that each test set was scored, by all models on this page: {told}."
@@ -184,7 +186,7 @@ def describe_tests(evaluations: dict[str, Evaluation]) -> str:
         evaluations: a model's, as `results.json` holds them.
     """
     lines = []
-    for entry in (entry for entry in evaluations.values() if entry["part"] == "all"):
+    for entry in (entry for entry in evaluations.values() if entry["part"] != "validation"):
         ours, best = _dice(entry, "model"), _best_baseline(entry)
         gain = ours - _dice(entry, best)
         verdict = "meets" if ours >= references.DICE_GOAL else "misses"
@@ -217,6 +219,6 @@ def _dice(entry: Evaluation, predictor: str) -> float:
 
 def _where(entry: Evaluation) -> str:
     scores = entry["predictors"]["model"]["scores"]
-    part = "the validation part of " if entry["part"] == "validation" else ""
+    part = "" if entry["part"] == "all" else f"the {entry['part']} part of "
     units = entry["predictors"]["model"]["units"]
     return f"{part}`{entry['name']}` (n = {scores['n_with_nuclei']} images in {units} groups)"

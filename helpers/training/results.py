@@ -25,12 +25,34 @@ class Predictor(TypedDict):
     by_tissue: dict[str, dict]  # tissue to its scores and the `interval` of its Dice
 
 
+class KindScores(TypedDict):
+    """How well the kinds of nuclei are told, over the images whose kinds are known."""
+
+    rows: list[dict]  # of each kind `name`, numbers of nuclei, F1 and how often one that was found is named rightly
+    names: list[str]  # of the rows and columns of `confusion`, which has one more of each
+    confusion: list[list[int]]  # as from `instance_summary.count_kinds`
+    images: int
+    judged: list[str]  # the kinds that the balanced accuracy is a mean over
+    balanced_accuracy: float | None  # of nuclei that were found, how often their kind is right: mean over kinds
+
+
+class NucleiScores(TypedDict):
+    """How well single nuclei are told apart and found."""
+
+    scores: dict[str, float | int | None]  # as from `instance_summary.summarize`
+    intervals: dict[str, list[float] | None]  # 95 %, by source image
+    units: int  # what the bootstrap draws from
+    true: int  # nuclei
+    predicted: int
+    kinds: KindScores | None  # None where they are not known, or the model tells none
+
+
 class Evaluation(TypedDict):
     """A model's scores on one set, beside what needs no learning."""
 
     name: str
     digest: str  # of images and masks
-    part: str  # "validation" or "all"
+    part: str  # "validation", "test" (the test fold of an official split) or "all"
     tiles: int
     void_tiles: int
     threshold: float  # a probability
@@ -41,7 +63,8 @@ class Evaluation(TypedDict):
     by_nuclei: dict[str, dict]  # range of nuclei in a tile to scores
     fill_rules: NotRequired[dict[str, Predictor]]  # rule of filling outlines to the network's scores by it
     perfect_labels_dice: dict[str, float]
-    images: list[dict]  # name, tissue, and the pixels counted
+    nuclei: NotRequired[NucleiScores | None]  # None where none are told apart
+    images: list[dict]  # name, tissue, the pixels counted, and where nuclei are told apart PQ, AJI and their numbers
 
 
 class Results(TypedDict):

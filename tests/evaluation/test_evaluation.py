@@ -9,25 +9,19 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from folds import empty_masks, example_images, example_masks, write_example, write_fold
+from folds import empty_masks, example_images, example_masks, write_fold
 from tiny_run import RECIPE, FinishedRun, change_results, make_cache, read_results
 
 from helpers.config import LABEL_RULES
-from helpers.data.fold import Tiles, find_folds
+from helpers.data.fold import find_folds
 from helpers.data.prepare import prepare
 from helpers.data.stitching import SourceImage, source_images, stitch
 from helpers.errors import InputError
 from helpers.evaluation import evaluation, subject
 from helpers.evaluation.baselines import BASELINES
-from helpers.evaluation.evaluation import (
-    evaluate,
-    read_tiles,
-    score_by_nuclei,
-    summarize,
-    through_network_size,
-    untrained_model,
-)
+from helpers.evaluation.evaluation import evaluate, score_by_nuclei, summarize, untrained_model
 from helpers.evaluation.fill_rules import FILL_RULES
+from helpers.inference import predict as prediction
 from helpers.inference.predict import predict
 from helpers.inference.trained_model import TrainedModel
 from helpers.metrics import COUNT_NAMES, bootstrap_interval, count_pixels, scores
@@ -131,35 +125,27 @@ def test_glass_may_be_seen_again(run, tmp_path, monkeypatch):
         evaluate(run, folder)
 
 
-def test_tiles_are_read_across_folds(tmp_path):
-    for number in (1, 2):
-        write_example(tmp_path / "both", 3, seed=number, layout="pannuke", number=number)
-    folds = find_folds(tmp_path / "both")
-    tiles = read_tiles(folds, np.array([4, 0, 3, 2]))
-    first, second = example_images(3, 1), example_images(3, 2)
-    np.testing.assert_array_equal(tiles.images, np.stack([second[1], first[0], second[0], first[2]]))
-    one = folds[1].read(1, 2)
-    np.testing.assert_array_equal(tiles.class_maps[0], one.class_maps[0])
-    assert tiles.nuclei[0].tolist() == one.nuclei[0].tolist()
-    assert (tiles.class_maps.shape, tiles.nuclei.shape, tiles.void.tolist()) == ((4, 256, 256), (4, 5), [False] * 4)
-
-
 # What is counted.
 
 
 def perfect(dataset):
-    """Stand in for `predict_logits`: knows the truth of every image of a data set."""
+    """Stand in for `predict_maps`: knows the truth of every image of a data set."""
     (fold,) = find_folds(dataset)
     tiles = fold.read(0, len(fold))
     truth = {}
     for source in source_images(np.arange(len(fold)), fold.tissues, fold.groups, fold.positions):
         image, mask = (stitch(of[source.indices], source.positions) for of in (tiles.images, tiles.class_maps > 0))
         truth[np.rint(image).astype(np.uint8).tobytes()] = mask >= 0.5
-    return lambda model, image, um_per_px, device, symmetries: np.where(truth[image.tobytes()], 1.0, -1.0)
+
+    def maps(model, image, um_per_px, device, symmetries):
+        known = truth[image.tobytes()]
+        return {"nuclei": np.where(known, 1.0, -1.0)[None].astype(np.float32)}, np.zeros(known.shape, bool)
+
+    return maps
 
 
 def test_perfect_predictions_score_one(run, other, monkeypatch):
-    monkeypatch.setattr(evaluation, "predict_logits", perfect(other))
+    monkeypatch.setattr(prediction, "predict_maps", perfect(other))
     predictors = evaluate(run, other)["predictors"]
     for name in ("model", "untrained"):
         found = predictors[name]["scores"]
@@ -211,30 +197,6 @@ def test_perfect_labels_at_the_network_size(scored):
     dice = scored["perfect_labels_dice"]
     assert set(dice) == set(LABEL_RULES)
     assert 0.5 < dice["nearest"] < dice["majority"] < 1  # one pixel of 64 is four of 256
-
-
-def squares() -> Tiles:
-    """Two tiles beside one another, with a nucleus that goes over from one to the other."""
-    class_maps = np.zeros((2, 256, 256), np.uint8)
-    class_maps[0, 100:140, 220:] = 2
-    class_maps[1, 100:140, :20] = 2
-    return Tiles(np.zeros((2, 256, 256, 3), np.uint8), class_maps, np.zeros((2, 5), np.int64), np.zeros(2, bool))
-
-
-@pytest.mark.parametrize(("size", "labels"), [(256, "nearest"), (256, "majority"), (128, "majority")])
-def test_labels_that_a_smaller_grid_can_hold_come_back(size, labels):
-    found = through_network_size(squares(), np.array([(0, 0), (0, 256)]), size, labels)
-    expected = np.zeros((256, 512), bool)
-    expected[100:140, 220:276] = True
-    np.testing.assert_array_equal(found, expected)
-
-
-def test_shrinking_costs_what_the_smaller_grid_cannot_hold():
-    found = through_network_size(squares(), np.array([(0, 0), (0, 256)]), 32, "majority")
-    assert found.shape == (256, 512)
-    assert found[120, 250]
-    assert not found[90].any()
-    assert found.sum() != 40 * 56
 
 
 # The summary, by hand.
@@ -305,10 +267,11 @@ def test_tiles_by_number_of_nuclei_are_all_tiles(scored):
 def test_averaging_is_a_predictor_of_its_own(run, other, monkeypatch):
     truth = perfect(other)
 
-    def predict(model, image, um_per_px, device, symmetries):
-        return np.where(len(symmetries) == 8, truth(model, image, um_per_px, device, symmetries), -1.0)
+    def maps(model, image, um_per_px, device, symmetries):
+        known, outside = truth(model, image, um_per_px, device, symmetries)
+        return (known if len(symmetries) == 8 else {"nuclei": -np.abs(known["nuclei"])}), outside
 
-    monkeypatch.setattr(evaluation, "predict_logits", predict)
+    monkeypatch.setattr(prediction, "predict_maps", maps)
     predictors = evaluate(run, other, flips_and_turns=True)["predictors"]
     assert predictors["averaged"]["scores"]["dice"] == 1
     assert predictors["model"]["scores"]["dice"] == predictors["untrained"]["scores"]["dice"] == 0
