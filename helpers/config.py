@@ -76,8 +76,10 @@ class Recipe:
     split_seed: int = 0  # of the split, apart from the other: runs of several seeds are judged on the same tiles
 
     def __post_init__(self) -> None:
-        if self.outputs[:1] != OUTPUTS[:1] or not set(self.outputs) <= set(OUTPUTS):
-            found = ", ".join(self.outputs)
+        object.__setattr__(self, "outputs", tuple(self.outputs))  # which JSON makes a list
+        once = len(set(self.outputs)) == len(self.outputs) and set(self.outputs) <= set(OUTPUTS)
+        if not once or self.outputs[:1] != OUTPUTS[:1]:
+            found = ", ".join(self.outputs) or "none"
             raise InputError(
                 f"recipe {self.name!r}: outputs {found}, expected nuclei first, then any of {', '.join(OUTPUTS)}"
             )

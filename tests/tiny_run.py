@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from helpers.config import Recipe
+from helpers.config import CLASS_NAMES, Recipe
 from helpers.data.cache import Cache
 from helpers.model import EfficientNetSegmentation, set_batch_norm_momentum
 from helpers.sample_tissue.sample import write_sample_fold
@@ -79,6 +79,9 @@ def make_cache(
         name="made", digest="0" * 64, image_size=1, labels="nearest",
         images=np.tile(np.arange(count, dtype=np.uint8)[:, None, None, None], (1, 1, 1, 3)),
         class_maps=np.zeros((count, 1, 1), np.uint8),
+        instances=np.zeros((count, 1, 1), np.uint16),
+        kinds=CLASS_NAMES,
+        annotated=np.ones((count, 2), bool),
         tissues=np.array(tissues),
         groups=None if groups is None else np.array(groups),
         grouped=np.full(count, groups is not None),
