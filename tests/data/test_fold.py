@@ -90,11 +90,19 @@ def test_what_is_known_of_nuclei_and_what_channels_mean(tmp_path, values):
 @pytest.mark.parametrize(
     ("name", "values", "expected"),
     [
-        ("annotated", [True, False], "truth values of shape (2, 2), are the kinds of a tile's nuclei known and are its "),
+        (
+            "annotated",
+            [True, False],
+            "truth values of shape (2, 2), are the kinds of a tile's nuclei known and are its ",
+        ),
         ("annotated", [[True, False]] * 3, "found shape (3, 2) of bool"),
         ("annotated", [[0, 1], [2, 0]], "found shape (2, 2) of int64"),
         ("annotated", [[0.0, 1.0]] * 2, "found shape (2, 2) of float64"),
-        ("kinds", list("abcd"), "expected 5 names of kinds of nuclei (strings or integers), one for each class channel, "),
+        (
+            "kinds",
+            list("abcd"),
+            "expected 5 names of kinds of nuclei (strings or integers), one for each class channel, ",
+        ),
         ("kinds", list("abcdef"), "found shape (6,) of <U1"),
         ("kinds", [0.5] * 5, "found shape (5,) of float64"),
     ],

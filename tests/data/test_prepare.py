@@ -237,7 +237,10 @@ def test_what_is_known_of_nuclei_comes_along(tmp_path):
 
 def test_kinds_are_pannukes_unless_told(dataset):
     cache = prepared(dataset)
-    assert (cache.kinds, cache.known_kinds) == (CLASS_NAMES, CLASS_NAMES[:4])  # example_masks: 0 and 1, 1 and 2, 2 and 3
+    assert (cache.kinds, cache.known_kinds) == (
+        CLASS_NAMES,
+        CLASS_NAMES[:4],
+    )  # example_masks: 0 and 1, 1 and 2, 2 and 3
     assert cache.annotated.tolist() == [[True, True]] * 3
 
 
