@@ -89,31 +89,37 @@ def shrink_class_maps(class_maps: np.ndarray, image_size: int, labels: str) -> n
     return shrunk
 
 
-def shrink_instances(instances: np.ndarray, class_maps: np.ndarray) -> np.ndarray:
-    """Shrink label maps to the size of shrunk class maps, which say where nuclei are: the nearest one's number counts.
+def shrink_instances(instances: np.ndarray, class_maps: np.ndarray, labels: str) -> np.ndarray:
+    """Shrink label maps to the size of shrunk class maps, which say where nuclei are.
+
+    A pixel gets the number that stands where it is read, at the pixel that "nearest" takes or in the middle of its
+    area, and where background stands there, that of the nearest nucleus.
 
     Args:
         instances: `(n, H, W)` int, 0 for background, one number a nucleus.
         class_maps: `(n, h, w)`, shrunk by `shrink_class_maps`.
+        labels: the rule by which they were.
 
     Returns:
         `(n, h, w)` of the same dtype.
 
-    >>> shrink_instances(np.array([[[0, 7], [0, 0]]]), np.array([[[1]]])).item()
+    >>> shrink_instances(np.array([[[0, 7], [0, 0]]]), np.array([[[1]]]), "majority").item()
     7
     """
     if instances.shape == class_maps.shape:
         return instances
+    offset = 0 if labels == "nearest" else 0.5
     rows, columns = (
-        ((np.arange(new) + 0.5) * old / new).astype(int)
+        ((np.arange(new) + offset) * old / new).astype(int)
         for new, old in zip(class_maps.shape[1:], instances.shape[1:], strict=True)
     )
     shrunk = np.zeros(class_maps.shape, instances.dtype)
     for whole, class_map, out in zip(instances, class_maps, shrunk, strict=True):
-        if whole.any():
+        read = whole[np.ix_(rows, columns)]
+        if (read[class_map > 0] == 0).any():
             nearest = ndimage.distance_transform_edt(whole == 0, return_distances=False, return_indices=True)
-            filled = whole[tuple(nearest)]
-            out[:] = np.where(class_map > 0, filled[np.ix_(rows, columns)], 0)
+            read = whole[tuple(nearest)][np.ix_(rows, columns)]
+        out[:] = np.where(class_map > 0, read, 0)
     return shrunk
 
 

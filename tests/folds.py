@@ -44,6 +44,7 @@ def write_fold(
     positions: list | None = None,
     layout: str = "report",
     number: int = 1,
+    **beside: list,
 ) -> Path:
     """Write a fold under `folder`.
 
@@ -56,6 +57,7 @@ def write_fold(
         positions: what `positions.npy` is to hold; not written if not given.
         layout: "report" for `Images` and `Masks`, "pannuke" for `Fold 1/images/fold1` and `Fold 1/masks/fold1`.
         number: of the fold, in PanNuke's layout.
+        beside: what other files beside the images are to hold, by their names without `.npy`.
 
     Returns:
         `folder`.
@@ -68,7 +70,7 @@ def write_fold(
     np.save(images_folder / "images.npy", images)
     np.save(masks_folder / "masks.npy", masks)
     np.save(images_folder / "types.npy", tissues or [("Breast", "Colon")[tile % 2] for tile in range(len(images))])
-    for name, values in (("groups", groups), ("positions", positions)):
+    for name, values in {"groups": groups, "positions": positions, **beside}.items():
         if values is not None:
             np.save(images_folder / f"{name}.npy", values)
     return folder

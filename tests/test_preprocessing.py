@@ -12,6 +12,7 @@ from helpers.preprocessing import (
     enlarge_probabilities,
     shrink_class_maps,
     shrink_images,
+    shrink_instances,
 )
 
 SIZES = [64, 96, 100, 128, 256]
@@ -121,6 +122,31 @@ def test_blank_tiles_stay_blank(size, labels, value):
     class_maps = shrink_class_maps(np.full((1, 256, 256), value, np.uint8), size, labels)
     assert (class_maps.shape, class_maps.dtype) == ((1, size, size), np.uint8)
     assert np.unique(class_maps).tolist() == [value]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("labels", LABEL_RULES)
+def test_shrunk_nuclei_keep_numbers_wherever_there_is_a_class(size, labels):
+    # Small nuclei of 5 classes, so close that the majority often lies where background is read.
+    rows, columns = np.indices((256, 256))
+    instances = np.where((rows % 7 < 4) & (columns % 5 < 4), rows // 7 * 100 + columns // 5 + 70_000, 0)[None]
+    class_maps = np.where(instances > 0, instances % 5 + 1, 0).astype(np.uint8)
+    shrunk = shrink_class_maps(class_maps, size, labels)
+    numbers = shrink_instances(instances, shrunk, labels)
+    assert (numbers.shape, numbers.dtype) == (shrunk.shape, instances.dtype)
+    np.testing.assert_array_equal(numbers > 0, shrunk > 0)
+    if labels == "nearest" or size == 256:  # class and number are then read at one place
+        np.testing.assert_array_equal(numbers[shrunk > 0] % 5 + 1, shrunk[shrunk > 0])
+    # A number comes from within its nucleus or, where background was read, from the nearest: 7 pixels at most.
+    where = np.argwhere(numbers[0] > 0)
+    middle = (where + 0.5) * 256 / size
+    number = numbers[0][tuple(where.T)] - 70_000
+    nearest = np.stack([number // 100 * 7 + 2, number % 100 * 5 + 2], axis=1)
+    assert np.abs(middle - nearest).max() < 2 + 3 + 256 / size
+
+
+def test_shrunk_tiles_without_nuclei_have_no_numbers():
+    assert not shrink_instances(np.zeros((2, 8, 8), np.int64), np.zeros((2, 4, 4), np.uint8), "majority").any()
 
 
 def test_unknown_rule_is_refused():

@@ -69,8 +69,8 @@ def growing(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> BinaryIO:
     return file
 
 
-def load_labels(path: Path, length: int, kind: str) -> np.ndarray:
-    """Load strings or integers that describe the tiles one by one, as `(length,)` str.
+def load_labels(path: Path, length: int, kind: str, each: str = "tile") -> np.ndarray:
+    """Load strings or integers that describe the tiles, or whatever `each` is, one by one, as `(length,)` str.
 
     Raises:
         InputError: missing, unreadable, of Python objects, or of another shape; `kind` says what the values are.
@@ -79,7 +79,7 @@ def load_labels(path: Path, length: int, kind: str) -> np.ndarray:
     values = values[:, 0] if values.shape == (length, 1) else values  # as a table of one column is saved
     if values.shape != (length,) or values.dtype.kind not in "USiu":
         raise InputError(
-            f"{path}: expected {length} {kind} (strings or integers), one for each tile, "
+            f"{path}: expected {length} {kind} (strings or integers), one for each {each}, "
             f"found shape {values.shape} of {values.dtype}"
         )
     return np.char.decode(values, "utf-8", "replace") if values.dtype.kind == "S" else values.astype(str)

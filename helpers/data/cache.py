@@ -64,9 +64,12 @@ class Cache:
 
     @property
     def known_kinds(self) -> tuple[str, ...]:
-        """The kinds of which there are nuclei in tiles whose kinds are known, in the order of the channels."""
+        """The kinds of which there are nuclei in tiles whose kinds are known, in the order of the channels.
+
+        Channels of one name are one kind.
+        """
         there = self.nuclei[self.annotated[:, 0]].sum(0)
-        return tuple(kind for kind, count in zip(self.kinds, there.tolist(), strict=True) if count)
+        return tuple(dict.fromkeys(kind for kind, count in zip(self.kinds, there.tolist(), strict=True) if count))
 
     def find_seen(self, indices: np.ndarray, seen: Seen) -> tuple[np.ndarray, str]:
         """Tell which tiles weights were trained on: by the pixels of a tile, or by the name of its source.
@@ -189,6 +192,8 @@ def open_cache(folder: Path, dataset: Path) -> Cache:
             "labels": key["labels"],
         }
         described["kinds"] = tuple(map(str, described["kinds"]))
+        if len(described["kinds"]) != len(CLASS_NAMES):
+            raise ValueError(f"kinds: expected {len(CLASS_NAMES)}, found {len(described['kinds'])}")
         return Cache(images=images, class_maps=class_maps, instances=instances, **fixed, **described)
     except Exception as error:  # what somebody else wrote there fails in a dozen ways
         raise InputError(

@@ -76,7 +76,8 @@ class Fold:
             else np.full((len(images), 2), TILE_SIZE),
             load_known(annotated, len(images)) if annotated.exists()
             else np.ones((len(images), 2), bool),
-            tuple(load_labels(kinds, NUM_CLASSES, "kinds of nuclei").tolist()) if kinds.exists() else CLASS_NAMES,
+            tuple(load_labels(kinds, NUM_CLASSES, "names of kinds of nuclei", "class channel").tolist())
+            if kinds.exists() else CLASS_NAMES,
         )  # fmt: skip
 
     def __len__(self) -> int:

@@ -1,5 +1,6 @@
 """What instance masks say: of which class a pixel is, and of which nucleus."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -83,16 +84,18 @@ class Numbers:
     """
 
     def __init__(self, pictures: Sequence[str]) -> None:
-        self.pictures, self.tile = pictures, 0
-        self.known: dict[
-            str, dict[int, int]
-        ] = {}  # of each picture the nuclei seen so far, by their number in the fold
+        self.pictures, self.tile, self.left = pictures, 0, Counter(pictures)
+        # Of each picture that is not finished the nuclei seen so far, by their number in the fold.
+        self.known: dict[str, dict[int, int]] = {}
 
     def of_tile(self, instances: np.ndarray) -> np.ndarray:
         """Number the nuclei of the next tile: `(H, W)` int64, as in `Tiles.instances`, to `(H, W)` uint16."""
         picture = self.pictures[self.tile]
         known = self.known.setdefault(picture, {}) if picture else {}
         self.tile += 1
+        self.left[picture] -= 1
+        if not self.left[picture]:
+            self.known.pop(picture, None)
         there, places = np.unique(instances, return_inverse=True)
         numbers = np.array([known.setdefault(number, len(known) + 1) if number else 0 for number in there.tolist()])
         if len(known) > MOST_NUCLEI:

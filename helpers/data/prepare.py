@@ -52,7 +52,7 @@ def prepare(dataset: Path, image_size: int = 128, labels: str = "nearest", progr
     check_image_size(image_size)
     dataset = as_path(dataset)
     folds = find_folds(dataset)
-    _check_kinds(folds)
+    kinds = _common_kinds(folds)
     key = {"format": 4, "image_size": image_size, "labels": labels, "source": _fingerprint(dataset, folds)}
     name = f"{image_size}-{labels}"
     for root in _cache_roots(dataset):
@@ -67,7 +67,7 @@ def prepare(dataset: Path, image_size: int = 128, labels: str = "nearest", progr
     unfinished = root / f"unfinished-{secrets.token_hex(8)}"
     unfinished.mkdir()  # tempfile.mkdtemp would lock out everybody else whom the data set is shared with
     try:
-        _write(unfinished, folds, key, progress)
+        _write(unfinished, folds, kinds, key, progress)
         if (root / name).exists():
             shutil.rmtree(root / name)
         unfinished.rename(root / name)
@@ -84,13 +84,15 @@ def _opened(folder: Path, dataset: Path) -> Cache:
     return cache
 
 
-def _write(folder: Path, folds: list[Fold], key: dict, progress: bool) -> None:
+def _write(folder: Path, folds: list[Fold], kinds: tuple[str, ...], key: dict, progress: bool) -> None:
     """Stream every tile of `folds`, shrunk, into `folder`; what describes the cache comes last."""
     total, size = sum(map(len, folds)), key["image_size"]
     tile_digests, nuclei, nuclei_shares, void = [], [], [], []
     digest = hashlib.sha256()
     groups, pictures = _name_sources(folds)
-    numbers = Numbers(pictures if any(pictures) else groups)
+    positions = [list(map(int, position)) for fold in folds for position in _or_unknown(fold.positions, fold, (-1, -1))]
+    # Tiles whose place is not known are never put together again, so their numbers need not agree.
+    numbers = Numbers([name if min(place) >= 0 else "" for name, place in zip(pictures, positions, strict=True)])
     with (
         growing(folder / "images.npy", (total, size, size, 3), np.dtype(np.uint8)) as images_file,
         growing(folder / "class_maps.npy", (total, size, size), np.dtype(np.uint8)) as labels_file,
@@ -121,7 +123,6 @@ def _write(folder: Path, folds: list[Fold], key: dict, progress: bool) -> None:
                     f"{fold.masks.path}: expected nuclei, found all six mask channels zero in every tile; "
                     "the masks are those of another data set, or were never written"
                 )
-    positions = [list(map(int, position)) for fold in folds for position in _or_unknown(fold.positions, fold, (-1, -1))]
     write_json(
         folder / DESCRIPTION,
         {
@@ -133,7 +134,7 @@ def _write(folder: Path, folds: list[Fold], key: dict, progress: bool) -> None:
             "pictures": pictures if any(pictures) else None,
             "extents": [extent.tolist() for fold in folds for extent in fold.extents],
             "annotated": [known.tolist() for fold in folds for known in fold.annotated],
-            "kinds": list(folds[0].kinds),
+            "kinds": list(kinds),
             "nuclei": nuclei,
             "nuclei_shares": nuclei_shares,
             "void": void,
@@ -170,7 +171,8 @@ def _read_ahead(fold: Fold, size: int, labels: str) -> Iterator[tuple[Tiles, np.
     def read(start: int) -> tuple[Tiles, np.ndarray, np.ndarray, np.ndarray]:
         tiles = fold.read(start, min(start + CHUNK, len(fold)))
         class_maps = shrink_class_maps(tiles.class_maps, size, labels)
-        return tiles, shrink_images(tiles.images, size), class_maps, shrink_instances(tiles.instances, class_maps)
+        instances = shrink_instances(tiles.instances, class_maps, labels)
+        return tiles, shrink_images(tiles.images, size), class_maps, instances
 
     starts, ahead = iter(range(0, len(fold), CHUNK)), deque()
     with ThreadPoolExecutor(THREADS) as pool:
@@ -184,12 +186,15 @@ def _read_ahead(fold: Fold, size: int, labels: str) -> Iterator[tuple[Tiles, np.
             pool.shutdown(cancel_futures=True)
 
 
-def _check_kinds(folds: list[Fold]) -> None:
-    if other := [fold for fold in folds if fold.kinds != folds[0].kinds]:
+def _common_kinds(folds: list[Fold]) -> tuple[str, ...]:
+    """Give what the class channels mean in all folds; one in which no kinds are known may call them what it will."""
+    first, *others = [fold for fold in folds if fold.annotated[:, 0].any()] or folds[:1]
+    if other := [fold for fold in others if fold.kinds != first.kinds]:
         raise InputError(
-            f"{other[0].images.path}: expected the kinds of nuclei of {folds[0].images.path}, "
-            f"{', '.join(folds[0].kinds)}, found {', '.join(other[0].kinds)}; keep data sets of other kinds apart"
+            f"{other[0].images.path}: expected the kinds of nuclei of {first.images.path}, {', '.join(first.kinds)}, "
+            f"found {', '.join(other[0].kinds)}; keep them in two data sets, or write kinds.npy beside the images anew"
         )
+    return first.kinds
 
 
 def _check_range(fold: Fold, brightest: float) -> None:

@@ -144,7 +144,8 @@ def training_command(name: str, run: Results) -> str:
     base = vars(RECIPES[recipe["name"]])
     start = run["model"]["encoder_start"]
     recipe = recipe | ({"pretrained": False} if start == "random" else {})  # where no weights were found to start from
-    recipe |= {"augmentation": tuple(recipe["augmentation"])}  # which JSON makes a list
+    # JSON makes lists of tuples.
+    recipe = {key: tuple(value) if isinstance(value, list) else value for key, value in recipe.items()}
     changed = {key: value for key, value in recipe.items() if key in base and base[key] != value}
     if by_hand := sorted(changed.keys() - {*TRAINING_OPTIONS, *TRAINING_FLAGS}):
         return f"# {name}: trained from Python, by `{recipe['name']}` with another {', '.join(by_hand)}"
@@ -154,7 +155,7 @@ def training_command(name: str, run: Results) -> str:
     parts += [f"--split {method.removeprefix('official ')}"] if method.startswith("official") else []
     parts += ["--drop-copies"] if copies else []
     parts += [flag for key, (value, flag) in TRAINING_FLAGS.items() if changed.get(key) == value]
-    if start not in ("random", "imagenet"):
+    if "/" in start:  # a run's folder and its file; else random or ImageNet's
         parts.append(f"--init runs/{start}")
     return " ".join(parts)
 

@@ -188,7 +188,8 @@ def describe_fill_rules(reported: Reported) -> str:
 def describe_start(run: Results) -> str:
     """Say what a run started from: an encoder of ImageNet, chance, or another run's weights for the whole network."""
     start = run["model"]["encoder_start"]
-    return {"imagenet": "an ImageNet encoder", "random": "random weights"}.get(start, f"the weights of {start}")
+    known = {"imagenet": "an ImageNet encoder", "imagenet, lite0": "an ImageNet encoder of Lite0"}
+    return (known | {"random": "random weights"}).get(start, f"the weights of {start}")
 
 
 def _training(run: Results) -> str:

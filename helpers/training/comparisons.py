@@ -71,16 +71,22 @@ def build_network(
 ) -> nn.Module:  # fmt: skip
     """Build one of `NETWORK_NAMES` at random start; the arguments are those of `ComparisonNetwork`.
 
+    Only our own take `outputs` and `kinds`, see `networks.build_own_network`.
+
     Returns:
-        a module that takes images `(B, in_channels, H, W)` to logits `(B, 1, H, W)` and remembers all these arguments
-        as attributes, `dropout` as the layer.
+        a module that takes images `(B, in_channels, H, W)` to logits `(B, 1, H, W)`, or to several by name, and
+        remembers all these arguments as attributes, `dropout` as the layer.
 
     Raises:
-        InputError: a name that is not known.
+        InputError: a name that is not known, or outputs that the network does not have.
     """
     remembered = {"img_size": img_size, "in_channels": in_channels, "num_classes": num_classes, "dropout": dropout}
     if name not in NETWORK_NAMES:
         raise InputError(f"network {name!r}: expected one of {', '.join(NETWORK_NAMES)}")
+    if name in COMPARISONS and len(outputs) > 1:
+        raise InputError(
+            f"network {name!r}: tells nuclei alone, expected one of {', '.join(OWN_NETWORKS)} to tell more"
+        )
     if name in COMPARISONS:
         return ComparisonNetwork(name, **remembered)
     return build_own_network(name, outputs, kinds, **remembered)

@@ -40,7 +40,8 @@ def train_epoch(
 
     Args:
         model: maps images `(B, 3, H, W)` to logits `(B, 1, H, W)`.
-        train_loader: pairs of images `(B, 3, H, W)` and masks `(B, 1, H, W)`, float, 0 to 1.
+        train_loader: pairs of images `(B, 3, H, W)` and masks `(B, 1, H, W)`, float, 0 to 1, or of images and all that
+            `losses.NucleiLoss` takes by name.
         criterion: maps logits and masks to a scalar, a mean over the images of the batch.
         optimizer: over the parameters of `model`.
         device: where to compute.

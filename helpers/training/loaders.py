@@ -34,7 +34,8 @@ class TileDataset(Dataset):
         seed: with the epoch and the tile's number, decides what `transform` does and where crops are taken.
         masks_of: `(N,)`, for every tile of the cache the one whose mask it gets; None for its own.
         outputs: of `config.OUTPUTS`, what to learn.
-        crops: take a window at random of the picture that a tile is of, where its tiles fill it, in place of the tile.
+        crops: take a window at random of the picture that a tile is of, where its tiles fill it, in place of the tile;
+            not where tiles get other masks than their own.
 
     Shape:
         image `(3, h, w)` float32; for nuclei alone the mask `(1, h, w)` float32 with 1 for nuclei of any class, else
@@ -51,7 +52,7 @@ class TileDataset(Dataset):
         self.annotated, self.outputs = cache.annotated, outputs
         known = [0] + [cache.known_kinds.index(kind) + 1 if kind in cache.known_kinds else 0 for kind in cache.kinds]
         self.kind_of = np.array(known, np.int64) - 1  # of 0 for background and each class; -1 where it is not learnt
-        self.pictures = find_pictures(cache, indices) if crops else {}
+        self.pictures = find_pictures(cache, indices) if crops and masks_of is None else {}
         self.epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # workers that live on see it change
 
     def __getstate__(self) -> dict:
@@ -83,9 +84,11 @@ class TileDataset(Dataset):
         nuclei = (class_map > 0)[None].float()
         if len(self.outputs) == 1:
             return image, nuclei
-        targets = {"nuclei": nuclei, "known": torch.from_numpy(self.annotated[index])}
+        known = self.annotated[index if self.masks_of is None else self.masks_of[index]]
+        targets = {"nuclei": nuclei, "known": torch.tensor(known)}
         if "kinds" in self.outputs:
-            targets["kinds"] = torch.from_numpy(self.kind_of)[class_map]
+            kind_of = torch.from_numpy(self.kind_of if known[0] else np.full_like(self.kind_of, -1))
+            targets["kinds"] = kind_of[class_map]
         if "interior" in self.outputs:
             targets["interior"] = torch.from_numpy(interior_map(instances.numpy()))
         return image, targets
@@ -97,14 +100,18 @@ class TileDataset(Dataset):
             return np.array(self.images[index]), self.class_maps[masks_of], self.instances[masks_of]
         tiles, places, room = self.pictures[index]
         size = self.images.shape[1]
-        corner = np.random.default_rng(seed).integers(0, room + 1)
+        places = places - np.random.default_rng(seed).integers(0, room + 1)
+        here = (np.abs(places) < size).all(1)
         return tuple(
-            _window(values, tiles, places - corner, size) for values in (self.images, self.class_maps, self.instances)
+            _window(values, tiles[here], places[here], size)
+            for values in (self.images, self.class_maps, self.instances)
         )
 
 
 def find_pictures(cache: Cache, indices: np.ndarray) -> dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Give to each tile of a picture that its tiles fill, more than one, these tiles and their places in it.
+
+    The same must be known of the nuclei of all its tiles, and their places be whole pixels of the cache.
 
     Returns:
         tile number to `(n,)` tile numbers, `(n, 2)` rows and columns, and `(2,)` the last row and column at which a
@@ -114,20 +121,20 @@ def find_pictures(cache: Cache, indices: np.ndarray) -> dict[int, tuple[np.ndarr
     scale = cache.image_size / TILE_SIZE
     for picture in source_images(indices, cache.tissues, cache.pictures, cache.positions, cache.extents):
         places, room = picture.positions * scale, np.array(picture.size) * scale - cache.image_size
-        if len(picture.indices) > 1 and (places % 1 == 0).all() and (room >= 0).all():
-            whole = picture.indices, places.astype(np.int64), room.astype(np.int64)
+        alike = (cache.annotated[picture.indices] == cache.annotated[picture.indices[0]]).all()
+        if len(picture.indices) > 1 and alike and (places % 1 == 0).all() and (room >= 0).all():
+            whole = picture.indices.astype(np.int32), places.astype(np.int32), room.astype(np.int32)
             found |= dict.fromkeys(picture.indices.tolist(), whole)
     return found
 
 
 def _window(values: np.ndarray, tiles: np.ndarray, places: np.ndarray, size: int) -> np.ndarray:
-    """Put together the window from (0, 0) to (size, size) of tiles at `places`, which cover it."""
+    """Put together the window from (0, 0) to (size, size) of tiles at `places` that cover it and reach into it."""
     out = np.zeros(values.shape[1:], values.dtype)
     for tile, (row, column) in zip(tiles.tolist(), places.tolist(), strict=True):
-        if abs(row) < size and abs(column) < size:
-            to = np.s_[max(row, 0) : row + size, max(column, 0) : column + size]
-            here = np.s_[max(-row, 0) : size - max(row, 0), max(-column, 0) : size - max(column, 0)]
-            out[to] = values[tile][here]
+        to = np.s_[max(row, 0) : row + size, max(column, 0) : column + size]
+        of_tile = np.s_[max(-row, 0) : size - max(row, 0), max(-column, 0) : size - max(column, 0)]
+        out[to] = values[tile][of_tile]
     return out
 
 
@@ -144,8 +151,7 @@ def make_loaders(
     """
     masks_of = np.random.default_rng(recipe.seed).permutation(len(cache)) if recipe.shuffled_masks else None
     augmentation = build_augmentation(recipe.augmentation)
-    crops = recipe.random_crops and masks_of is None
-    train = TileDataset(cache, split.train, augmentation, recipe.seed, masks_of, recipe.outputs, crops)
+    train = TileDataset(cache, split.train, augmentation, recipe.seed, masks_of, recipe.outputs, recipe.random_crops)
     own = split.validation[rank() :: world_size()]
     validation = TileDataset(cache, own, masks_of=masks_of, outputs=recipe.outputs)
     # Workers that live on, and memory that a GPU can fetch from: with short epochs their start would take as long.

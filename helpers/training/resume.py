@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import nn
 
-from helpers.config import Recipe
+from helpers.config import OUTPUTS, Recipe
 from helpers.data.cache import Cache
 from helpers.data.split import Split
 from helpers.errors import InputError
@@ -15,7 +15,7 @@ from helpers.model import set_batch_norm_momentum
 from helpers.sources import Seen
 from helpers.training.checkpoints import load_checkpoint
 from helpers.training.comparisons import COMPARISONS, untrained_model
-from helpers.training.encoder_weights import PRETRAINED_MOMENTUM, load_imagenet_weights
+from helpers.training.encoder_weights import PRETRAINED_MOMENTUM, STARTS, load_imagenet_weights
 from helpers.training.results import BEST, LAST, RESULTS
 
 
@@ -34,7 +34,14 @@ def resume_or_start(run: Path, recipe: Recipe, cache: Cache, split: Split, init:
     """
     identity = {"recipe": dataclasses.asdict(recipe), "data": cache.digest, "split": split.method}
     identity["init"] = None if init is None else file_digest(init)
-    state = _take_up(run, identity) or _start(recipe, identity, init, cache.known_kinds)
+    kinds = cache.known_kinds if "kinds" in recipe.outputs else ()
+    identity["kinds"] = kinds or None
+    if "kinds" in recipe.outputs and len(kinds) < 2:
+        raise InputError(
+            f"{cache.name}: expected nuclei of at least two kinds to tell apart, found {', '.join(kinds) or 'none'}; "
+            "train without the output kinds, or on a data set that names kinds"
+        )
+    state = _take_up(run, identity) or _start(recipe, identity, init, kinds)
     seen, spoke = cache.find_seen(split.validation, state["earlier"])
     if seen.any():
         raise InputError(
@@ -55,6 +62,10 @@ def _start(recipe: Recipe, identity: dict, init: Path | None, kinds: tuple[str, 
     model, earlier = _load_weights(init)
     if model.name != recipe.network:
         raise InputError(f"{init}: expected weights of network {recipe.network!r}, found those of {model.name!r}")
+    found, wanted = ((getattr(model, "outputs", OUTPUTS[:1]), getattr(model, "kinds", ())), (recipe.outputs, kinds))
+    if found != wanted:
+        told = [", ".join(outputs) + (f" ({', '.join(names)})" if names else "") for outputs, names in (found, wanted)]
+        raise InputError(f"{init}: expected weights that tell {told[1]}, found some that tell {told[0]}")
     model.img_size, model.dropout.p = recipe.image_size, recipe.dropout
     return state | {"model": model, "encoder_start": f"{init.parent.name}/{init.name}", "earlier": earlier}
 
@@ -82,7 +93,7 @@ def _take_up(run: Path, identity: dict) -> dict | None:
     before, now = ({**what, **what["recipe"], "recipe": None} for what in (state["identity"], identity))
     if other := [f"{key} {before.get(key)!r}, now {now[key]!r}" for key in now if before.get(key) != now[key]]:
         raise InputError(f"{run}: holds a run with {'; '.join(other)}; give a new folder or the same arguments")
-    if state["encoder_start"] == "imagenet":
+    if state["encoder_start"] in STARTS:
         set_batch_norm_momentum(model.encoder, PRETRAINED_MOMENTUM)  # which is not saved with the weights
     return state | {
         "model": model,

@@ -204,7 +204,7 @@ def _describe_data(dataset: Path, cache: Cache, split: Split, recipe: Recipe) ->
 def weigh_kinds(cache: Cache, indices: np.ndarray) -> list[float]:
     """Weigh each of `Cache.known_kinds` by one over the root of its number of nuclei in some tiles; the mean is 1."""
     counts = cache.nuclei[indices[cache.annotated[indices, 0]]].sum(0)
-    counts = np.array([counts[cache.kinds.index(kind)] for kind in cache.known_kinds])
+    counts = np.array([counts[np.array(cache.kinds) == kind].sum() for kind in cache.known_kinds])
     weights = 1 / np.sqrt(np.maximum(counts, 1))
     return (weights / weights.mean()).tolist() if len(counts) else []
 

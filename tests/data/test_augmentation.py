@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from torchvision import tv_tensors
 
 from helpers.config import AUGMENTATIONS
-from helpers.data.augmentation import GridElastic, StainJitter, build_augmentation
+from helpers.data.augmentation import StainJitter, Warp, build_augmentation
 from helpers.errors import InputError
 from helpers.sample_tissue.sample import sample_tiles
 from helpers.stain import STAIN_VECTORS, WHITE, separate_stains
@@ -24,7 +24,7 @@ ROUNDING = 1e-5  # of interpolation in float32, which adds up weights that are 1
 def augment(names: Sequence[str], seed: int, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Draw one augmented pair."""
     torch.manual_seed(seed)
-    transform = build_augmentation(names, image.shape[-1])
+    transform = build_augmentation(names)
     image, mask = transform(tv_tensors.Image(image), tv_tensors.Mask(mask))
     assert isinstance(image, tv_tensors.Image)
     assert isinstance(mask, tv_tensors.Mask)
@@ -69,13 +69,13 @@ def test_whole_turns_take_the_mask_along_exactly(names, blobs):
 @pytest.mark.parametrize("names", [("scale",), ("elastic",), GEOMETRY])
 def test_warps_take_the_mask_along(names, blobs):
     for image, mask in draws_that_change(names, blobs):
-        # The image is interpolated and the mask read at the nearest pixel, so they may differ on the outlines alone,
-        # three pixels far after two warps.
-        widened, narrowed = F.max_pool2d(mask, 7, 1, 3), -F.max_pool2d(-mask, 7, 1, 3)
+        # The image is interpolated and the mask read at the nearest pixel, so they differ on the outlines alone, and
+        # where a mirrored blob is less than a pixel wide.
+        widened, narrowed = F.max_pool2d(mask, 3, 1, 1), -F.max_pool2d(-mask, 3, 1, 1)
         inside = widened == narrowed
         assert inside.float().mean() > 0.2
         difference = (image - mask).abs()
-        assert difference[:, inside[0]].max() < ROUNDING
+        assert (difference[:, inside[0]] > ROUNDING).float().mean() < 0.002
         assert ((image[:1] > 0.5) != mask.bool()).float().mean() < 0.03  # where bilinear and nearest round apart
 
 
@@ -140,17 +140,25 @@ def test_no_empty_corner_comes_into_view(names):
         assert drawn_mask.min() == 1
 
 
+def test_beyond_the_border_lies_the_mirror_image():
+    # Read 4 pixels further left and up: what comes into view there is the tile's own border, mirrored.
+    image = torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(0))
+    mask = torch.arange(256.0).view(1, 16, 16)
+    rows, columns = np.indices((16, 16), np.float32) - 4
+    for values, kind in ((image, tv_tensors.Image), (mask, tv_tensors.Mask)):
+        moved = Warp().transform(kind(values), {"columns": columns, "rows": rows}).as_subclass(Tensor)
+        expected = F.pad(values, (4, 0, 4, 0), mode="reflect")[:, :16, :16]
+        torch.testing.assert_close(moved, expected, atol=1e-6, rtol=0)
+
+
 def test_corners_stay_filled_at_the_limits_of_the_draw(monkeypatch):
-    monkeypatch.setattr(torch.Tensor, "uniform_", lambda self, low, high: self.fill_(low))  # scale 0.8, -10 degrees, -5
+    monkeypatch.setattr(torch.Tensor, "uniform_", lambda self, low, high: self.fill_(low))  # scale 0.8
+    monkeypatch.setattr(torch, "rand", lambda *shape: torch.zeros(*shape))  # -10 degrees, shear -5, bent
     monkeypatch.setattr(torch, "randn", lambda *shape: torch.full(shape, 4.0))  # four standard deviations
-    transform = build_augmentation(("scale", "elastic"), 128)
-    torch.manual_seed(2)
-    assert torch.rand(1) > 0.5  # the first draw leaves the elastic warp out
-    for seed in (2, 3):
-        torch.manual_seed(seed)
-        image, mask = transform(tv_tensors.Image(torch.ones(3, 128, 128)), tv_tensors.Mask(torch.ones(1, 128, 128)))
-        assert image.min() > 1 - ROUNDING
-        assert mask.min() == 1
+    transform = build_augmentation(("scale", "elastic"))
+    image, mask = transform(tv_tensors.Image(torch.ones(3, 128, 128)), tv_tensors.Mask(torch.ones(1, 128, 128)))
+    assert image.min() > 1 - ROUNDING
+    assert mask.min() == 1
 
 
 def test_scale_is_drawn_from_its_range():
@@ -164,35 +172,75 @@ def test_scale_is_drawn_from_its_range():
     assert np.mean(scales) == pytest.approx((0.8 + 1.25) / 2, abs=0.03)
 
 
+def displacement(warp: Warp, size: int) -> np.ndarray:
+    """Draw where the pixels of a tile are read, from where they are: `(2, size, size)` columns and rows, in pixels."""
+    params = warp.make_params([torch.zeros(3, size, size)])
+    rows, columns = np.indices((size, size))
+    return np.stack([params["columns"] - columns, params["rows"] - rows])
+
+
+def test_a_warp_of_nothing_is_the_identity(tile):
+    for kind, values in ((tv_tensors.Image, tile[0] / 255), (tv_tensors.Mask, tile[1])):
+        torch.manual_seed(0)
+        assert torch.equal(Warp(affine=False, elastic=False)(kind(values)).as_subclass(Tensor), values)
+
+
 def test_displacements_have_the_promised_spread():
-    elastic, size = GridElastic(nodes=5, sigma=0.02), 65
-    torch.manual_seed(0)
-    drawn = [elastic.make_params([torch.zeros(3, size, size)])["displacement"] for _ in range(400)]
-    # (400, size, size, 2) in pixels: `grid_sample` calls the whole side 2.
-    pixels = torch.cat(drawn) * size / 2
-    nodes = pixels[:, :: (size - 1) // 4, :: (size - 1) // 4]
-    assert nodes.shape == (400, 5, 5, 2)
-    assert nodes.std().item() == pytest.approx(0.02 * size, rel=0.03)  # 20,000 draws: six standard errors
-    assert abs(nodes.mean().item()) < 0.05 * 0.02 * size
-    assert 0.75 * 0.02 * size < pixels.std().item() < 0.02 * size  # in between two draws are averaged
-    # The two directions and the nodes are drawn apart.
-    correlations = torch.corrcoef(nodes.reshape(400, 50).T) - torch.eye(50)
-    assert correlations.abs().max() < 0.25
-
-
-def test_elastic_moves_pixels_by_its_displacement():
-    # A ramp shows where each pixel was read: in columns along x, in rows along y.
     size = 65
+    torch.manual_seed(0)
+    drawn = [displacement(Warp(affine=False, nodes=5, sigma=0.02), size) for _ in range(800)]
+    pixels = np.stack([one for one in drawn if one.any()])  # (n, 2, size, size)
+    assert len(pixels) == pytest.approx(400, abs=60)  # every other tile, to four standard errors
+    nodes = pixels[:, :, :: (size - 1) // 4, :: (size - 1) // 4]
+    assert nodes.shape[1:] == (2, 5, 5)
+    assert nodes.std() == pytest.approx(0.02 * size, rel=0.03)  # 20,000 draws: six standard errors
+    assert abs(nodes.mean()) < 0.05 * 0.02 * size
+    assert 0.75 * 0.02 * size < pixels.std() < 0.02 * size  # in between two draws are averaged
+    # The two directions and the nodes are drawn apart.
+    correlations = np.corrcoef(nodes.reshape(len(nodes), 50).T) - np.eye(50)
+    assert np.abs(correlations).max() < 0.25
+
+
+def test_image_and_mask_move_by_the_displacement():
+    # A ramp shows where each pixel was read: in columns along x, in rows along y. So does a mask that counts pixels.
+    size = 64
     ramp = torch.linspace(0, 1, size).expand(size, size)
     image = tv_tensors.Image(torch.stack([ramp, ramp.T, ramp]))
-    elastic = GridElastic()
+    mask = tv_tensors.Mask(torch.arange(float(size * size)).view(1, size, size))
     torch.manual_seed(1)
-    params = elastic.make_params([image])
-    moved = elastic.transform(image, params).as_subclass(Tensor)
-    inner = slice(8, -8)
-    for channel in (0, 1):
-        expected = image[channel] + params["displacement"][0, ..., channel] * size / 2 / (size - 1)
-        torch.testing.assert_close(moved[channel, inner, inner], expected[inner, inner], atol=1e-5, rtol=0)
+    params = Warp().make_params([image])
+    moved, moved_mask = (Warp().transform(one, params).as_subclass(Tensor).numpy() for one in (image, mask))
+    inside = np.logical_and.reduce([(values >= 0) & (values <= size - 1) for values in params.values()])
+    assert 0.5 < inside.mean() < 1
+    for channel, read in ((0, params["columns"]), (1, params["rows"])):
+        # OpenCV reads at 32nds of a pixel.
+        np.testing.assert_allclose(moved[channel][inside] * (size - 1), read[inside], atol=1 / 32)
+    row, column = np.divmod(moved_mask[0], size)
+    for found, read in ((column, params["columns"]), (row, params["rows"])):
+        assert np.abs(found - read)[inside].max() <= 0.5 + 1 / 32
+
+
+def test_affine_turns_around_the_middle_and_by_as_much_as_is_promised():
+    torch.manual_seed(0)
+    size, turns = 33, []
+    for _ in range(300):
+        drawn = displacement(Warp(elastic=False), size)
+        assert np.abs(drawn[:, size // 2, size // 2]).max() < 1e-4
+        matrix = np.eye(2) + np.stack([drawn[:, 16, 17], drawn[:, 17, 16]], axis=1)  # what a step of a pixel leads to
+        inverse = np.linalg.inv(matrix)
+        assert 0.8**2 * 0.99 < np.linalg.det(inverse) < 1.25**2 * 1.01
+        turns.append(np.rad2deg(np.arctan2(inverse[1, 0], inverse[0, 0])))
+    assert 9 < np.abs(turns).max() < 15.1  # 10 of the turn, 5 of the shear
+
+
+def test_numbers_of_nuclei_survive_every_step():
+    generator = np.random.default_rng(0)
+    numbers = generator.choice([0, 1, 255, 256, 32_768, 65_535], (2, SIZE, SIZE))
+    image = torch.from_numpy(generator.random((3, SIZE, SIZE), np.float32))
+    for seed in range(20):
+        _, mask = augment(AUGMENTATIONS, seed, image, torch.from_numpy(numbers.astype(np.float32)))
+        assert mask.shape == (2, SIZE, SIZE)
+        assert set(mask.unique().tolist()) <= {0, 1, 255, 256, 32_768, 65_535}
 
 
 # Stains.
@@ -307,6 +355,6 @@ def test_seed_decides_all_and_the_order_of_the_names_nothing(tile):
 @pytest.mark.parametrize("names", [("flip",), ("flips", "rain", "fog")])
 def test_unknown_names_are_refused(names):
     with pytest.raises(InputError) as caught:
-        build_augmentation(names, SIZE)
+        build_augmentation(names)
     unknown = sorted(set(names) - {"flips"})
     assert str(caught.value) == f"augmentation {unknown}: expected names among {', '.join(AUGMENTATIONS)}"

@@ -54,6 +54,8 @@ def test_what_is_opened_is_what_was_prepared(dataset, cache):
         (lambda described: described.update(tissues=[["a"], []]), "inhomogeneous"),
         (lambda described: described["key"].update(image_size=64), r"images: expected \(2, 64, 64, 3\) uint8"),
         (lambda described: described.update(more=1), "more"),
+        (lambda described: described.update(kinds=["a"]), "kinds: expected 5, found 1"),
+        (lambda described: described.update(annotated=[[1, 1], [1, 1]]), "annotated: expected one for each of 2 tiles"),
     ],
 )
 def test_descriptions_that_do_not_fit(dataset, cache, how, reason):
@@ -64,10 +66,11 @@ def test_descriptions_that_do_not_fit(dataset, cache, how, reason):
         open_cache(cache, dataset)
 
 
+@pytest.mark.parametrize(("name", "dtype"), [("class_maps", "uint8"), ("instances", "uint16")])
 @pytest.mark.parametrize("values", [np.zeros((2, 32, 32), np.float32), np.zeros((3, 32, 32), np.uint8)])
-def test_arrays_of_another_kind(dataset, cache, values):
-    np.save(cache / "class_maps.npy", values)
-    with pytest.raises(InputError, match=r"class_maps: expected \(2, 32, 32\) uint8, found"):
+def test_arrays_of_another_kind(dataset, cache, name, dtype, values):
+    np.save(cache / f"{name}.npy", values)
+    with pytest.raises(InputError, match=rf"{name}: expected \(2, 32, 32\) {dtype}, found"):
         open_cache(cache, dataset)
 
 

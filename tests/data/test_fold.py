@@ -7,13 +7,8 @@ import numpy as np
 import pytest
 from folds import add_nucleus, empty_masks, example_images, example_masks, write_example, write_fold
 
-from helpers.data.fold import (
-    Fold,
-    class_maps_from_masks,
-    count_instances,
-    find_folds,
-    official_numbers,
-)
+from helpers.config import CLASS_NAMES
+from helpers.data.fold import Fold, find_folds, official_numbers
 from helpers.errors import InputError
 
 
@@ -53,13 +48,21 @@ def test_folds_that_are_called_parts(tmp_path):
 
 def test_names_in_letters_of_any_case(tmp_path):
     plain, loud = write_example(tmp_path / "plain", 2), tmp_path / "loud"
-    for file, name in (("Images/images", "Images"), ("Images/types", "TYPES"), ("Masks/masks", "Masks")):
+    np.save(plain / "Images/annotated.npy", [[True, False], [False, True]])
+    np.save(plain / "Images/kinds.npy", list("abcde"))
+    for file, name in (
+        *(("Images/images", "Images"), ("Images/types", "TYPES"), ("Masks/masks", "Masks")),
+        *(("Images/annotated", "ANNOTATED"), ("Images/kinds", "Kinds")),
+    ):
         folder = loud / file.partition("/")[0].upper()
         folder.mkdir(parents=True, exist_ok=True)
         (plain / f"{file}.npy").rename(folder / f"{name}.NPY")
     (fold,) = find_folds(loud)
     assert (len(fold), fold.tissues.tolist()) == (2, ["Breast", "Colon"])
-    assert [path.name for path in fold.files] == ["Images.NPY", "Masks.NPY", "TYPES.NPY"]
+    assert (fold.annotated.tolist(), fold.kinds) == ([[True, False], [False, True]], tuple("abcde"))
+    assert [path.name for path in fold.files] == [
+        *("Images.NPY", "Masks.NPY", "TYPES.NPY", "ANNOTATED.NPY", "Kinds.NPY")
+    ]
 
 
 def test_tissues_need_not_be_told_and_may_be_a_column(tmp_path):
@@ -68,6 +71,50 @@ def test_tissues_need_not_be_told_and_may_be_a_column(tmp_path):
     assert find_folds(folder)[0].tissues.tolist() == ["Breast", "Colon"]
     (folder / "Images/types.npy").unlink()
     assert find_folds(folder)[0].tissues.tolist() == ["unknown", "unknown"]
+
+
+def test_what_is_known_of_nuclei_need_not_be_told(tmp_path):
+    (fold,) = find_folds(write_example(tmp_path, 2))
+    assert (fold.annotated.dtype, fold.annotated.tolist()) == (bool, [[True, True]] * 2)
+    assert fold.kinds == CLASS_NAMES
+
+
+@pytest.mark.parametrize("values", [[[0, 1], [1, 0]], np.array([[0, 1], [1, 0]], np.uint8), np.eye(2)[::-1] > 0])
+def test_what_is_known_of_nuclei_and_what_channels_mean(tmp_path, values):
+    (fold,) = find_folds(write_example(tmp_path, 2, annotated=values, kinds=["a", "b", "c", "d", "d"]))
+    assert (fold.annotated.dtype, fold.annotated.tolist()) == (bool, [[False, True], [True, False]])
+    assert fold.kinds == ("a", "b", "c", "d", "d")
+    assert [path.name for path in fold.files[-2:]] == ["annotated.npy", "kinds.npy"]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "expected"),
+    [
+        (
+            "annotated",
+            [True, False],
+            "truth values of shape (2, 2), are the kinds of a tile's nuclei known and are its ",
+        ),
+        ("annotated", [[True, False]] * 3, "found shape (3, 2) of bool"),
+        ("annotated", [[0, 1], [2, 0]], "found shape (2, 2) of int64"),
+        ("annotated", [[0.0, 1.0]] * 2, "found shape (2, 2) of float64"),
+        (
+            "kinds",
+            list("abcd"),
+            "expected 5 names of kinds of nuclei (strings or integers), one for each class channel, ",
+        ),
+        ("kinds", list("abcdef"), "found shape (6,) of <U1"),
+        ("kinds", [0.5] * 5, "found shape (5,) of float64"),
+    ],
+)
+def test_what_cannot_be_known_of_nuclei_is_refused(tmp_path, name, values, expected):
+    write_example(tmp_path, 2, **{name: values})
+    with pytest.raises(InputError) as caught:
+        find_folds(tmp_path)
+    message = str(caught.value)
+    assert message.startswith(f"{tmp_path / 'Images' / name}.npy: expected ")
+    assert expected in message
+    assert "\n" not in message
 
 
 def test_masks_of_truth_values_and_of_any_order(tmp_path):
@@ -248,6 +295,22 @@ def test_masks_of_uint8(tmp_path):
     assert read_one(tmp_path, masks=masks).nuclei.tolist() == [[1, 1, 0, 0, 0]]
 
 
+def test_nuclei_keep_their_numbers_whatever_the_channel(tmp_path):
+    masks = empty_masks(2)
+    for tile in (0, 1):
+        add_nucleus(masks, tile, 0, 7, np.s_[:10], np.s_[:10])
+    add_nucleus(masks, 0, 3, 7, np.s_[20:30], np.s_[:10])  # another nucleus
+    add_nucleus(masks, 0, 3, 7, np.s_[50:60], np.s_[:10])  # a piece of it
+    add_nucleus(masks, 0, 4, 8, np.s_[5:15], np.s_[:10])  # half under the first, whose class counts
+    tiles = read_one(tmp_path, masks=masks)
+    first, other, piece, under = tiles.instances[0, [0, 20, 50, 12], 0].tolist()
+    assert len({0, first, other, under}) == 4
+    assert piece == other
+    assert (tiles.instances[0, :10, :10] == first).all()
+    assert (tiles.instances[1, :10, :10] == first).all()  # the same number in the fold
+    np.testing.assert_array_equal(tiles.instances > 0, tiles.class_maps > 0)
+
+
 def test_fractions_of_a_grey_level_are_rounded(tmp_path):
     images = np.full((1, 256, 256, 3), [99.4, 99.6, 254.9])
     assert read_one(tmp_path, images).images[0, 0, 0].tolist() == [99, 100, 255]
@@ -293,14 +356,6 @@ def test_the_background_is_channel_five_and_epithelial_channel_four(tmp_path):
     assert tiles.nuclei.tolist() == [[0, 0, 0, 0, 1]]
 
 
-def test_a_pixel_of_two_classes_takes_the_first():
-    masks = np.zeros((1, 1, 4, 6))
-    masks[0, 0, 0, [1, 3]] = 9, 8
-    masks[0, 0, 1, [0, 4]] = 1, 3500
-    masks[0, 0, 2, [2, 5]] = 4, 1  # the background says otherwise
-    assert class_maps_from_masks(masks).tolist() == [[[2, 1, 3, 0]]]
-
-
 @pytest.mark.parametrize(
     ("nuclei", "counts"),
     [
@@ -313,31 +368,6 @@ def test_nuclei_are_counted_by_their_ids(tmp_path, nuclei, counts):
     for channel, number, rows in nuclei:
         add_nucleus(masks, 0, channel, number, rows, np.s_[10:20])
     assert read_one(tmp_path, masks=masks).nuclei.tolist() == [counts]
-
-
-@pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "uint32", "uint64"])
-@pytest.mark.parametrize(
-    ("numbers", "count"),
-    [
-        ([0], 0),
-        ([1], 1),
-        ([3, 7, 7, 3500], 3),  # not consecutive
-        ([255, 256, 257, 511, 512], 5),  # equal two by two if they were cut to eight bits
-        ([5, 999_999], 2),
-        ([5, 1_000_000, 1_000_000], 2),
-        ([5, 2_000_001, 2**31], 3),
-    ],
-)
-def test_instances_are_counted(dtype, numbers, count):
-    assert count_instances(np.array([0, *numbers, 0]).astype(dtype)) == count
-
-
-@pytest.mark.parametrize(
-    "numbers",
-    [np.array([2**63, 2**63 + 1], np.uint64), np.array([1e300, 4.0]), np.array([0, 7, 7, 2048], np.float16)],
-)
-def test_instances_of_odd_dtypes_are_counted(numbers):
-    assert count_instances(numbers) == 2
 
 
 # What does not fit is found before values are read. What is wrong with values: tests/test_prepare.py.

@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -13,12 +14,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from folds import empty_masks, example_images, example_masks, write_example, write_fold
+from folds import add_nucleus, empty_masks, example_images, example_masks, write_example, write_fold
 from tiny_run import make_cache
 
+from helpers.config import CLASS_NAMES
 from helpers.data import prepare as prepare_module
-from helpers.data.cache import Cache
-from helpers.data.fold import Fold, class_maps_from_masks
+from helpers.data.cache import DESCRIPTION, Cache
+from helpers.data.fold import Fold
+from helpers.data.masks import class_maps_from_masks
 from helpers.data.prepare import STALE_SECONDS, prepare
 from helpers.errors import InputError, InputWarning
 from helpers.preprocessing import shrink_class_maps, shrink_images
@@ -165,6 +168,111 @@ def test_groups_that_are_all_blank_are_not_known(tmp_path):
     assert not cache.grouped.any()
 
 
+@pytest.mark.parametrize("labels", ["nearest", "majority"])
+@pytest.mark.parametrize("size", [64, 100, 128, 256])
+def test_every_pixel_of_a_nucleus_has_its_number_and_no_other(dataset, size, labels):
+    cache = prepared(dataset, size, labels)
+    assert (cache.instances.dtype, cache.instances.shape) == (np.uint16, (3, size, size))
+    np.testing.assert_array_equal(cache.instances > 0, cache.class_maps > 0)
+    # In each of these tiles a nucleus is all that there is of its class.
+    for class_map, instances in zip(cache.class_maps, cache.instances, strict=True):
+        pairs = {*zip(class_map.ravel().tolist(), instances.ravel().tolist(), strict=True)}
+        assert {number for _, number in pairs} == {0, 1, 2}
+        assert len(pairs) == 3
+
+
+def cut_nuclei(folder: Path, **details) -> Path:
+    """Write three tiles in a row: two nuclei of one class, whose numbers in the masks are 40 and 7, lie over seams."""
+    masks = empty_masks(3)
+    for tile, number, columns in ((0, 40, np.s_[240:]), (1, 40, np.s_[:20]), (1, 7, np.s_[200:]), (2, 7, np.s_[:9])):
+        add_nucleus(masks, tile, 2, number, np.s_[100:140], columns)
+    return write_fold(folder, example_images(3), masks, **details)
+
+
+@pytest.mark.parametrize("size", [128, 256])
+def test_a_nucleus_keeps_its_number_from_tile_to_tile_of_a_picture(tmp_path, size):
+    row = [[0, 0], [0, 256], [0, 512]]
+    cache = prepared(cut_nuclei(tmp_path, groups=["a"] * 3, positions=row), size)
+    seams = [cache.instances[tile, size // 2, place].item() for tile, place in ((0, -1), (1, 0), (1, -1), (2, 0))]
+    assert seams == [1, 1, 2, 2]
+    assert [np.unique(tile).tolist() for tile in cache.instances] == [[0, 1], [0, 1, 2], [0, 2]]
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        {},
+        {"groups": ["a"] * 3},  # of no known place
+        {"positions": [[0, 0], [0, 256], [0, 512]]},  # of no known picture
+        {"groups": ["a"] * 3, "positions": [[0, 0], [0, 256], [0, 512]], "pictures": ["", "", ""]},
+        {"groups": ["a"] * 3, "positions": [[0, 0], [0, 256], [0, 512]], "pictures": ["p", "q", "r"]},
+    ],
+)
+def test_tiles_without_a_picture_are_numbered_by_themselves(tmp_path, details):
+    cache = prepared(cut_nuclei(tmp_path, **details), 128)
+    assert [np.unique(tile).tolist() for tile in cache.instances] == [[0, 1], [0, 1, 2], [0, 1]]
+
+
+def test_more_nuclei_in_a_picture_than_numbers_are_refused(tmp_path):
+    masks = empty_masks(2).astype(np.int32)
+    masks[..., 0] = np.arange(2 * 256**2).reshape(2, 256, 256) + 1
+    masks[..., 5] = 0
+    folder = write_fold(tmp_path, example_images(2), masks, groups=["big"] * 2, positions=[[0, 0], [0, 256]])
+    with pytest.raises(InputError, match="big: expected at most 65,535 nuclei in one source image, found more"):
+        prepared(folder, 256)
+    assert caches(folder) == []
+
+
+def test_what_is_known_of_nuclei_comes_along(tmp_path):
+    known = [[True, False], [False, True], [True, True]]
+    folder = write_example(tmp_path, 3, annotated=known, kinds=["a", "b", "c", "a", "e"])
+    cache = prepared(folder)
+    assert (cache.annotated.dtype, cache.annotated.tolist()) == (bool, known)
+    assert cache.kinds == ("a", "b", "c", "a", "e")
+    # Of the tiles whose kinds are known the first holds channels 0 and 1, the third 2 and 3; both a are one kind.
+    assert cache.known_kinds == ("a", "b", "c")
+    np.save(folder / "Images/annotated.npy", [[False, True]] * 3)
+    assert prepared(folder).known_kinds == ()
+
+
+def test_kinds_are_pannukes_unless_told(dataset):
+    cache = prepared(dataset)
+    assert (cache.kinds, cache.known_kinds) == (
+        CLASS_NAMES,
+        CLASS_NAMES[:4],
+    )  # example_masks: 0 and 1, 1 and 2, 2 and 3
+    assert cache.annotated.tolist() == [[True, True]] * 3
+
+
+def test_folds_of_other_kinds_are_refused(tmp_path):
+    for number, kinds in ((1, list("abcde")), (2, list("abcdf"))):
+        write_example(tmp_path, 1, layout="pannuke", number=number, kinds=kinds)
+    name = "Fold 2/images/fold2/images"
+    first = tmp_path / "Fold 1/images/fold1/images.npy"
+    assert_refuses(tmp_path, name, f"expected the kinds of nuclei of {first}, a, b, c, d, e, found a, b, c, d, f; keep")
+
+
+def test_a_fold_that_knows_no_kinds_may_call_them_what_it_will(tmp_path):
+    untyped = {"kinds": ["Untyped", *"bcde"], "annotated": [[False, True]]}
+    for number, details in ((1, untyped), (2, {"kinds": list("vwxyz")}), (3, untyped)):
+        write_example(tmp_path, 1, number, layout="pannuke", number=number, **details)
+    cache = prepared(tmp_path)
+    assert (cache.kinds, cache.known_kinds) == (tuple("vwxyz"), ("v", "w"))
+    assert cache.annotated.tolist() == [[False, True], [True, True], [False, True]]
+
+
+def test_a_cache_of_before_single_nuclei_is_prepared_anew(dataset):
+    first = prepared(dataset)
+    folder = dataset / ".nuclei_cache" / "64-nearest"
+    described = json.loads((folder / DESCRIPTION).read_text())
+    described["key"]["format"] = 3
+    for name in ("annotated", "kinds"):
+        del described[name]
+    (folder / DESCRIPTION).write_text(json.dumps(described))
+    (folder / "instances.npy").unlink()
+    assert_equal(prepared(dataset), first)
+
+
 def test_share_of_nuclei_by_hand(tmp_path):
     masks = empty_masks(2)
     masks[1, :64, :, 2], masks[1, :64, :, 5] = 3, 0
@@ -176,6 +284,7 @@ def test_arrays_are_mapped_and_cannot_be_written(dataset):
     cache = prepared(dataset)
     assert isinstance(cache.images, np.memmap)
     assert isinstance(cache.class_maps, np.memmap)
+    assert isinstance(cache.instances, np.memmap)
     with pytest.raises(ValueError, match="read-only"):
         cache.images[0] = 0
 
@@ -283,9 +392,15 @@ def test_changed_values_are_noticed(dataset):
     assert caches(dataset) == ["64-nearest"]
 
 
-@pytest.mark.parametrize("name", ["Images/images.npy", "Masks/masks.npy", "Images/types.npy", "Images/groups.npy"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Images/images.npy", "Masks/masks.npy", "Images/types.npy", "Images/groups.npy"),
+        *("Images/annotated.npy", "Images/kinds.npy"),
+    ],
+)
 def test_a_change_of_any_file_is_noticed(tmp_path, monkeypatch, name):
-    folder = write_example(tmp_path / "Dataset", 3, groups=GROUPS)
+    folder = write_example(tmp_path / "Dataset", 3, groups=GROUPS, annotated=[[True, True]] * 3, kinds=CLASS_NAMES)
     prepared(folder)
     later(folder / name)
     forbid_reading(monkeypatch)
@@ -318,7 +433,7 @@ def test_the_folder_of_images_alone(dataset):
     assert prepared(dataset / "Images").digest == whole.digest
 
 
-@pytest.mark.parametrize("name", ["images.npy", "class_maps.npy", "cache.json"])
+@pytest.mark.parametrize("name", ["images.npy", "class_maps.npy", "instances.npy", "cache.json"])
 @pytest.mark.parametrize("length", [0, 50, -2])
 def test_a_damaged_cache_is_reported(dataset, name, length):
     prepared(dataset)
@@ -409,7 +524,7 @@ def test_unfinished_caches_are_removed_when_they_are_old(dataset, folder_age, fi
 
 
 def test_no_free_space(dataset, monkeypatch):
-    needed = 3 * 64 * 64 * 4
+    needed = 3 * 64 * 64 * 6
     monkeypatch.setattr(prepare_module.shutil, "disk_usage", lambda _: SimpleNamespace(free=needed - 1))
     with pytest.raises(InputError, match=r"\.nuclei_cache: expected 0 MB of free disk, found 0 MB; free some"):
         prepared(dataset)
@@ -565,9 +680,11 @@ def test_damaged_data_sets_are_refused(dataset, damage, name, expected):
     [
         ("groups", ["a", "b"], "expected 3 source images"),
         ("positions", [[0, 0], [0, 256], [0, -256]], "whole numbers from 0"),
+        ("annotated", [[True, True]] * 2, "expected truth values of shape (3, 2)"),
+        ("kinds", list("abc"), "expected 5 names of kinds of nuclei (strings or integers), one for each class channel"),
     ],
 )
-def test_groups_and_positions_that_do_not_fit(dataset, name, values, expected):
+def test_what_stands_beside_and_does_not_fit(dataset, name, values, expected):
     np.save(dataset / f"Images/{name}.npy", values)
     assert_refuses(dataset, f"Images/{name}", expected)
 

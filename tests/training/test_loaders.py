@@ -11,17 +11,19 @@ from nightly import NIGHTLY
 from tiny_run import make_cache
 from torch.utils.data import DataLoader
 
-from helpers.config import Recipe
+from helpers.config import OUTPUTS, Recipe
 from helpers.data.augmentation import build_augmentation
 from helpers.data.cache import Cache
 from helpers.data.split import Split
+from helpers.data.targets import interior_map
 from helpers.errors import InputError
 from helpers.normalization import denormalize, normalize
-from helpers.training.loaders import TileDataset, derive_seed, make_loaders, nuclei_share, start_epoch
+from helpers.training.loaders import TileDataset, derive_seed, find_pictures, make_loaders, nuclei_share, start_epoch
 
 SIZE, TILES = 32, 12
 RECIPE = Recipe("test", image_size=SIZE, batch_size=3, seed=5)
-FLIPS = build_augmentation(("flips",), SIZE)
+FLIPS = build_augmentation(("flips",))
+MAPPED = ("images", "class_maps", "instances")
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +35,11 @@ def cache() -> Cache:
     images = generator.integers(0, 256, (TILES, SIZE, SIZE, 3), np.uint8)
     images[..., 0] = 40 * class_maps
     images[-1] = 255
+    # Nuclei fill a block of 8 x 8 pixels each, where they are not background.
+    blocks = 300 + np.add.outer(np.arange(SIZE) // 8 * 4, np.arange(SIZE) // 8)
+    instances = np.where(class_maps > 0, blocks, 0).astype(np.uint16)
     made = make_cache([[1] * 5] * TILES, ["Breast"] * TILES)
-    return dataclasses.replace(made, image_size=SIZE, images=images, class_maps=class_maps)
+    return dataclasses.replace(made, image_size=SIZE, images=images, class_maps=class_maps, instances=instances)
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +47,13 @@ def split() -> Split:
     return Split("tissue", "", np.arange(8), np.arange(8, TILES))
 
 
-def same(first: tuple, second: tuple) -> bool:
-    return all(map(torch.equal, first, second))
+def same(first: object, second: object) -> bool:
+    """Compare tensors bit for bit, and all that tuples, lists and dictionaries hold of them."""
+    if isinstance(first, torch.Tensor):
+        return torch.equal(first, second)
+    if isinstance(first, dict):
+        return list(first) == list(second) and all(same(first[key], second[key]) for key in first)
+    return len(first) == len(second) and all(map(same, first, second))
 
 
 def red_of(image: torch.Tensor) -> np.ndarray:
@@ -205,15 +215,19 @@ def test_only_the_path_of_a_prepared_data_set_travels(tmp_path):
     count, size = 7_901, 64
     made = make_cache([[1] * 5] * count, ["Breast"] * count)
     arrays = {}
-    for name, shape in (("images", (count, size, size, 3)), ("class_maps", (count, size, size))):
-        values = np.lib.format.open_memmap(tmp_path / f"{name}.npy", mode="w+", dtype=np.uint8, shape=shape)
+    for name, shape, dtype in (
+        ("images", (count, size, size, 3), np.uint8),
+        ("class_maps", (count, size, size), np.uint8),
+        ("instances", (count, size, size), np.uint16),
+    ):
+        values = np.lib.format.open_memmap(tmp_path / f"{name}.npy", mode="w+", dtype=dtype, shape=shape)
         values[:4] = np.random.default_rng(0).integers(0, 6, values[:4].shape)
         values.flush()
         arrays[name] = np.load(tmp_path / f"{name}.npy", mmap_mode="r")
     dataset = TileDataset(dataclasses.replace(made, **arrays), np.arange(count), FLIPS, seed=2)
     dataset.epoch.fill_(3)
     pickled = pickle.dumps(dataset)
-    assert len(pickled) < 100_000  # of 130 MB
+    assert len(pickled) < 100_000  # of 190 MB
     arrived = pickle.loads(pickled)
     assert isinstance(arrived.images, np.memmap)
     assert all(same(arrived[item], dataset[item]) for item in range(4))
@@ -242,10 +256,10 @@ def test_workers_change_nothing(cache, tmp_path):
 
 @pytest.mark.skipif(not NIGHTLY, reason="starts Python anew: tried every night")
 def test_spawned_workers_change_nothing(cache, tmp_path):
-    for name in ("images", "class_maps"):
+    for name in MAPPED:
         np.save(tmp_path / f"{name}.npy", getattr(cache, name))
-    mapped = {name: np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in ("images", "class_maps")}
-    dataset = TileDataset(dataclasses.replace(cache, **mapped), np.arange(6), FLIPS, seed=2)
+    mapped = {name: np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in MAPPED}
+    dataset = TileDataset(dataclasses.replace(cache, **mapped), np.arange(6), FLIPS, seed=2, outputs=OUTPUTS)
     spawned = DataLoader(dataset, 2, num_workers=1, multiprocessing_context="spawn")
     assert all(map(same, spawned, DataLoader(dataset, 2)))
 
@@ -273,3 +287,230 @@ def test_shuffled_masks_are_those_of_other_tiles_and_the_same_each_time(cache, s
             assert any(own)  # a whole mask of another tile
             moved += not own[index]
     assert moved > TILES / 2
+
+
+# What is learnt beside nuclei.
+
+
+def test_targets_by_hand(cache):
+    image, targets = TileDataset(cache, np.array([3]), outputs=OUTPUTS)[0]
+    assert torch.equal(image, normalize(cache.images[3:4])[0])
+    assert {name: (tuple(values.shape), values.dtype) for name, values in targets.items()} == {
+        "nuclei": ((1, SIZE, SIZE), torch.float32),
+        "known": ((2,), torch.bool),
+        "kinds": ((SIZE, SIZE), torch.int64),
+        "interior": ((1, SIZE, SIZE), torch.float32),
+    }
+    assert all(type(values) is torch.Tensor for values in targets.values())
+    np.testing.assert_array_equal(targets["nuclei"][0], cache.class_maps[3] > 0)
+    np.testing.assert_array_equal(targets["kinds"], cache.class_maps[3].astype(int) - 1)
+    np.testing.assert_array_equal(targets["interior"], interior_map(cache.instances[3]))
+    assert targets["known"].tolist() == [True, True]
+
+
+@pytest.mark.parametrize("outputs", [("nuclei", "interior"), ("nuclei", "kinds")])
+def test_only_what_is_to_be_learnt_is_served(cache, outputs):
+    assert set(TileDataset(cache, np.array([0]), outputs=outputs)[0][1]) == {"known", *outputs}
+
+
+def test_kinds_that_are_not_learnt_and_tiles_of_unknown_kinds_have_none(cache):
+    nuclei = np.tile([[0, 1, 0, 2, 3]], (TILES, 1))  # of channels 0 and 2 none is known; 3 and 4 are of one name
+    annotated = np.ones((TILES, 2), bool)
+    annotated[5] = False, True
+    changed = dataclasses.replace(cache, nuclei=nuclei, annotated=annotated, kinds=("a", "b", "c", "d", "d"))
+    assert changed.known_kinds == ("b", "d")
+    dataset = TileDataset(changed, np.array([4, 5]), outputs=OUTPUTS)
+    expected = np.array([-1, -1, 0, -1, 1, 1])[cache.class_maps[4]]
+    np.testing.assert_array_equal(dataset[0][1]["kinds"], expected)
+    assert (dataset[1][1]["kinds"] == -1).all()
+    assert [dataset[item][1]["known"].tolist() for item in (0, 1)] == [[True, True], [False, True]]
+    np.testing.assert_array_equal(dataset[1][1]["nuclei"][0], cache.class_maps[5] > 0)
+
+
+def test_masks_of_other_tiles_bring_what_is_known_of_them(cache):
+    annotated = np.random.default_rng(1).random((TILES, 2)) < 0.5
+    masks_of = np.random.default_rng(0).permutation(TILES)
+    dataset = TileDataset(
+        dataclasses.replace(cache, annotated=annotated), np.arange(TILES), masks_of=masks_of, outputs=OUTPUTS
+    )
+    for item, other in enumerate(masks_of):
+        image, targets = dataset[item]
+        assert torch.equal(image, normalize(cache.images[item : item + 1])[0])
+        np.testing.assert_array_equal(targets["nuclei"][0], cache.class_maps[other] > 0)
+        np.testing.assert_array_equal(targets["interior"], interior_map(cache.instances[other]))
+        assert targets["known"].tolist() == annotated[other].tolist()
+
+
+def test_all_targets_go_through_one_augmentation(cache):
+    dataset = TileDataset(cache, np.arange(TILES), FLIPS, seed=3, outputs=OUTPUTS)
+    plain = TileDataset(cache, np.arange(TILES), FLIPS, seed=3)
+    flipped = 0
+    for item in range(TILES - 1):
+        image, targets = dataset[item]
+        assert same((image, targets["nuclei"]), plain[item])  # as for nuclei alone
+        assert torch.equal(targets["nuclei"][0], (targets["kinds"] >= 0).float())
+        ways = [(up, left) for up in (1, -1) for left in (1, -1)]
+        (way,) = (way for way in ways if np.array_equal(red_of(image), cache.images[item, :: way[0], :: way[1], 0]))
+        flipped += way != (1, 1)
+        np.testing.assert_array_equal(
+            targets["interior"][0], interior_map(cache.instances[item])[0, :: way[0], :: way[1]]
+        )
+    assert flipped > 3
+
+
+# Windows of whole pictures.
+
+ROWS, COLUMNS = (0, 32, 48), (0, 32, 40)  # of the tiles of a picture of 80 x 72 pixels: the last ones overlap
+
+
+def place_image(height: int, width: int) -> np.ndarray:
+    """Give `(height, width, 3)` uint8 whose red is the row of each pixel, whose green its column; blue is 7."""
+    rows, columns = np.indices((height, width))
+    return np.stack([rows, columns, np.full_like(rows, 7)], axis=-1).astype(np.uint8)
+
+
+def place_numbers(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Give class maps and numbers of nuclei that tell the place of each pixel likewise."""
+    rows, columns = np.indices((height, width))
+    return ((rows * 3 + columns) % 6).astype(np.uint8), (rows * 500 + columns).astype(np.uint16)
+
+
+def mosaic(rows=ROWS, columns=COLUMNS, extents: list | None = None) -> Cache:
+    """Cut a picture into tiles of 32 pixels, as the cache of 256 halved three times holds them; one more stands alone.
+
+    What lies beyond the picture's size, as `extents` in full-size pixels tell it, is white.
+    """
+    places = [(row, column) for row in rows for column in columns]
+    size = (max(rows) + SIZE, max(columns) + SIZE)
+    whole = (place_image(*size), *place_numbers(*size))
+    tiles = [[values[row : row + SIZE, column : column + SIZE].copy() for row, column in places] for values in whole]
+    for number, (height, width) in enumerate(extents or []):
+        for values in tiles:
+            values[number][height // 8 :] = values[number][:, width // 8 :] = 255
+    arrays = [np.stack([*values, values[0]]) for values in tiles]
+    made = make_cache([[1] * 5] * (len(places) + 1), ["Breast"] * (len(places) + 1))
+    return dataclasses.replace(
+        made, image_size=SIZE, images=arrays[0], class_maps=arrays[1], instances=arrays[2],
+        pictures=np.array([*["p"] * len(places), "alone"]),
+        positions=np.array([*places, (0, 0)]) * 8,
+        extents=np.array([*(extents or [(256, 256)] * len(places)), (256, 256)]),
+    )  # fmt: skip
+
+
+def cut(dataset: TileDataset, item: int) -> tuple[int, int]:
+    """Check that a window is what the whole picture holds there; return its corner."""
+    shown = denormalize(dataset[item][0][None])[0]
+    row, column = (int(shown[0, 0, channel]) for channel in (0, 1))
+    np.testing.assert_array_equal(shown, place_image(112, 112)[row : row + SIZE, column : column + SIZE])
+    # Before the tensors are made, where all three are to be seen.
+    image, class_map, instances = dataset._cut(
+        int(dataset.indices[item]), derive_seed(dataset.seed, int(dataset.epoch), int(dataset.indices[item]))
+    )
+    np.testing.assert_array_equal(image, shown)
+    for found, values in zip((class_map, instances), place_numbers(112, 112), strict=True):
+        np.testing.assert_array_equal(found, values[row : row + SIZE, column : column + SIZE])
+    return row, column
+
+
+def corners(dataset: TileDataset, epochs: int = 40, items: int | None = None) -> list[tuple[int, int]]:
+    """List where the windows of some epochs begin."""
+    found = []
+    for epoch in range(epochs):
+        dataset.epoch.fill_(epoch)
+        found += [cut(dataset, item) for item in range(items or len(dataset))]
+    return found
+
+
+def test_windows_are_cut_from_anywhere_in_the_whole_picture():
+    cache = mosaic()
+    dataset = TileDataset(cache, np.arange(9), crops=True)
+    found = corners(dataset)
+    for axis, last in ((0, 48), (1, 40)):
+        among = np.array(found)[:, axis]
+        assert (among.min(), among.max()) == (0, last)
+        assert len(np.unique(among)) == last + 1  # every row and column can begin one
+    assert abs(np.corrcoef(np.array(found).T)[0, 1]) < 0.2
+    without = TileDataset(cache, np.arange(9))
+    assert [cut(without, item) for item in range(9)] == [(row, column) for row in ROWS for column in COLUMNS]
+
+
+def test_windows_change_with_epoch_seed_and_tile_and_come_again():
+    cache = mosaic()
+    found = {seed: corners(TileDataset(cache, np.arange(9), seed=seed, crops=True), 3) for seed in (0, 1)}
+    assert len({*found[0], *found[1]}) > 40
+    assert found[0] != found[1]
+    torch.manual_seed(5)
+    dataset = TileDataset(cache, np.arange(9), seed=1, crops=True)
+    dataset.epoch.fill_(2)  # as in a run that is taken up there
+    assert [cut(dataset, item) for item in reversed(range(9))] == found[1][:17:-1]
+
+
+def test_padding_is_never_cut():
+    # The lower tiles hold 25 rows of the picture, those on the right 16 columns: it is 57 x 48 pixels.
+    extents = [(256, 256), (256, 128), (200, 256), (200, 128)]
+    dataset = TileDataset(mosaic((0, 32), (0, 32), extents), np.arange(4), crops=True)
+    found = np.array(corners(dataset))
+    assert found.max(0).tolist() == [57 - SIZE, 48 - SIZE]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pictures": None},
+        {"positions": None},
+        # Not in whole pixels of the cache, though they fill the picture.
+        {"positions": np.array([*[(row * 8, max(column * 8 - 1, 0)) for row in ROWS for column in COLUMNS], (0, 0)])},
+        {"annotated": np.eye(10, 2) > 0},  # not the same is known of all
+    ],
+)
+def test_tiles_whose_picture_cannot_be_put_together_stay_themselves(change):
+    assert find_pictures(dataclasses.replace(mosaic(), **change), np.arange(10)) == {}
+
+
+def test_tiles_alone_and_pictures_of_which_a_part_validates_stay_themselves():
+    cache = mosaic()
+    assert set(find_pictures(cache, np.arange(10))) == set(range(9))
+    assert find_pictures(cache, np.array([9])) == {}
+    assert find_pictures(cache, np.delete(np.arange(10), 4)) == {}  # a hole
+    dataset = TileDataset(cache, np.array([9]), crops=True)
+    assert set(corners(dataset, 5)) == {(0, 0)}
+    # The upper two rows fill a rectangle of their own; nothing of the third is shown.
+    found = np.array(corners(TileDataset(cache, np.arange(6), crops=True)))
+    assert found.max(0).tolist() == [32, 40]
+
+
+def test_validation_and_shuffled_masks_get_no_windows():
+    cache, split = mosaic(), Split("tissue", "", np.arange(9), np.array([9]))
+    recipe = dataclasses.replace(RECIPE, random_crops=True, augmentation=())
+    train, validation = make_loaders(cache, split, recipe)
+    assert len(train.dataset.pictures) == 9
+    assert not validation.dataset.pictures
+    assert not make_loaders(cache, split, RECIPE)[0].dataset.pictures
+    shuffled, _ = make_loaders(cache, split, dataclasses.replace(recipe, shuffled_masks=True))
+    assert not shuffled.dataset.pictures
+    for item in range(9):
+        assert torch.equal(shuffled.dataset[item][0], normalize(cache.images[item : item + 1])[0])
+
+
+def test_places_of_many_tiles_travel_lightly():
+    # As many tiles as PanNuke has, sixteen a picture.
+    count = 7_888
+    made = make_cache([[1] * 5] * count, ["Breast"] * count)
+    places = np.tile([(row, column) for row in range(0, 1024, 256) for column in range(0, 1024, 256)], (count // 16, 1))
+    cache = dataclasses.replace(
+        made, image_size=SIZE, pictures=np.array([f"p{tile // 16}" for tile in range(count)]), positions=places
+    )
+    dataset = TileDataset(cache, np.arange(count), crops=True)
+    assert len(dataset.pictures) == count
+    assert len(pickle.dumps(dataset.pictures)) < 250_000  # 26 bytes a tile
+
+
+def test_workers_give_the_same_windows_and_targets():
+    cache = mosaic()
+    augmentation = build_augmentation(("flips", "turns", "scale", "elastic"))
+    dataset = TileDataset(cache, np.arange(10), augmentation, 2, outputs=OUTPUTS, crops=True)
+    dataset.epoch.fill_(3)
+    alone, together = (list(DataLoader(dataset, 4, num_workers=workers)) for workers in (0, 2))
+    assert len(alone) == 3
+    assert same(alone, together)
+    assert same(pickle.loads(pickle.dumps(dataset))[7], dataset[7])

@@ -54,7 +54,7 @@ def run(tmp_path) -> Iterator[Path]:
 class SmallNetwork(nn.Module):
     """Stands in for the real network where only its handling is in question."""
 
-    def __init__(self, name="unet", img_size=128, dropout=0.2, in_channels=3, num_classes=5) -> None:
+    def __init__(self, name="unet", img_size=128, dropout=0.2, in_channels=3, num_classes=5, **more) -> None:
         super().__init__()
         self.name, self.img_size, self.in_channels, self.num_classes = name, img_size, in_channels, num_classes
         self.dropout = nn.Dropout2d(dropout)
