@@ -10,7 +10,7 @@ from scipy.special import expit
 from helpers.config import THRESHOLD, Recipe
 from helpers.data.augmentation import build_augmentation
 from helpers.data.cache import Cache
-from helpers.data.fold import Tiles
+from helpers.data.masks import channels_of
 from helpers.explanation.faithfulness import OCCLUSION, make_map
 from helpers.explanation.grad_cam import METHODS, attention_layers, choose_regions, grad_cams, predicted_region
 from helpers.inference.batches import predict_tiles
@@ -180,18 +180,16 @@ def region_maps(
     }
 
 
-def true_nuclei(tiles: Tiles, place: int, kinds: Sequence[str] = ()) -> tuple[np.ndarray, list[str]]:
-    """Give the true nuclei of one of some tiles, as `overlays.draw_nuclei` takes them.
+def true_nuclei(instances: np.ndarray, kinds: Sequence[str] = ()) -> tuple[np.ndarray, list[str]]:
+    """Give true nuclei as `overlays.draw_nuclei` takes them.
 
     Args:
-        tiles: at full size.
-        place: which of them.
+        instances: `(H, W)`, numbers of `Tiles.instances`.
         kinds: what the class channels mean; none where the kinds are not known.
 
     Returns:
-        label map `(256, 256)` int64 numbered from 1, and the kind of each nucleus, "" where none is known.
+        label map `(H, W)` int64 numbered from 1, and the kind of each nucleus, "" where none is known.
     """
-    ids, first, numbers = np.unique(tiles.instances[place], return_index=True, return_inverse=True)
-    numbers = numbers.reshape(tiles.instances[place].shape) + (ids[0] > 0)  # without background too
-    classes = tiles.class_maps[place].ravel()[first[ids > 0]]
-    return numbers, [kinds[number - 1] if kinds else "" for number in classes.tolist()]
+    ids, numbers = np.unique(np.append(0, instances), return_inverse=True)
+    told = [kinds[channel] if kinds else "" for channel in channels_of(ids[1:])]
+    return numbers[1:].reshape(instances.shape), told

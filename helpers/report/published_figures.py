@@ -10,15 +10,17 @@ from helpers.config import TILE_SIZE, TILE_UM_PER_PX
 from helpers.data.cache import Cache
 from helpers.data.fold import find_folds
 from helpers.data.prepare import prepare
-from helpers.data.stitching import source_images
+from helpers.data.stitching import source_images, stitch_labels
 from helpers.errors import InputError
 from helpers.evaluation.evaluation import read_tiles, stitch_tiles
 from helpers.evaluation.subject import Subject, choose_tiles
 from helpers.explanation.examine import examine
 from helpers.explanation.grad_cam import METHODS
+from helpers.inference.instances import list_nuclei
 from helpers.inference.predict import predict
 from helpers.metrics import COUNT_NAMES
 from helpers.report.charts import (
+    plot_areas,
     plot_cascade,
     plot_deletion_insertion,
     plot_history,
@@ -34,10 +36,12 @@ from helpers.report.examples import (
     ranked_examples,
     region_maps,
     show_worst,
+    true_nuclei,
 )
 from helpers.report.overlays import (
     plot_attention,
     plot_examination,
+    plot_nuclei,
     plot_predictions,
     plot_result,
     plot_tiles,
@@ -92,6 +96,8 @@ def draw_figures(subject: Subject, run: Results, validation: Evaluation, history
         ),
         "fig08_regions.png": plot_attention(median, region_maps(network, median)),
     }
+    if validation.get("nuclei"):
+        figures |= _draw_nuclei(subject, cache, indices, validation)
     if explanation := run.get("explanation"):
         middle = indices[np.argsort(cache.nuclei[indices].sum(1), kind="stable")[len(indices) // 2]]
         tile = read_tiles(find_folds(dataset), np.array([middle])).images[0]
@@ -110,14 +116,53 @@ def _draw_result(subject: Subject, cache: Cache, indices: np.ndarray, validation
     """Draw the validation image with the median Dice; of a large one its middle, as large as a tile."""
     counts = np.array([[row[key] for key in COUNT_NAMES] for row in validation["images"]])
     name = validation["images"][rank_examples(counts)["median"]]["name"]
+    whole, numbers, _ = _read_image(subject, cache, indices, name)
+    found, window = predict(whole, TILE_UM_PER_PX, subject.model).mask, _middle(numbers)
+    return plot_result(whole[window], found[window], numbers[window] > 0)
+
+
+def _draw_nuclei(subject: Subject, cache: Cache, indices: np.ndarray, validation: Evaluation) -> dict[str, Figure]:
+    """Draw single nuclei of the validation images: best, median and worst by PQ, and areas where kinds are known."""
+    rows = sorted((row for row in validation["images"] if row.get("pq") is not None), key=lambda row: -row["pq"])
+    places = {"best": 0, "median": len(rows) // 2, "worst": len(rows) - 1}
+    examples, areas, mm2 = {}, [], 0.0
+    for place, row in enumerate(rows):
+        titles = [f"{title}: PQ {row['pq']:.2f}" for title, at in places.items() if at == place]
+        whole, numbers, kinds = _read_image(subject, cache, indices, row["name"])
+        if not (titles or kinds):
+            continue
+        found = predict(whole, TILE_UM_PER_PX, subject.model)
+        window = _middle(numbers)
+        ids, numbered = np.unique(np.append(0, found.instances[window]), return_inverse=True)
+        shown = numbered[1:].reshape(numbers[window].shape), found.nuclei["kind"][ids[1:] - 1]
+        for title in titles:
+            examples[title] = whole[window], {"found": shown, "drawn by people": true_nuclei(numbers[window], kinds)}
+        if kinds:
+            labels, told = true_nuclei(numbers, kinds)
+            mm2 += numbers.size * (TILE_UM_PER_PX / 1000) ** 2
+            drawn = list_nuclei(labels.astype(np.int32), numbers > 0, None, (), TILE_UM_PER_PX)["area_um2"]
+            sides = ("found", found.nuclei["kind"], found.nuclei["area_um2"]), ("drawn by people", told, drawn)
+            areas += [pd.DataFrame({"side": side, "kind": kind, "area_um2": area}) for side, kind, area in sides]
+    figures = {"fig14_nuclei.png": plot_nuclei(examples)}
+    return figures | ({"fig15_areas.png": plot_areas(pd.concat(areas), mm2)} if areas else {})
+
+
+def _read_image(
+    subject: Subject, cache: Cache, indices: np.ndarray, name: str
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Read an image `(H, W, 3)`, the numbers of its nuclei `(H, W)`, and what its kinds are, none if not known."""
     images = source_images(indices, cache.tissues, cache.pictures, cache.positions, cache.extents)
     image = next(image for image in images if image.name == name)
     tiles = read_tiles(find_folds(Path(subject.results["data"]["path"])), image.indices)
-    whole, truth = map(image.crop, stitch_tiles(tiles, image.positions))
-    found = predict(whole, TILE_UM_PER_PX, subject.model).mask
-    top, left = (max(0, length - TILE_SIZE) // 2 for length in truth.shape)
-    window = np.s_[top : top + TILE_SIZE, left : left + TILE_SIZE]
-    return plot_result(whole[window], found[window], truth[window])
+    whole, _ = stitch_tiles(tiles, image.positions)
+    kinds = cache.kinds if cache.annotated[image.indices, 0].all() else ()
+    return image.crop(whole), image.crop(stitch_labels(tiles.instances, image.positions)), kinds
+
+
+def _middle(values: np.ndarray) -> tuple[slice, slice]:
+    """Give the window in the middle of `(H, W)` values that is as large as a tile, or all of a smaller one."""
+    top, left = (max(0, length - TILE_SIZE) // 2 for length in values.shape)
+    return np.s_[top : top + TILE_SIZE, left : left + TILE_SIZE]
 
 
 def _is_typed(cache: Cache) -> bool:

@@ -12,6 +12,7 @@ from tiny_run import read_results
 
 from helpers.config import CLASS_NAMES
 from helpers.report.charts import (
+    plot_areas,
     plot_cascade,
     plot_class_balance,
     plot_confusion,
@@ -236,3 +237,19 @@ def test_reliability_and_risk(explanation):
     assert len(right.lines) == len(explanation["uncertainty"])
     observed = np.array(explanation["calibration"]["before"]["observed"], dtype=float)
     np.testing.assert_array_equal(left.lines[1].get_ydata(), observed)
+
+
+def test_areas_stand_by_kind_with_their_number_on_a_square_millimetre():
+    nuclei = pd.DataFrame(
+        {
+            "side": ["found", "found", "drawn", "found"],
+            "kind": ["Other", "Other", "Other", "Epithelial"],
+            "area_um2": [20.0, 30.0, 40.0, 50.0],
+        }
+    )
+    (axis,) = plot_areas(nuclei, mm2=0.5).axes
+    assert [label.get_text() for label in axis.get_yticklabels()] == [
+        "Epithelial\n(found 2, drawn 0 / mm²)",
+        "Other\n(found 4, drawn 2 / mm²)",
+    ]
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["found", "drawn"]

@@ -8,7 +8,8 @@ import torch
 from scipy.special import logit
 from tiny_run import make_cache, make_network
 
-from helpers.config import RECIPES
+from helpers.config import CLASS_NAMES, RECIPES
+from helpers.data.masks import class_maps_from_masks, number_instances
 from helpers.data.prepare import prepare
 from helpers.data.split import Split
 from helpers.explanation.grad_cam import attention_layers, grad_cam, predicted_region
@@ -22,6 +23,7 @@ from helpers.report.examples import (
     ranked_examples,
     region_maps,
     show_worst,
+    true_nuclei,
 )
 from helpers.training.loaders import make_loaders, start_epoch
 
@@ -216,3 +218,18 @@ def test_augmented_views_are_those_of_training(finished_run):
         np.testing.assert_array_equal(image, denormalize(images)[0])
         np.testing.assert_array_equal(mask, masks[0, 0].numpy() > 0)
     assert not np.array_equal(views[1][0], views[2][0])
+
+
+def test_true_nuclei_are_numbered_from_one_and_named_by_their_channel():
+    masks = np.zeros((1, 1, 4, 6), int)
+    masks[0, 0, 1, 4] = masks[0, 0, 2, 1] = 7  # one number in two channels: two nuclei
+    numbers = number_instances(masks, class_maps_from_masks(masks))[0]
+    labels, kinds = true_nuclei(numbers, CLASS_NAMES)
+    assert labels.shape == numbers.shape
+    assert [kinds[label - 1] for label in labels[0, 1:3]] == ["Epithelial", "Inflammatory"]
+    assert labels[0, 0] == labels[0, 3] == 0
+    assert true_nuclei(numbers)[1] == ["", ""]
+    assert true_nuclei(np.zeros((2, 2), int))[1] == []
+    everywhere, kinds = true_nuclei(np.full((2, 2), 9), CLASS_NAMES)  # no background at all
+    assert (everywhere == 1).all()
+    assert len(kinds) == 1
