@@ -70,7 +70,8 @@ def explain_run(
         raise InputError(f"{dataset}: expected the data set of the run, {results['data']['name']}, found another")
     model, _ = load_checkpoint(run / BEST)
     indices = np.array(results["data"]["validation_indices"])
-    explanation = explain_tiles(model, untrained_model(recipe), cache, indices, control, tiles, sane, log=log)
+    untrained = untrained_model(recipe, getattr(model, "kinds", ()))
+    explanation = explain_tiles(model, untrained, cache, indices, control, tiles, sane, log=log)
     if trained:
         explanation["control"] = {
             "epochs": trained["epochs"],

@@ -82,7 +82,8 @@ def draw_figures(subject: Subject, run: Results, validation: Evaluation, history
     chosen_training = one_tile_per_tissue(cache, np.setdiff1d(np.arange(len(cache)), indices), most=3)
     examples = ranked_examples(network, cache, indices)
     median = next((example.image for example in examples if example.title.startswith("median")), examples[0].image)
-    maps = attention_maps({"trained": network, "untrained": untrained_model(recipe)}, median, METHODS)
+    untrained = untrained_model(recipe, getattr(network, "kinds", ()))
+    maps = attention_maps({"trained": network, "untrained": untrained}, median, METHODS)
     figures = {
         RESULT: _draw_result(subject, cache, indices, validation),
         "fig01_tiles.png": plot_tiles(tiles.images, tiles.class_maps, cache.tissues[chosen], _is_typed(cache)),

@@ -175,7 +175,7 @@ def describe_training(results: Results) -> str:
         f"Early stopping with a patience of {patience} {early}. Start: {describe_start(results)}. "
         f"{results['data']['train_tiles']:,} training and {results['data']['validation_tiles']:,} validation tiles, "
         f"divided by {results['data']['split']}. {training['seconds'] / 60:.0f} minutes on "
-        f"{results['environment']['device']}."
+        f"{results['environment']['device']}.{training.get('note', '')}"
     )
 
 

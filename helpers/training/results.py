@@ -73,7 +73,7 @@ class Results(TypedDict):
     recipe: dict[str, object]  # a `config.Recipe`
     data: dict  # name, digest, split, tiles and groups of the parts
     model: dict  # parameters, and what they started from
-    training: NotRequired[dict]  # status, epochs, the best one, seconds
+    training: NotRequired[dict]  # status, epochs, the best one, seconds, perhaps a `note` on how it went
     weights: NotRequired[dict[str, str]]  # file and digest
     environment: dict[str, object]
     evaluations: dict[str, Evaluation]
