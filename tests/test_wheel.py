@@ -53,8 +53,8 @@ def test_weights_card_and_licences_are_inside(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         metadata = Parser().parsestr(archive.read(next(name for name in names if name.endswith("METADATA"))).decode())
-        weights = archive.read("helpers/models/nuclei_unet_b0.safetensors")
-    assert weights == (ROOT / "models" / "nuclei_unet_b0.safetensors").read_bytes()
+        weights = archive.read("helpers/models/nuclei_lite0.safetensors")
+    assert weights == (ROOT / "models" / "nuclei_lite0.safetensors").read_bytes()
     assert metadata["License-Expression"] == "MIT AND CC-BY-NC-SA-4.0"
     assert {"LICENSE", "MODEL_CARD.md"} == {Path(name).name for name in metadata.get_all("License-File")}
     assert "helpers/inference/predict.py" in names

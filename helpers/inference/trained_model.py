@@ -19,7 +19,7 @@ from helpers.networks import build_own_network
 from helpers.paths import as_path
 from helpers.sources import Seen
 
-NAME = "nuclei_unet_b0.safetensors"
+NAME = "nuclei_lite0.safetensors"
 _INSTALLED = Path(__file__).parents[1] / "models" / NAME  # where the wheel puts what the project tracks in `models/`
 WEIGHTS = _INSTALLED if _INSTALLED.exists() else Path(__file__).parents[2] / "models" / NAME
 KEY, FORMAT = "nuclei", 2

@@ -48,7 +48,7 @@ def model_card(reported: Reported) -> str:
         REPORTED_SOURCES if known else f"The data set `{run['data']['name']}`, whatever whoever made it says of it:"
     )
     licence = REPORTED_LICENCE if known else "That of the data they were trained on, if it asks for one."
-    return f"""# Model card: nuclei in H&E, U-Net over EfficientNet-B0
+    return f"""# Model card: nuclei in H&E, U-Net over an EfficientNet
 
 `{shipped["file"]}`, digest of its weights `{shipped["digest"]}`. Written by `python -m helpers publish --ship`.
 
@@ -57,8 +57,9 @@ def model_card(reported: Reported) -> str:
 ```python
 import helpers
 
-nuclei = helpers.predict(image, um_per_px=0.25)  # (H, W, 3) uint8 RGB of any size
-nuclei.probability, nuclei.mask  # (H, W) float32 and bool
+found = helpers.predict(image, um_per_px=0.25)  # (H, W, 3) uint8 RGB of any size
+found.probability, found.mask  # (H, W) float32 and bool
+found.instances, found.nuclei  # (H, W) int32, a number for each nucleus, and a table with a row for each
 ```
 
 For teaching and research: it marks nuclei for a person who decides. **Not for diagnosis**; it is no medical device and

@@ -168,6 +168,10 @@ def _write(
         for stale in (project / "figures").glob("fig[0-9][0-9]_*.png"):
             if stale.name not in figures:
                 stale.unlink()
+    if WEIGHTS.name in targets:  # one model is shipped: the card beside it tells of no other
+        for stale in models.glob(f"*{WEIGHTS.suffix}"):
+            if stale.name != WEIGHTS.name:
+                stale.unlink()
     write_json(models / RESULTS, reported)
     written = [models / RESULTS]
     if history is not None:

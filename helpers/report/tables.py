@@ -13,7 +13,7 @@ from helpers.training.results import Evaluation, NucleiScores, Results
 
 MISSING = "\N{EN DASH}"
 PREDICTOR_NAMES = {
-    "model": "U-Net, EfficientNet-B0 (trained)",
+    "model": "U-Net (trained)",
     "averaged": "the same, averaged over flips and turns",
     "untrained": "the same network, untrained",
     "otsu_haematoxylin": "Otsu on haematoxylin",

@@ -104,7 +104,7 @@ def contents(project) -> dict[str, bytes]:
 
 def test_files(published):
     project, named = published
-    expected = ["results.json", "history.csv", "nuclei_unet_b0.safetensors", "RESULTS.md", "MODEL_CARD.md"]
+    expected = ["results.json", "history.csv", "nuclei_lite0.safetensors", "RESULTS.md", "MODEL_CARD.md"]
     expected = [*(f"models/{name}" for name in expected), *(f"figures/{name}" for name in FIGURES)]
     expected += ["README.md", NOTEBOOK]
     assert sorted(path.relative_to(project).as_posix() for path in named) == sorted(expected)
@@ -139,8 +139,8 @@ def test_what_was_published_can_be_reported(published):
 def test_the_shipped_model_is_the_best_of_the_run(published, scored):
     project, _ = published
     reported = json.loads((project / "models/results.json").read_text("utf-8"))
-    model = load_model(project / "models/nuclei_unet_b0.safetensors")
-    about = {"run": "run", "file": "nuclei_unet_b0.safetensors", "digest": model.digest}
+    model = load_model(project / "models/nuclei_lite0.safetensors")
+    about = {"run": "run", "file": "nuclei_lite0.safetensors", "digest": model.digest}
     assert reported["shipped"] == about | {"evaluations": read_results(scored)["evaluations"]}
     best, _ = load_checkpoint(scored / "best_model.pth")
     for name, value in best.named_parameters():
@@ -198,7 +198,7 @@ def test_what_an_explanation_chose_travels_with_the_weights(explained_run, tmp_p
     results["explanation"] |= {"preferred": "Grad-CAM++, decoder 2"}
     write_json(explained_run / "results.json", results)
     publish_run(explained_run, tmp_path, ship=True)
-    model = load_model(tmp_path / "models/nuclei_unet_b0.safetensors")
+    model = load_model(tmp_path / "models/nuclei_lite0.safetensors")
     assert model.temperature == pytest.approx(results["explanation"]["calibration"]["temperature"])
     assert model.attention == "Grad-CAM++, decoder 2"
     reported = json.loads((tmp_path / "models/results.json").read_text("utf-8"))
@@ -238,7 +238,7 @@ def test_the_notebook_opens_with_the_result(published, scored):
 @pytest.mark.usefixtures("_quick_figures")
 def test_scores_of_the_shipped_weights_replace_those_of_the_run(published, finished_run, tmp_path, monkeypatch):
     project = shutil.copytree(published[0], tmp_path / "project")
-    weights = project / "models/nuclei_unet_b0.safetensors"
+    weights = project / "models/nuclei_lite0.safetensors"
     before, _ = read_reported(project / "models")
     monkeypatch.chdir(project)
     with pytest.raises(InputError, match="its validation part was never scored"):
