@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from helpers.data.stitching import source_images, stitch
+from helpers.data.stitching import source_images, stitch, stitch_labels
 
 CORNERS = [(0, 0), (0, 256), (256, 0), (256, 256)]
 
@@ -35,6 +35,19 @@ def test_nothing_lies_between_tiles():
 def test_masks_and_bytes_do_not_overflow():
     assert stitch(np.full((3, 1, 1), 255, np.uint8), np.zeros((3, 2), int)).tolist() == [[255]]
     assert stitch(np.full((3, 1, 1), True), np.zeros((3, 2), int)).tolist() == [[1]]
+
+
+def test_labels_that_agree_come_back_and_are_never_averaged():
+    labels = np.random.default_rng(0).integers(0, 2**40, (50, 70))
+    positions = [(row, column) for row in (0, 15, 30) for column in (0, 18, 36, 50)]
+    stitched = stitch_labels(cut(labels, positions, 20), np.array(positions))
+    assert stitched.dtype == np.int64
+    np.testing.assert_array_equal(stitched, labels)
+
+
+def test_where_labels_overlap_the_first_nucleus_counts():
+    tiles = np.array([[[0, 5]], [[7, 7]], [[9, 9]]])
+    assert stitch_labels(tiles, np.array([(0, 0), (0, 0), (0, 2)])).tolist() == [[7, 5, 9, 9]]
 
 
 def of(images) -> list[tuple]:

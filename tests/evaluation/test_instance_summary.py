@@ -16,6 +16,7 @@ from helpers.evaluation.instance_summary import (
     count_kinds,
     detection_counts,
     f1_by_kind,
+    kind_counts,
     panoptic_quality_by_kind,
     summarize,
 )
@@ -97,6 +98,14 @@ def test_kinds_are_counted_by_hand():
     assert table.tolist() == [[1, 1, 0], [0, 1, 1], [2, 0, 0]]
     # Kind 0: 1 right, 1 taken for the other, 2 invented. Kind 1: 1 right, 1 too many, 1 missed.
     assert f1_by_kind(table).tolist() == [2 / (2 + 2 + 2), 2 / (2 + 2 + 1)]
+
+
+def test_counts_of_kinds_by_image_add_up_to_their_f1():
+    first, second = np.random.default_rng(0).integers(0, 9, (2, 4, 4))
+    counts = kind_counts(np.array([first, second]))
+    assert counts.shape == (2, 3, 4)
+    found = [metrics.scores(counts[:, kind])["dice_pooled"] for kind in range(3)]
+    np.testing.assert_allclose(found, f1_by_kind(first + second))
 
 
 def test_nuclei_of_unknown_kind_are_left_out_with_their_pairs():

@@ -1,20 +1,23 @@
 """What is scored, and on which tiles: a run, weights beside what was published of them, weights alone."""
 
+import dataclasses
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
 from folds import example_images, example_masks, write_fold
 from published import noise, write_monuseg
-from tiny_run import read_results
+from tiny_run import change_results, read_results
 
 from helpers.data.prepare import prepare
 from helpers.datasets.convert import convert
 from helpers.errors import InputError, InputWarning
 from helpers.evaluation.evaluation import evaluate
-from helpers.evaluation.subject import choose_tiles, open_subject
+from helpers.evaluation.subject import PARTS, choose_tiles, open_subject
 from helpers.files import read_json, write_json
 from helpers.inference.trained_model import WEIGHTS, load_model
+from helpers.sources import Seen
 from helpers.training.checkpoints import add_sources, export_weights
 
 
@@ -167,6 +170,60 @@ def test_the_download_of_an_image_that_trained_the_shipped_weights_is_known(tmp_
     with pytest.raises(InputError, match=r"trained on 16 of these 32 tiles \(0 by their pixels, 16 .*TCGA-18-5592\)"):
         choose_tiles(open_subject(), cache)
     shutil.rmtree(fold)
+
+
+# The test fold of an official split.
+
+
+@pytest.fixture
+def official(finished_run, tmp_path):
+    """A run as if trained by official split 2 on three folds of two tiles, and these."""
+    for number in (1, 2, 3):
+        images = example_images(2, seed=number)
+        write_fold(tmp_path / "three", images, example_masks(2), layout="pannuke", number=number)
+    run, cache = finished_run.copy(tmp_path / "run"), prepare(tmp_path / "three", 64, progress=False)
+    data = {"name": "three", "digest": cache.digest, "split": "official 2", "validation_indices": [0, 1]}
+    change_results(run, data=data | {"validation_groups": None})
+    return run, cache
+
+
+def test_the_test_fold_of_an_official_split(official):
+    run, cache = official
+    subject = open_subject(run)
+    assert [(part, tiles.tolist()) for part, tiles in map(partial(choose_tiles, subject, cache), PARTS)] == [
+        ("validation", [0, 1]),
+        ("test", [4, 5]),  # split 2 trains on fold 2 and validates on fold 1
+    ]
+    assert cache.fold_numbers[[4, 5]].tolist() == [2, 2]
+    assert cache.official[2] == 3
+
+
+def test_tiles_of_the_test_fold_that_trained_it_are_left_out(official):
+    run, cache = official
+    subject = open_subject(run)
+    seen = Seen(training_tiles=cache.tile_digests[[2, 5]].tolist())
+    subject = dataclasses.replace(subject, model=dataclasses.replace(subject.model, seen=seen))
+    with pytest.warns(InputWarning, match=r"three: \S*run was trained on 1 of the 2 tiles of its test fold \(1 by"):
+        assert choose_tiles(subject, cache, "test")[1].tolist() == [4]
+
+
+def test_both_parts_of_an_official_split_stand_beside_each_other(official):
+    run, cache = official
+    for part, times in (("test", 1), ("validation", 1), ("test", 2)):
+        entry = evaluate(run, run.with_name("three"), part=part)
+        assert (entry["part"], entry["times_scored"], entry["tiles"]) == (part, times, 2)
+        assert entry["nuclei"]["scores"]["n"] == 2
+    key = f"three:{cache.digest[:12]}"
+    assert list(read_results(run)["evaluations"]) == [key, f"{key}:test"]
+
+
+def test_other_splits_and_other_data_have_no_test_fold(official, finished_run, tmp_path):
+    run, cache = official
+    with pytest.raises(InputError, match=r"slides: expected the three folds .* found a model divided by groups; train"):
+        choose_tiles(open_subject(finished_run.folder), prepare(finished_run.dataset, 64, progress=False), "test")
+    other = prepare(write_fold(tmp_path / "other", example_images(2), example_masks(2)), 64, progress=False)
+    with pytest.raises(InputError, match=r"other: expected the three folds .* found a model of another data set"):
+        choose_tiles(open_subject(run), other, "test")
 
 
 # Real tissue.
