@@ -1,11 +1,13 @@
 """The recipes: the course report's numbers stay the course report's."""
 
 import dataclasses
+import json
 
 import pytest
 
 from helpers import config
 from helpers.config import RECIPES, Recipe
+from helpers.errors import InputError
 
 REPORT = {
     "image_size": 128,
@@ -58,3 +60,29 @@ def test_preprocessing_is_pannukes_and_imagenets():
 
 def test_official_splits_use_each_fold_once():
     assert config.OFFICIAL_SPLITS == {1: (1, 2, 3), 2: (2, 1, 3), 3: (3, 2, 1)}
+
+
+@pytest.mark.parametrize("outputs", [("nuclei",), ["nuclei", "interior"], ("nuclei", "interior", "kinds")])
+def test_outputs_begin_with_nuclei_and_come_back_from_json(outputs):
+    recipe = Recipe("mine", outputs=outputs)
+    assert recipe.outputs == tuple(outputs)
+    assert Recipe(**json.loads(json.dumps(dataclasses.asdict(recipe)))).outputs == recipe.outputs
+
+
+@pytest.mark.parametrize(
+    ("outputs", "found"),
+    [
+        ((), "none"),
+        (("kinds",), "kinds"),
+        (("kinds", "nuclei"), "kinds, nuclei"),
+        (("nuclei", "depth"), "nuclei, depth"),
+        (("nuclei", "kinds", "kinds"), "nuclei, kinds, kinds"),
+        ("nuclei", "n, u, c, l, e, i"),
+    ],
+)
+def test_other_outputs_are_refused(outputs, found):
+    with pytest.raises(InputError) as caught:
+        Recipe("mine", outputs=outputs)
+    assert str(caught.value) == (
+        f"recipe 'mine': outputs {found}, expected nuclei first, then any of nuclei, kinds, interior"
+    )

@@ -9,7 +9,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import functional as F
 
 from helpers.errors import InputError
-from helpers.losses import BinarySegLoss, balanced_class_weights, find_outlines
+from helpers.losses import SMOOTH, BinarySegLoss, NucleiLoss, balanced_class_weights, find_outlines
 
 LN2, LN43, LN3 = math.log(2), math.log(4 / 3), math.log(3)
 # Probabilities 1/2, 3/4, 1/4, 1/2; the nucleus is the pixel of 3/4.
@@ -208,3 +208,132 @@ def test_soft_labels_are_taken():
 def test_a_share_that_is_none_is_refused(share):
     with pytest.raises(InputError, match="a share above 0 and below 1"):
         balanced_class_weights(share)
+
+
+# Kinds and interiors beside nuclei.
+
+KINDS = 3
+
+
+def everything(seed: int = 0, size: int = 16) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """Give outputs and targets of four tiles of which both, kinds, interiors and nothing are known."""
+    generator = torch.Generator().manual_seed(seed)
+    outputs = {
+        name: torch.randn(4, channels, size, size, generator=generator).requires_grad_()
+        for name, channels in (("nuclei", 1), ("kinds", KINDS), ("interior", 1))
+    }
+    kinds = torch.randint(-1, KINDS, (4, size, size), generator=generator)
+    nuclei = (kinds >= 0)[:, None].float()
+    interior = nuclei * (torch.rand(4, 1, size, size, generator=generator) < 0.5)
+    known = torch.tensor([[True, True], [True, False], [False, True], [False, False]])
+    return outputs, {"nuclei": nuclei, "kinds": kinds, "interior": interior, "known": known}
+
+
+def test_nuclei_loss_by_hand():
+    # Two pixels: a nucleus of kind 1 and background. All probabilities are a half, but those of kinds 1/4 and 3/4.
+    outputs = {
+        "nuclei": torch.zeros(1, 1, 1, 2),
+        "interior": torch.zeros(1, 1, 1, 2),
+        "kinds": torch.tensor([[[[0.0, 9.0]], [[LN3, -9.0]]]]),
+    }
+    targets = {
+        "nuclei": torch.tensor([[[[1.0, 0.0]]]]),
+        "interior": torch.tensor([[[[0.0, 0.0]]]]),
+        "kinds": torch.tensor([[[1, -1]]]),
+        "known": torch.tensor([[True, True]]),
+    }
+    nuclei = LN2 + 1 - (2 * 0.5 + 1) / (1 + 1 + 1)
+    interior = LN2 + 1 - (2 * 0 + 1) / (1 + 0 + 1)
+    kinds = LN43 + 1 - (2 * 0.75 + 1) / (0.75 + 1 + 1)  # kind 0 is not there, and left out
+    loss = NucleiLoss(BinarySegLoss(), kinds_weight=0.3, interior_weight=0.7)(outputs, targets)
+    assert (loss.shape, loss.dtype) == ((), torch.float32)
+    assert float(loss) == pytest.approx(nuclei + 0.7 * interior + 0.3 * kinds)
+    loss = NucleiLoss(BinarySegLoss())(outputs, targets)
+    assert float(loss) == pytest.approx(nuclei + 0.5 * interior + 0.5 * kinds)
+    del outputs["interior"], outputs["kinds"]
+    assert float(NucleiLoss(BinarySegLoss())(outputs, targets)) == pytest.approx(nuclei)
+
+
+def test_kinds_are_compared_by_torchs_cross_entropy_and_dice():
+    outputs, targets = everything()
+    weights = torch.tensor([0.2, 1.0, 1.8])
+    loss = NucleiLoss(BinarySegLoss(), weights, kinds_weight=1.0, interior_weight=0.0)(outputs, targets)
+    loss = loss - BinarySegLoss()(outputs["nuclei"], targets["nuclei"])
+    logits, kinds = outputs["kinds"][:2], targets["kinds"][:2]  # of the others none is known
+    cross_entropy = F.cross_entropy(logits, kinds, weights, ignore_index=-1)
+    probabilities, dice = logits.softmax(1), 0
+    for kind in range(KINDS):
+        truth = (kinds == kind).float()
+        found = probabilities[:, kind] * (kinds >= 0)
+        dice += (2 * (found * truth).sum() + SMOOTH) / (found.sum() + truth.sum() + SMOOTH) / KINDS
+    torch.testing.assert_close(loss, cross_entropy + 1 - dice)
+
+
+def test_interiors_are_compared_where_nuclei_are_told_apart():
+    outputs, targets = everything()
+    criterion = BinarySegLoss(torch.tensor([0.6, 3.0]))
+    loss = NucleiLoss(criterion, kinds_weight=0.0, interior_weight=1.0)(outputs, targets)
+    apart = torch.tensor([0, 2])
+    expected = criterion(outputs["nuclei"], targets["nuclei"])
+    expected = expected + criterion(outputs["interior"][apart], targets["interior"][apart])
+    torch.testing.assert_close(loss, expected)
+
+
+def test_what_is_not_known_of_a_tile_does_not_move_its_output():
+    outputs, targets = everything()
+    NucleiLoss(BinarySegLoss())(outputs, targets).backward()
+    moved = {name: values.grad.flatten(1).any(1).tolist() for name, values in outputs.items()}
+    assert moved == {
+        "nuclei": [True] * 4,
+        "kinds": [True, True, False, False],
+        "interior": [True, False, True, False],
+    }
+    # Nor do pixels of background, or of kinds that are not learnt, move that of kinds.
+    gradients = outputs["kinds"].grad.abs().sum(1)
+    assert not gradients[targets["kinds"] < 0].any()
+    assert (gradients[:2][targets["kinds"][:2] >= 0] > 0).all()
+
+
+@pytest.mark.parametrize("empty", ["unknown", "no nuclei"])
+def test_a_batch_of_which_nothing_is_known_moves_nuclei_alone(empty):
+    outputs, targets = everything()
+    if empty == "unknown":
+        targets["known"][:] = False
+    else:
+        targets["kinds"][:] = -1
+        targets["known"][:, 1] = False
+    loss = NucleiLoss(BinarySegLoss(), torch.ones(KINDS))(outputs, targets)
+    torch.testing.assert_close(loss, BinarySegLoss()(outputs["nuclei"], targets["nuclei"]))
+    loss.backward()
+    for name, values in outputs.items():
+        assert values.grad is not None  # several processes wait for each
+        assert values.grad.any() == (name == "nuclei")
+
+
+def test_kinds_that_a_batch_does_not_hold_are_left_out():
+    outputs, targets = everything()
+    targets["kinds"][:] = 2
+    outputs["kinds"] = torch.zeros(4, KINDS, 16, 16)
+    pixels = 2 * 16 * 16  # of the tiles whose kinds are known
+    expected = LN3 + 1 - (2 * pixels / 3 + 1) / (pixels / 3 + pixels + 1)
+    loss = NucleiLoss(BinarySegLoss(), kinds_weight=1.0, interior_weight=0.0)(outputs, targets)
+    loss = loss - BinarySegLoss()(outputs["nuclei"], targets["nuclei"])
+    assert float(loss.detach()) == pytest.approx(expected)
+
+
+def test_losses_of_kinds_and_interiors_stay_finite_in_half_precision():
+    outputs, targets = everything(size=64)
+    expected = NucleiLoss(BinarySegLoss())(outputs, targets)
+    with torch.autocast("cpu", torch.bfloat16):
+        actual = NucleiLoss(BinarySegLoss())(outputs, targets)
+    assert torch.equal(actual, expected)
+    for dtype in (torch.float16, torch.bfloat16):
+        half = {name: (50 * values.detach()).to(dtype).requires_grad_() for name, values in outputs.items()}
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = NucleiLoss(BinarySegLoss(), torch.ones(KINDS))(half, targets)
+        assert loss.dtype == torch.float32
+        torch.testing.assert_close(
+            loss, NucleiLoss(BinarySegLoss())({name: values.float() for name, values in half.items()}, targets)
+        )
+        loss.backward()
+        assert all(torch.isfinite(values.grad).all() and values.grad.any() for values in half.values())

@@ -11,9 +11,11 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from helpers.config import OUTPUTS
 from helpers.errors import InputError
 from helpers.inference.trained_model import load_model
 from helpers.model import EfficientNetSegmentation
+from helpers.networks import NucleiNetwork
 from helpers.sources import Seen
 from helpers.training.checkpoints import FORMAT, add_sources, export_weights, load_checkpoint, save_checkpoint
 from helpers.training.comparisons import NETWORK_NAMES, build_network
@@ -80,6 +82,28 @@ def test_every_network_comes_back(path, name):
     images = torch.randn(1, 3, 40, 64)
     with torch.inference_mode():
         assert torch.equal(loaded(images), model(images))
+
+
+@pytest.mark.parametrize("name", ["lite0-detail", "unet"])
+def test_a_network_that_tells_kinds_comes_back_and_is_exported(path, name):
+    torch.manual_seed(1)
+    model = build_network(name, 64, 0.3, outputs=OUTPUTS, kinds=("a", "b", "c")).eval()
+    images = torch.randn(1, 3, 40, 64)
+    save_checkpoint(path, model, um_per_px=0.5, training_tiles=["a"])
+    loaded, _ = load_checkpoint(path)
+    weights = path.with_suffix(".safetensors")
+    export_weights(path, weights)
+    exported = load_model(weights).network
+    with torch.inference_mode():
+        expected, found, of_halves = (network(images) for network in (model, loaded, exported))
+    assert list(expected) == list(found) == list(of_halves) == list(OUTPUTS)
+    for network in (loaded, exported):
+        assert (type(network), network.name) == (NucleiNetwork, name)
+        assert (network.outputs, network.kinds) == (OUTPUTS, ("a", "b", "c"))
+    for key, values in expected.items():
+        assert torch.equal(found[key], values)
+        torch.testing.assert_close(of_halves[key], values, atol=0.02, rtol=0.02)  # weights in float16
+        assert values.std() > 0
 
 
 @pytest.mark.parametrize(

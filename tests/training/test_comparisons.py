@@ -90,6 +90,13 @@ def test_unet_is_the_network_it_was():
     assert all(map(torch.equal, named.state_dict().values(), direct.state_dict().values()))
 
 
+def test_comparisons_tell_nuclei_alone():
+    with pytest.raises(
+        InputError, match="network 'smp-fpn': tells nuclei alone, expected one of unet, .* to tell more"
+    ):
+        build_network("smp-fpn", outputs=("nuclei", "interior"))
+
+
 def test_unknown_name():
     with pytest.raises(InputError, match=f"network 'resnet': expected one of {', '.join(NETWORK_NAMES)}"):
         build_network("resnet")

@@ -7,9 +7,11 @@ import pytest
 import torch
 from tiny_run import RECIPE, make_network
 
+from helpers.config import CLASS_NAMES, OUTPUTS
 from helpers.data.prepare import prepare
 from helpers.data.split import split_tiles
 from helpers.errors import InputError
+from helpers.networks import build_own_network
 from helpers.sources import Seen
 from helpers.training.checkpoints import load_checkpoint, save_checkpoint
 from helpers.training.resume import LAST, resume_or_start
@@ -80,3 +82,60 @@ def test_what_was_seen_before_a_run_is_remembered_when_it_is_resumed(finished_ru
     save_checkpoint(tmp_path / LAST, model, **state, earlier_tiles=seen)
     with pytest.raises(InputError, match="4 by their pixels"):
         resume_or_start(tmp_path, RECIPE, cache, split_tiles(cache, 0), None)
+
+
+# Runs that learn kinds.
+
+EVERYTHING = dataclasses.replace(RECIPE, network="lite0", outputs=OUTPUTS)
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [({"annotated": np.zeros((24, 2), bool)}, "none"), ({"kinds": ("a",) * 5}, "a")],
+)
+def test_kinds_cannot_be_learnt_where_there_are_not_two(finished_run, tmp_path, change, found):
+    cache = prepare(finished_run.dataset, 64, "nearest", progress=False)
+    changed = dataclasses.replace(cache, **change)
+    with pytest.raises(
+        InputError, match=f"slides: expected nuclei of at least two kinds to tell apart, found {found}; "
+    ):
+        resume_or_start(tmp_path / "run", EVERYTHING, changed, split_tiles(cache, 0), None)
+    without = dataclasses.replace(EVERYTHING, outputs=("nuclei", "interior"))
+    state = resume_or_start(tmp_path / "run", without, changed, split_tiles(cache, 0), None)
+    assert (state["model"].outputs, state["model"].kinds) == (("nuclei", "interior"), ())
+
+
+@pytest.mark.parametrize(
+    ("outputs", "kinds", "found"),
+    [
+        (("nuclei",), (), "nuclei"),
+        (("nuclei", "kinds"), CLASS_NAMES, f"nuclei, kinds ({', '.join(CLASS_NAMES)})"),
+        (OUTPUTS, ("a", "b"), "nuclei, kinds, interior (a, b)"),
+    ],
+)
+def test_weights_that_tell_something_else_are_refused(finished_run, tmp_path, outputs, kinds, found):
+    cache = prepare(finished_run.dataset, 64, "nearest", progress=False)
+    given = tmp_path / "given.pth"
+    save_checkpoint(given, build_own_network("lite0", outputs, kinds), training_tiles=["0" * 16])
+    with pytest.raises(InputError) as caught:
+        resume_or_start(tmp_path / "run", EVERYTHING, cache, split_tiles(cache, 0), given)
+    wanted = f"nuclei, kinds, interior ({', '.join(CLASS_NAMES)})"
+    assert str(caught.value) == f"{given}: expected weights that tell {wanted}, found some that tell {found}"
+    save_checkpoint(given, build_own_network("lite0", OUTPUTS, CLASS_NAMES), training_tiles=["0" * 16])
+    assert resume_or_start(tmp_path / "run", EVERYTHING, cache, split_tiles(cache, 0), given)["model"].kinds
+
+
+def test_a_run_goes_on_with_the_kinds_that_it_began_with(finished_run, tmp_path):
+    cache = prepare(finished_run.dataset, 64, "nearest", progress=False)
+    split = split_tiles(cache, 0)
+    state = resume_or_start(tmp_path / "new", EVERYTHING, cache, split, None)
+    (tmp_path / "run").mkdir()
+    about = {name: state[name] for name in ("history", "encoder_start", "halved", "identity")}
+    about["earlier"] = dataclasses.asdict(state["earlier"])
+    save_checkpoint(tmp_path / "run" / LAST, state["model"], **about)
+    resume_or_start(tmp_path / "run", EVERYTHING, cache, split, None)
+    renamed = dataclasses.replace(cache, kinds=("a", *CLASS_NAMES[1:]))
+    with pytest.raises(
+        InputError, match=r"holds a run with kinds \('Neoplastic', .*\), now \('a', .*\); give a new folder"
+    ):
+        resume_or_start(tmp_path / "run", EVERYTHING, renamed, split, None)

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from helpers.config import Recipe
+from helpers.config import CLASS_NAMES, OUTPUTS, Recipe
 from helpers.data.prepare import prepare
 from helpers.data.split import split_tiles
 from helpers.errors import InputError
@@ -27,7 +27,7 @@ from helpers.training import run as runs
 from helpers.training.checkpoints import load_checkpoint, save_checkpoint
 from helpers.training.loaders import nuclei_share
 from helpers.training.results import BEST, HISTORY, LAST, RESULTS
-from helpers.training.run import train_run
+from helpers.training.run import train_run, weigh_kinds
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(
@@ -196,7 +196,7 @@ def test_results_tell_where_they_come_from(finished, dataset):
     cache = prepare(dataset, 32, "nearest", progress=False)
     split = split_tiles(cache, RECIPE.split_seed)
     share = nuclei_share(cache, split.train)
-    assert results["recipe"] == dataclasses.asdict(RECIPE) | {"augmentation": ["flips"]}  # JSON knows no tuple
+    assert results["recipe"] == json.loads(json.dumps(dataclasses.asdict(RECIPE)))
     assert results["data"] == {
         "name": "sample",
         "path": str(dataset.resolve()),
@@ -210,6 +210,8 @@ def test_results_tell_where_they_come_from(finished, dataset):
         "class_weights": pytest.approx(balanced_class_weights(share).tolist()),
         "validation_groups": sorted(set(cache.groups[split.validation].tolist())),
         "validation_indices": split.validation.tolist(),
+        "kinds": list(CLASS_NAMES),
+        "kind_weights": weigh_kinds(cache, split.train),
     }
     assert results["model"] == {"parameters": 7_179_405, "encoder_start": "random"}
     assert results["environment"]["device"].startswith("CPU")
@@ -263,6 +265,40 @@ def test_finished_run_says_so_and_changes_nothing(finished, dataset):
     assert lines == [f"{run}: finished after 3 epochs"]
     assert again == results
     assert bytes_of(run) == before
+
+
+# One that tells kinds and parts nuclei.
+
+EVERYTHING = {"network": "lite0-detail", "outputs": OUTPUTS, "random_crops": True, "epochs": 2}
+
+
+def test_a_run_of_all_outputs_is_taken_up_to_the_bit(dataset, run, monkeypatch):
+    results, lines = train(dataset, run / "whole", **EVERYTHING)
+    assert len(lines) == 2
+    assert results["data"]["kinds"] == list(CLASS_NAMES)
+    assert results["recipe"]["outputs"] == list(OUTPUTS)
+    assert Recipe(**results["recipe"]).outputs == OUTPUTS
+    assert all(math.isfinite(float(row[name])) for row in history(run / "whole") for name in ("train_loss", "val_loss"))
+    model, _ = load_checkpoint(run / "whole" / BEST)
+    assert (model.name, model.outputs, model.kinds) == ("lite0-detail", OUTPUTS, CLASS_NAMES)
+    stop_in_second_epoch(monkeypatch, dataset, run / "stopped", **EVERYTHING)
+    torch.manual_seed(99)
+    train(dataset, run / "stopped", **EVERYTHING)
+    assert_same_run(run / "stopped", run / "whole")
+
+
+def test_weights_of_kinds_by_hand(dataset):
+    cache = prepare(dataset, 32, "nearest", progress=False)
+    nuclei, annotated = np.zeros((20, 5), int), np.ones((20, 2), bool)
+    nuclei[0], nuclei[1], nuclei[2] = [4, 0, 1, 0, 2], [0, 0, 3, 0, 10], [0, 50, 0, 0, 0]
+    annotated[1] = False, True
+    cache = dataclasses.replace(cache, nuclei=nuclei, annotated=annotated, kinds=("a", "b", "c", "d", "c"))
+    assert cache.known_kinds == ("a", "b", "c")
+    # Of tiles 0 and 1 the kinds of the first are known: 4 of a, none of b, 3 of c.
+    weights = np.array([1 / 2, 1, 1 / math.sqrt(3)])
+    assert weigh_kinds(cache, np.array([0, 1])) == pytest.approx((weights / weights.mean()).tolist())
+    annotated[:] = False
+    assert weigh_kinds(cache, np.arange(20)) == []
 
 
 # The handling, with a small network.
@@ -415,15 +451,16 @@ def test_run_killed_between_two_files(dataset, run, follow, monkeypatch, epoch, 
 
 
 @pytest.mark.usefixtures("_small")
-def test_imagenet_start_is_recorded_and_taken_up(dataset, run, monkeypatch):
+@pytest.mark.parametrize("start", ["imagenet", "imagenet, lite0"])
+def test_imagenet_start_is_recorded_and_taken_up(dataset, run, monkeypatch, start):
     def load(model: SmallNetwork) -> str:
         nn.init.constant_(model.encoder[0].bias, 7.0)
         set_batch_norm_momentum(model.encoder, 0.01)
-        return "imagenet"
+        return start
 
     monkeypatch.setattr(resume, "load_imagenet_weights", load)
     results, _ = train(dataset, run / "whole", pretrained=True)
-    assert results["model"]["encoder_start"] == "imagenet"
+    assert results["model"]["encoder_start"] == start
     stop_in_second_epoch(monkeypatch, dataset, run / "stopped", pretrained=True)
     train(dataset, run / "stopped", pretrained=True)
     # The running statistics go on at ImageNet's pace, not at that of a random start.
