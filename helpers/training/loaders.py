@@ -50,7 +50,8 @@ class TileDataset(Dataset):
         self.images, self.class_maps, self.instances = cache.images, cache.class_maps, cache.instances
         self.indices, self.transform, self.seed, self.masks_of = indices, transform, seed, masks_of
         self.annotated, self.outputs = cache.annotated, outputs
-        known = [0] + [cache.known_kinds.index(kind) + 1 if kind in cache.known_kinds else 0 for kind in cache.kinds]
+        taught = cache.known_kinds if len(cache.known_kinds) > 1 else ()  # one alone cannot be told from another
+        known = [0] + [taught.index(kind) + 1 if kind in taught else 0 for kind in cache.kinds]
         self.kind_of = np.array(known, np.int64) - 1  # of 0 for background and each class; -1 where it is not learnt
         self.pictures = find_pictures(cache, indices) if crops and masks_of is None else {}
         self.epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # workers that live on see it change

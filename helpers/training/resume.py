@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import nn
 
-from helpers.config import OUTPUTS, Recipe
+from helpers.config import Recipe
 from helpers.data.cache import Cache
 from helpers.data.split import Split
 from helpers.errors import InputError
@@ -36,12 +36,7 @@ def resume_or_start(run: Path, recipe: Recipe, cache: Cache, split: Split, init:
     identity["init"] = None if init is None else file_digest(init)
     kinds = cache.known_kinds if "kinds" in recipe.outputs else ()
     identity["kinds"] = kinds or None
-    if "kinds" in recipe.outputs and len(kinds) < 2:
-        raise InputError(
-            f"{cache.name}: expected nuclei of at least two kinds to tell apart, found {', '.join(kinds) or 'none'}; "
-            "train without the output kinds, or on a data set that names kinds"
-        )
-    state = _take_up(run, identity) or _start(recipe, identity, init, kinds)
+    state = _take_up(run, identity) or _start(recipe, identity, init, cache)
     seen, spoke = cache.find_seen(split.validation, state["earlier"])
     if seen.any():
         raise InputError(
@@ -51,23 +46,41 @@ def resume_or_start(run: Path, recipe: Recipe, cache: Cache, split: Split, init:
     return state
 
 
-def _start(recipe: Recipe, identity: dict, init: Path | None, kinds: tuple[str, ...]) -> dict:
+def _start(recipe: Recipe, identity: dict, init: Path | None, cache: Cache) -> dict:
     state = {"history": [], "identity": identity, "earlier": Seen(), "halved": False}
-    if init is None:
-        if recipe.pretrained and recipe.network in COMPARISONS:
-            raise InputError(f"network {recipe.network!r}: it can only start at random; set `pretrained` to False")
-        model = untrained_model(recipe, kinds)
+    kinds, given = identity["kinds"] or (), None
+    if init is not None:
+        given, state["earlier"] = _load_weights(init)
+        if given.name != recipe.network:
+            raise InputError(f"{init}: expected weights of network {recipe.network!r}, found those of {given.name!r}")
+        if "kinds" in recipe.outputs and len(kinds) < 2:
+            kinds = getattr(given, "kinds", ())  # which these tiles leave as they are
+    elif recipe.pretrained and recipe.network in COMPARISONS:
+        raise InputError(f"network {recipe.network!r}: it can only start at random; set `pretrained` to False")
+    if "kinds" in recipe.outputs and len(kinds) < 2:
+        raise InputError(
+            f"{cache.name}: expected nuclei of at least two kinds to tell apart, found {', '.join(kinds) or 'none'}; "
+            "start from weights that tell kinds, or train on a data set that names them"
+        )
+    model = untrained_model(recipe, kinds)
+    if given is None:
         encoder_start = load_imagenet_weights(model) if recipe.pretrained else "random"
         return state | {"model": model, "encoder_start": encoder_start}
-    model, earlier = _load_weights(init)
-    if model.name != recipe.network:
-        raise InputError(f"{init}: expected weights of network {recipe.network!r}, found those of {model.name!r}")
-    found, wanted = ((getattr(model, "outputs", OUTPUTS[:1]), getattr(model, "kinds", ())), (recipe.outputs, kinds))
-    if found != wanted:
-        told = [", ".join(outputs) + (f" ({', '.join(names)})" if names else "") for outputs, names in (found, wanted)]
-        raise InputError(f"{init}: expected weights that tell {told[1]}, found some that tell {told[0]}")
-    model.img_size, model.dropout.p = recipe.image_size, recipe.dropout
-    return state | {"model": model, "encoder_start": f"{init.parent.name}/{init.name}", "earlier": earlier}
+    _take_over(model, given, init)
+    return state | {"model": model, "encoder_start": f"{init.parent.name}/{init.name}"}
+
+
+def _take_over(model: nn.Module, given: nn.Module, init: Path) -> None:
+    """Start a network from another of its name; what that does not tell, or of other kinds, starts at random."""
+    other_kinds = getattr(model, "kinds", ()) != getattr(given, "kinds", ())
+    fitting = {
+        name: value
+        for name, value in given.state_dict().items()
+        if name in model.state_dict() and not (other_kinds and name.startswith("heads.kinds."))
+    }
+    missing = model.load_state_dict(fitting, strict=False).missing_keys
+    if anew := list(dict.fromkeys(name.split(".")[1] for name in missing)):
+        print(f"{init}: its weights do not tell {' and '.join(anew)} as these tiles do: that starts at random")
 
 
 def _load_weights(init: Path) -> tuple[nn.Module, Seen]:

@@ -14,6 +14,7 @@ from helpers.errors import InputError
 from helpers.networks import build_own_network
 from helpers.sources import Seen
 from helpers.training.checkpoints import load_checkpoint, save_checkpoint
+from helpers.training.loaders import TileDataset
 from helpers.training.resume import LAST, resume_or_start
 
 
@@ -106,23 +107,40 @@ def test_kinds_cannot_be_learnt_where_there_are_not_two(finished_run, tmp_path, 
 
 
 @pytest.mark.parametrize(
-    ("outputs", "kinds", "found"),
+    ("outputs", "kinds", "anew"),
     [
-        (("nuclei",), (), "nuclei"),
-        (("nuclei", "kinds"), CLASS_NAMES, f"nuclei, kinds ({', '.join(CLASS_NAMES)})"),
-        (OUTPUTS, ("a", "b"), "nuclei, kinds, interior (a, b)"),
+        (("nuclei",), (), {"kinds", "interior"}),
+        (("nuclei", "kinds"), CLASS_NAMES, {"interior"}),
+        (OUTPUTS, ("a", "b"), {"kinds"}),
+        (OUTPUTS, CLASS_NAMES, set()),
     ],
 )
-def test_weights_that_tell_something_else_are_refused(finished_run, tmp_path, outputs, kinds, found):
+def test_what_weights_do_not_tell_starts_at_random(finished_run, tmp_path, capsys, outputs, kinds, anew):
+    cache = prepare(finished_run.dataset, 64, "nearest", progress=False)
+    given, weights = tmp_path / "given.pth", build_own_network("lite0", outputs, kinds)
+    with torch.no_grad():
+        for value in weights.parameters():
+            value.fill_(0.5)
+    save_checkpoint(given, weights, training_tiles=["0" * 16])
+    state = resume_or_start(tmp_path / "run", EVERYTHING, cache, split_tiles(cache, 0), given)
+    assert (state["model"].outputs, state["model"].kinds) == (OUTPUTS, CLASS_NAMES)
+    taken = {name: bool((value == 0.5).all()) for name, value in state["model"].named_parameters()}
+    assert {name for name, same in taken.items() if not same and not name.startswith("heads.")} == set()
+    assert {name.split(".")[1] for name, same in taken.items() if not same} == anew
+    told = capsys.readouterr().out
+    assert all(name in told for name in anew)
+    assert bool(told) == bool(anew)
+
+
+def test_tiles_without_kinds_leave_those_of_the_weights(finished_run, tmp_path):
     cache = prepare(finished_run.dataset, 64, "nearest", progress=False)
     given = tmp_path / "given.pth"
-    save_checkpoint(given, build_own_network("lite0", outputs, kinds), training_tiles=["0" * 16])
-    with pytest.raises(InputError) as caught:
-        resume_or_start(tmp_path / "run", EVERYTHING, cache, split_tiles(cache, 0), given)
-    wanted = f"nuclei, kinds, interior ({', '.join(CLASS_NAMES)})"
-    assert str(caught.value) == f"{given}: expected weights that tell {wanted}, found some that tell {found}"
-    save_checkpoint(given, build_own_network("lite0", OUTPUTS, CLASS_NAMES), training_tiles=["0" * 16])
-    assert resume_or_start(tmp_path / "run", EVERYTHING, cache, split_tiles(cache, 0), given)["model"].kinds
+    save_checkpoint(given, build_own_network("lite0", OUTPUTS, ("a", "b", "c")), training_tiles=["0" * 16])
+    for change in ({"annotated": np.zeros((24, 2), bool)}, {"kinds": ("one",) * 5}):
+        changed = dataclasses.replace(cache, **change)
+        state = resume_or_start(tmp_path / "run", EVERYTHING, changed, split_tiles(cache, 0), given)
+        assert state["model"].kinds == ("a", "b", "c")
+        assert (TileDataset(changed, np.arange(4), outputs=OUTPUTS).kind_of == -1).all()
 
 
 def test_a_run_goes_on_with_the_kinds_that_it_began_with(finished_run, tmp_path):
