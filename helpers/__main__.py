@@ -141,7 +141,7 @@ def _show_scores(entry: dict) -> None:
         print(f"model, {rule}: Dice {_show(predictor['scores']['dice'])}")
     print(f"{entry['name']} ({entry['part']}): {entry['tiles']} tiles, scored {entry['times_scored']} time(s)")
     if entry["nuclei"]:
-        print(_load("report.run_tables").describe_nuclei(entry["nuclei"]))
+        print(_load("report.run_tables").describe_nuclei(entry))
 
 
 def _explain(options: argparse.Namespace) -> None:

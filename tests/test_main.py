@@ -116,10 +116,13 @@ def test_from_sample_tiles_to_a_published_run(tmp_path, capsys):
         assert [line.split()[0] for line in lines[:4]] == ["model", "untrained", "otsu_haematoxylin", "darkest_fifth"]
         assert all(re.search(r" Dice 0\.\d{3}$", line) for line in lines[:4])
         assert lines[4] == f"slides (validation): 4 tiles, scored {times} time(s)"
+        assert re.match(
+            r"Single nuclei: PQ \d\.\d{3}, AJI \d\.\d{3}, F1 of detection \d\.\d{3}, over 1 images", lines[5]
+        )
     (entry,) = json.loads((run / "results.json").read_text(encoding="utf-8"))["evaluations"].values()
     assert lines[0].endswith(f"{entry['predictors']['model']['scores']['dice']:.3f}")
 
-    for options, files in (((), 3), (("--ship",), 14)):
+    for options, files in (((), 3), (("--ship",), 16)):
         assert call("publish", run, "--project", project, *options) == 0
         named = [Path(line) for line in capsys.readouterr().out.splitlines()]
         assert all(path.is_file() for path in named)
@@ -202,6 +205,22 @@ def test_dice_of_nothing_is_said_to_be_undefined(finished_run, tmp_path, capsys)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "model              Dice undefined: no image has nuclei"
     assert lines[4] == "empty (all): 2 tiles, scored 1 time(s)"
+
+
+def test_of_several_models_the_means_are_shown(slides, finished_run, tmp_path, capsys):
+    runs = [finished_run.copy(tmp_path / name) for name in "ab"]
+    assert call("evaluate", *runs, slides) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line in map("{}:".format, runs)] == [f"{runs[0]}:", f"{runs[1]}:"]
+    (entry,) = json.loads((runs[1] / "results.json").read_text(encoding="utf-8"))["evaluations"].values()
+    dice = entry["predictors"]["model"]["scores"]["dice"]
+    assert lines[-1].startswith(f"Means over 2 models: Dice {dice:.3f} (standard deviation 0.000), PQ ")
+
+
+def test_a_run_without_an_official_split_has_no_test_fold(finished_run, tmp_path, capsys):
+    run = finished_run.copy(tmp_path / "run")
+    assert call("evaluate", run, finished_run.dataset, "--part", "test") == 2
+    assert_one_line(capsys, "found a model divided by groups", "train it with `--split 1`, 2 or 3")
 
 
 # What goes wrong.

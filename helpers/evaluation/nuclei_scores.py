@@ -24,6 +24,7 @@ from helpers.training.results import KindScores, NucleiScores
 # al. 2020, arXiv:2003.10778) are a part of it, and its inflammatory ones hold lymphocytes, which MoNuSAC (Verma et al.
 # 2021, doi:10.1109/TMI.2021.3085712) has by themselves.
 SAME_KIND = {"neoplastic": "epithelial", "lymphocyte": "inflammatory"}
+RESAMPLES = 2000  # as in `helpers.metrics`
 UNTYPED = "untyped"  # the channel of nuclei of which no kind is told
 
 
@@ -189,6 +190,7 @@ def summarize_kinds(tables: np.ndarray, units: np.ndarray, kinds: Kinds) -> Kind
                 }
             )
     judged = [row for row in rows if row["told"] and row["paired"]]
+    places = [kinds.names.index(row["name"]) for row in judged]
     return {
         "rows": rows,
         "names": list(kinds.names),
@@ -196,6 +198,7 @@ def summarize_kinds(tables: np.ndarray, units: np.ndarray, kinds: Kinds) -> Kind
         "images": len(tables),
         "judged": [row["name"] for row in judged],
         "balanced_accuracy": sum(row["named_rightly"] for row in judged) / len(judged) if judged else None,
+        "balanced_interval": _balanced_interval(right[:, places], paired.sum(2)[:, places], units),
     }
 
 
@@ -210,6 +213,24 @@ def row_of(image: ImageNuclei | None) -> dict[str, float | int]:
 
 def _interval(counts: np.ndarray, units: np.ndarray, key: str) -> tuple[float, float] | None:
     return bootstrap_interval(counts, units, key) if len(np.unique(units)) >= FEWEST_FOR_INTERVAL else None
+
+
+def _balanced_interval(right: np.ndarray, pairs: np.ndarray, units: np.ndarray) -> tuple[float, float] | None:
+    """Give the 95 % interval of a mean over K kinds, `(N, K)` counts of images, when whole source images are drawn.
+
+    A draw in which a kind has no pair is one of the other kinds.
+    """
+    names, unit_of = np.unique(units, return_inverse=True)
+    if len(names) < FEWEST_FOR_INTERVAL or not pairs.size:
+        return None
+    sums = np.zeros((2, len(names), pairs.shape[1]))
+    for counts, summed in zip((right, pairs), sums, strict=True):
+        np.add.at(summed, unit_of, counts)
+    draws = np.random.default_rng(0).integers(len(names), size=(RESAMPLES, len(names)))
+    above, below = sums[:, draws].sum(2)  # (RESAMPLES, K)
+    shares = np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
+    low, high = np.nanpercentile(np.nanmean(shares, axis=1), [2.5, 97.5])
+    return float(low), float(high)
 
 
 def _interval_of_mean(values: list[float], units: np.ndarray) -> tuple[float, float] | None:

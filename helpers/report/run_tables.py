@@ -17,7 +17,7 @@ from helpers.report.tables import (
     kind_table,
     markdown_table,
 )
-from helpers.training.results import Evaluation, NucleiScores
+from helpers.training.results import Evaluation
 
 # Columns of single nuclei to keys of `instance_summary.summarize`.
 NUCLEI_COLUMNS = {
@@ -61,12 +61,17 @@ def nuclei_table(entries: dict[str, Evaluation]) -> pd.DataFrame:
             scores = nuclei["scores"]
             rows[title] = {"images": scores["n"], "nuclei": format_number(nuclei["true"])}
             for column, key in NUCLEI_COLUMNS.items():
-                value = format_number(scores.get(key))
-                interval = format_interval(nuclei["intervals"].get(key))
                 whole = entry["name"] not in PARTLY_ANNOTATED
-                rows[title][column] = (value if interval == MISSING else f"{value} ({interval})") if whole else MISSING
+                value = _with_interval(scores.get(key), nuclei["intervals"].get(key))
+                rows[title][column] = value if whole else MISSING
             rows[title]["recall"] = format_number(scores["detection_recall"])
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("set")
+
+
+def _with_interval(value: float | None, interval: list[float] | None) -> str:
+    """Show a score with its interval, where there is one."""
+    told = format_interval(interval)
+    return format_number(value) if told == MISSING else f"{format_number(value)} ({told})"
 
 
 def nuclei_part(entries: dict[str, Evaluation]) -> list[str]:
@@ -86,29 +91,34 @@ def nuclei_part(entries: dict[str, Evaluation]) -> list[str]:
     return parts + ([PARTLY] if any(entry["name"] in PARTLY_ANNOTATED for entry in entries.values()) else [])
 
 
-def describe_nuclei(nuclei: NucleiScores) -> str:
+def describe_nuclei(entry: Evaluation) -> str:
     """Say how well single nuclei are told apart, found and named, in one to three lines.
 
     Args:
-        nuclei: of an evaluation.
+        entry: an evaluation of a set whose nuclei are told apart.
     """
-    scores, told = nuclei["scores"], []
-    for name, key in (("PQ", "pq"), ("AJI", "aji"), ("F1 of detection", "detection_f1")):
-        interval = format_interval(nuclei["intervals"][key])
-        told.append(f"{name} {format_number(scores[key])}{'' if interval == MISSING else f' ({interval})'}")
+    nuclei, partly = entry["nuclei"], entry["name"] in PARTLY_ANNOTATED
+    scores, kinds = nuclei["scores"], nuclei["kinds"]
+    told = ", ".join(
+        f"{name} {_with_interval(scores[key], nuclei['intervals'][key])}"
+        for name, key in (("PQ", "pq"), ("AJI", "aji"), ("F1 of detection", "detection_f1"))
+    )
     lines = [
-        f"Single nuclei: {', '.join(told)}, over {scores['n']:,} images with {nuclei['true']:,} nuclei; "
-        f"{nuclei['predicted']:,} were predicted. PQ counts nuclei invented in an image without any as 0; over the "
-        f"{scores['n_bpq']:,} images with nuclei, as a mean over tissues, it is {format_number(scores['bpq'])}."
+        f"Single nuclei: {told}, over {scores['n']:,} images with {nuclei['true']:,} nuclei; {nuclei['predicted']:,} "
+        f"were predicted. PQ counts nuclei invented in an image without any as 0; over the {scores['n_bpq']:,} images "
+        f"with nuclei, as a mean over tissues, it is {format_number(scores['bpq'])}."
     ]
-    if kinds := nuclei["kinds"]:
+    if partly:
+        lines = [f"{format_number(scores['detection_recall'])} of {nuclei['true']:,} nuclei were found. {PARTLY}"]
+    if kinds and not partly:
         each = ", ".join(f"{row['name']} {format_number(row['f1'])} (n = {row['true']:,})" for row in kinds["rows"])
         lines.append(f"F1 by kind, over {kinds['images']:,} images: {each}; mPQ {format_number(scores['mpq'])}.")
-        if kinds["judged"]:
-            lines.append(
-                f"Of nuclei that were found, the kind is right in {format_number(kinds['balanced_accuracy'])}, "
-                f"the mean over {', '.join(kinds['judged'])}."
-            )
+    if kinds and kinds["judged"]:
+        lines.append(
+            "Of nuclei that were found, the share whose kind is right: "
+            f"{_with_interval(kinds['balanced_accuracy'], kinds['balanced_interval'])}, the mean over "
+            f"{', '.join(kinds['judged'])}."
+        )
     return "\n".join(lines)
 
 

@@ -34,6 +34,7 @@ class KindScores(TypedDict):
     images: int
     judged: list[str]  # the kinds that the balanced accuracy is a mean over
     balanced_accuracy: float | None  # of nuclei that were found, how often their kind is right: mean over kinds
+    balanced_interval: list[float] | None
 
 
 class NucleiScores(TypedDict):

@@ -161,6 +161,19 @@ def test_intervals_of_kinds_need_five_source_images_and_hold_the_value():
     assert row["named_interval"] == (1, 1)  # of those that were found
 
 
+def test_interval_of_the_balanced_accuracy():
+    kinds = Kinds(("A", "B"), 2, np.array([0, 1, -1, -1, -1]), {"A": 0, "B": 1})
+    always = np.array([[3, 1, 0], [0, 4, 0], [0, 0, 0]])  # 3 / 4 and 1 in each image, so in each draw
+    result = summarize_kinds(np.array([always] * 5), np.array(list("abcde")), kinds)
+    assert (result["balanced_accuracy"], result["balanced_interval"]) == (7 / 8, (7 / 8, 7 / 8))
+    worse = np.array([[1, 3, 0], [0, 4, 0], [0, 0, 0]])
+    result = summarize_kinds(np.array([always, worse, always, worse, always]), np.array(list("abcde")), kinds)
+    low, high = result["balanced_interval"]
+    assert 5 / 8 <= low < result["balanced_accuracy"] < high <= 7 / 8
+    of_two = summarize_kinds(np.array([always] * 5), np.array(list("aabbb")), kinds)
+    assert of_two["balanced_interval"] is None
+
+
 # Many images.
 
 

@@ -33,6 +33,19 @@ def test_numbers_follow_the_results(reported):
     assert "0.25 um/px in tiles of 256 pixels" in model_card(reported)
 
 
+def test_what_the_network_tells_and_its_single_nuclei(reported):
+    card, run = model_card(reported), reported["runs"]["run"]
+    assert "Output: the probability of nucleus for each pixel, no kinds; nuclei that touch are not separated." in card
+    assert card.index("## Single nuclei") < card.index("## Limits")
+    assert "| shipped model, validation | 1 | " in card
+    run["recipe"]["outputs"], run["data"]["kinds"] = ["nuclei", "kinds", "interior"], ["Epithelial", "Other"]
+    (entry,) = reported["shipped"]["evaluations"].values()
+    del entry["nuclei"]  # as old results have none
+    card = model_card(reported)
+    assert "each pixel, kinds of nuclei (Epithelial, Other); nuclei that touch are parted." in card
+    assert "## Single nuclei" not in card
+
+
 def test_sets_licence_and_limits_are_named(reported):
     reported["runs"]["run"]["data"]["name"] = "nuinsseg-monuseg-consep"
     card = model_card(reported)

@@ -1,6 +1,7 @@
 """Models beside each other: of the same masks alone, each under its own name, with n and intervals."""
 
 import pytest
+from scored_nuclei import nuclei_scores
 
 from helpers.report.comparison import (
     SHIPPED,
@@ -9,6 +10,7 @@ from helpers.report.comparison import (
     describe_start,
     headline_table,
     is_current,
+    nuclei_entries,
     shipped_scores,
 )
 from helpers.report.references import KNOWN_SYSTEMS
@@ -122,3 +124,23 @@ def test_without_a_shipped_model_all_runs_are_compared(reported):
 def test_starts():
     told = {start: describe_start(run("any", {}, start)) for start in ("random", "imagenet", "strong/best_model.pth")}
     assert list(told.values()) == ["random weights", "an ImageNet encoder", "the weights of strong/best_model.pth"]
+
+
+def test_single_nuclei_of_the_shipped_weights_come_first(reported):
+    assert nuclei_entries(reported) == {}
+    own = reported["shipped"]["evaluations"]["own"] | {"nuclei": nuclei_scores()}
+    reported["shipped"]["evaluations"]["own"] = own
+    control = reported["runs"]["control"]["evaluations"]
+    control["test"] |= {"nuclei": nuclei_scores(kinds=False)}
+    reported["runs"]["other"]["evaluations"]["own"] |= {"nuclei": nuclei_scores()}  # of old masks
+    assert list(nuclei_entries(reported)) == ["shipped model, validation", "`control`, monuseg-test"]
+    assert list(nuclei_entries(reported, runs=False)) == ["shipped model, validation"]
+    assert list(nuclei_entries(reported | {"shipped": None})) == ["`control`, monuseg-test", "`other`, validation"]
+
+
+def test_no_dice_is_shown_of_a_set_that_marks_some_kinds_alone(reported):
+    partly = entry("monusac", "all", "m", 0.3) | {"nuclei": nuclei_scores()}
+    reported["shipped"]["evaluations"]["monusac"] = partly
+    assert "monusac" not in shipped_scores(reported)
+    assert "monusac" not in comparison_table(reported).to_string()
+    assert list(nuclei_entries(reported)) == ["shipped model, monusac"]

@@ -3,12 +3,19 @@
 from pathlib import Path
 
 import pytest
+from scored_nuclei import nuclei_scores
 
 from helpers.report.run_tables import (
+    NUCLEI,
+    PARTLY,
     ablation_table,
     benchmark_table,
     describe_ablation,
     describe_benchmarks,
+    describe_means,
+    describe_nuclei,
+    nuclei_part,
+    nuclei_table,
     read_benchmarks,
 )
 from helpers.report.tables import MISSING
@@ -114,3 +121,67 @@ def test_what_is_committed_can_be_shown():
     benchmarks = read_benchmarks(Path(__file__).parents[2] / "models")
     assert len(benchmark_table(benchmarks)) == len(benchmarks["rows"]) >= 8
     assert "goals met on" in describe_benchmarks(benchmarks)
+
+
+# Single nuclei.
+
+
+def scored(name: str = "own", **nuclei: object) -> dict:
+    return {"name": name, "nuclei": nuclei_scores(**nuclei)}
+
+
+def test_table_of_single_nuclei():
+    table = nuclei_table({"own": scored(), "small": scored(kinds=False, intervals=False), "old": {"name": "old"}})
+    assert table.loc["own"].to_dict() == {
+        **{"images": 14, "nuclei": "1,234", "PQ": "0.600 (0.500 to 0.700)", "bPQ": "0.630", "mPQ": "0.500"},
+        **{"AJI": "0.610 (0.510 to 0.710)", "AJI+": "0.620", "DQ": "0.750", "SQ": "0.800"},
+        **{"detection F1": "0.745 (0.645 to 0.845)", "recall": "0.800"},
+    }
+    assert table.loc["small", ["PQ", "mPQ"]].tolist() == ["0.600", MISSING]
+    assert table.index.tolist() == ["own", "small"]
+
+
+def test_of_a_set_that_marks_some_kinds_alone_recall_is_told():
+    row = nuclei_table({"monusac": scored("monusac")}).loc["monusac"].to_dict()
+    assert (row.pop("images"), row.pop("nuclei"), row.pop("recall")) == (14, "1,234", "0.800")
+    assert set(row.values()) == {MISSING}
+    assert describe_nuclei(scored("monusac")).splitlines() == [
+        f"0.800 of 1,234 nuclei were found. {PARTLY}",
+        "Of nuclei that were found, the share whose kind is right: 0.875, the mean over Epithelial, Inflammatory.",
+    ]
+    assert nuclei_part({"monusac": scored("monusac")})[-1] == PARTLY
+
+
+def test_single_nuclei_in_words():
+    assert describe_nuclei(scored()).splitlines() == [
+        "Single nuclei: PQ 0.600 (0.500 to 0.700), AJI 0.610 (0.510 to 0.710), F1 of detection 0.745 (0.645 to 0.845), "
+        "over 14 images with 1,234 nuclei; 1,300 were predicted. PQ counts nuclei invented in an image without any as "
+        "0; over the 12 images with nuclei, as a mean over tissues, it is 0.630.",
+        "F1 by kind, over 1 images: Epithelial 0.545 (n = 5), Inflammatory 0.667 (n = 4), Dead 0.000 (n = 1); "
+        "mPQ 0.500.",
+        "Of nuclei that were found, the share whose kind is right: 0.875, the mean over Epithelial, Inflammatory.",
+    ]
+    assert len(describe_nuclei(scored(kinds=False)).splitlines()) == 1
+
+
+def test_part_of_a_page():
+    title, explained, table, _, kinds, caption, confusion = nuclei_part({"own": scored()})
+    assert (title, explained, caption) == ("## Single nuclei", NUCLEI, "Confusion of kinds, own:")
+    assert "| own | 14 | 1,234 | 0.600 (0.500 to 0.700) |" in table
+    assert "| own | Dead (the model tells none) | 1 | 0.000 |" in kinds
+    assert "| Epithelial | 3 | 1 | 1 |" in confusion
+    assert len(nuclei_part({"own": scored(kinds=False)})) == 3
+    assert nuclei_part({}) == []
+
+
+def test_means_over_models():
+    entries = [
+        scored(pq=pq) | {"predictors": {"model": {"scores": {"dice": dice}}}} for pq, dice in ((0.5, 0.8), (0.7, 0.82))
+    ]
+    told = describe_means(entries)
+    assert told.startswith("Means over 2 models: Dice 0.810 (standard deviation 0.014), PQ 0.600 (standard deviation")
+    assert "mPQ 0.500 (standard deviation 0.000)" in told
+    entries[1]["nuclei"] = None
+    assert "PQ" not in describe_means(entries)
+    entries[1]["predictors"]["model"]["scores"]["dice"] = None
+    assert describe_means(entries) == "Means over 2 models: none is defined."

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from scored_nuclei import nuclei_scores
 from tiny_run import make_cache
 
 from helpers.errors import InputError
@@ -17,9 +18,11 @@ from helpers.report.tables import (
     MISSING,
     PREDICTOR_NAMES,
     class_table,
+    confusion_table,
     convention_table,
     format_interval,
     format_number,
+    kind_table,
     markdown_table,
     predictor_table,
     read_reported,
@@ -232,3 +235,31 @@ def test_reported_results_and_history(tmp_path):
 def test_nothing_was_published(tmp_path):
     with pytest.raises(InputError, match=r"results\.json: there is no such file"):
         read_reported(tmp_path)
+
+
+def test_kinds_of_nuclei():
+    entries = {"own": {"name": "own", "nuclei": nuclei_scores()}, "old": {"name": "old"}}
+    table = kind_table(entries | {"alone": {"name": "alone", "nuclei": nuclei_scores(kinds=False)}})
+    assert table.index.tolist() == ["own"] * 3
+    assert table["kind"].tolist() == ["Epithelial", "Inflammatory", "Dead (the model tells none)"]
+    assert table["nuclei"].tolist() == ["5", "4", "1"]
+    # Epithelial: 2 * 3 / (2 * 3 + 2 * 1 taken for another + 2 * 1 of another + 1 missed).
+    assert table["F1"].tolist() == ["0.545", "0.667", "0.000"]
+    assert table["recall"].tolist() == ["0.600", "1.000", "0.000"]
+    assert table["found"].tolist() == ["4", "4", "1"]
+    assert table["named rightly"].tolist() == ["0.750", "1.000", "0.000"]
+    assert len(kind_table({"old": {"name": "old", "nuclei": None}})) == 0
+
+
+def test_of_a_set_that_marks_some_kinds_alone_no_f1_is_shown():
+    table = kind_table({"external": {"name": "monusac", "nuclei": nuclei_scores()}})
+    assert set(table[["F1", "95 % interval", "precision", "recall"]].to_numpy().ravel()) == {MISSING}
+    assert table["named rightly"].tolist() == ["0.750", "1.000", "0.000"]
+
+
+def test_confusion_of_kinds():
+    table = confusion_table(nuclei_scores())
+    assert table.columns.tolist() == ["Epithelial", "Inflammatory", "missed"]  # no nucleus is predicted dead
+    assert table.loc["Epithelial"].tolist() == ["3", "1", "1"]
+    assert table.loc["invented"].tolist() == ["0", "2", MISSING]
+    assert table.loc["Dead"].tolist() == ["1", "0", "0"]

@@ -1,6 +1,7 @@
 """Published results in words: every number comes from the results, and the words follow the numbers."""
 
 import pytest
+from scored_nuclei import nuclei_scores
 
 from helpers.report.words import (
     describe_masks,
@@ -76,6 +77,22 @@ def test_every_run_says_which_goals_it_met(results):
     # The untrained network is none that it could lose to.
     assert "misses the report's goal of 0.80, and loses to Otsu on haematoxylin." in report
     assert times.endswith("by all models on this page: `some-test` 6, `monuseg-test` 6.")
+
+
+def test_single_nuclei_have_a_part_of_the_page(results):
+    assert "## Single nuclei" not in results_page({"shipped": None, "runs": {"first": results}})
+    results["evaluations"]["some-test:0123"]["nuclei"] = nuclei_scores()
+    page = results_page({"shipped": None, "runs": {"first": results}})
+    assert "| `first`, some-test | 14 | 1,234 | 0.600 (0.500 to 0.700) |" in page
+    assert page.index("## Single nuclei") < page.index("## Goals")
+
+
+def test_the_test_fold_of_an_official_split_is_a_test_set(results):
+    results["evaluations"]["some-test:0123"]["part"] = "test"
+    page = results_page({"shipped": None, "runs": {"first": results}})
+    assert "0.650 on the test part of `some-test` (n = 14 images in 7 groups) misses" in page
+    assert "by all models on this page: `some-test` 2." in page
+    assert "On the test part of `some-test`" in describe_tests(results["evaluations"])
 
 
 def test_validation_counts_as_no_scoring_of_a_test_set(results):

@@ -3,12 +3,23 @@
 from pathlib import Path
 
 import pytest
+from scored_nuclei import nuclei_scores
 from tiny_run import change_results, read_results
 
 from helpers.errors import InputError
 from helpers.evaluation.evaluation import evaluate
 from helpers.files import read_json, write_json
-from helpers.training.results import RESULTS, Evaluation, Predictor, Reported, Results, Shipped, read_finished
+from helpers.training.results import (
+    RESULTS,
+    Evaluation,
+    KindScores,
+    NucleiScores,
+    Predictor,
+    Reported,
+    Results,
+    Shipped,
+    read_finished,
+)
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -18,10 +29,18 @@ def assert_shape(values: dict, shape: type) -> None:
     assert shape.__required_keys__ <= values.keys() <= shape.__required_keys__ | shape.__optional_keys__
 
 
+def assert_nuclei(nuclei: dict | None) -> None:
+    if nuclei is not None:
+        assert_shape(nuclei, NucleiScores)
+        if nuclei["kinds"] is not None:
+            assert_shape(nuclei["kinds"], KindScores)
+
+
 def assert_run(results: dict) -> None:
     assert_shape(results, Results)
     for evaluation in results["evaluations"].values():
         assert_shape(evaluation, Evaluation)
+        assert_nuclei(evaluation.get("nuclei"))
         for predictor in evaluation["predictors"].values():
             assert_shape(predictor, Predictor)
 
@@ -31,6 +50,10 @@ def test_a_run_holds_what_the_types_say(finished_run, tmp_path):
     evaluate(run, finished_run.dataset)
     assert len(read_results(run)["evaluations"]) == 1
     assert_run(read_results(run))
+
+
+def test_scores_of_single_nuclei_hold_what_the_types_say():
+    assert_nuclei(nuclei_scores())
 
 
 def test_what_is_published_holds_what_the_types_say():
