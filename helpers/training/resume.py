@@ -35,13 +35,24 @@ def resume_or_start(run: Path, recipe: Recipe, cache: Cache, split: Split, init:
     identity = {"recipe": dataclasses.asdict(recipe), "data": cache.digest, "split": split.method}
     identity["init"] = None if init is None else file_digest(init)
     kinds = cache.known_kinds if "kinds" in recipe.outputs else ()
-    identity["kinds"] = kinds or None
     if "kinds" in recipe.outputs and len(kinds) < 2:
         raise InputError(
             f"{cache.name}: expected nuclei of at least two kinds to tell apart, found {', '.join(kinds) or 'none'}; "
             "train without the output kinds, or on a data set that names kinds"
         )
     state = _take_up(run, identity) or _start(recipe, identity, init, kinds)
+    found, wanted = (
+        ", ".join(outputs) + (f" ({', '.join(names)})" if names else "")
+        for outputs, names in (
+            (getattr(state["model"], "outputs", OUTPUTS[:1]), getattr(state["model"], "kinds", ())),
+            (recipe.outputs, kinds),
+        )
+    )
+    if found != wanted:
+        raise InputError(
+            f"{run / LAST if state['history'] else init}: expected weights that tell {wanted}, found some that tell "
+            f"{found}; give others, or none, and a new folder"
+        )
     seen, spoke = cache.find_seen(split.validation, state["earlier"])
     if seen.any():
         raise InputError(
@@ -62,10 +73,6 @@ def _start(recipe: Recipe, identity: dict, init: Path | None, kinds: tuple[str, 
     model, earlier = _load_weights(init)
     if model.name != recipe.network:
         raise InputError(f"{init}: expected weights of network {recipe.network!r}, found those of {model.name!r}")
-    found, wanted = ((getattr(model, "outputs", OUTPUTS[:1]), getattr(model, "kinds", ())), (recipe.outputs, kinds))
-    if found != wanted:
-        told = [", ".join(outputs) + (f" ({', '.join(names)})" if names else "") for outputs, names in (found, wanted)]
-        raise InputError(f"{init}: expected weights that tell {told[1]}, found some that tell {told[0]}")
     model.img_size, model.dropout.p = recipe.image_size, recipe.dropout
     return state | {"model": model, "encoder_start": f"{init.parent.name}/{init.name}", "earlier": earlier}
 
