@@ -75,7 +75,7 @@ class Fold:
             load_positions(extents, len(images), 1, TILE_SIZE) if extents.exists()
             else np.full((len(images), 2), TILE_SIZE),
             load_known(annotated, len(images)) if annotated.exists()
-            else np.ones((len(images), 2), bool),
+            else np.tile([True, masks.dtype != bool], (len(images), 1)),  # truth values cannot tell nuclei apart
             tuple(load_labels(kinds, NUM_CLASSES, "names of kinds of nuclei", "class channel").tolist())
             if kinds.exists() else CLASS_NAMES,
         )  # fmt: skip

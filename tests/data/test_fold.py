@@ -121,6 +121,7 @@ def test_masks_of_truth_values_and_of_any_order(tmp_path):
     masks = example_masks(2)
     expected = read_one(tmp_path / "a", masks=masks)
     found = read_one(tmp_path / "b", masks=np.asfortranarray(masks > 0))
+    assert find_folds(tmp_path / "b")[0].annotated.tolist() == [[True, False]] * 2  # nuclei are not told apart
     np.testing.assert_array_equal(found.class_maps, expected.class_maps)
     np.testing.assert_array_equal(found.images, expected.images)
 
