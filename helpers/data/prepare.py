@@ -53,7 +53,7 @@ def prepare(dataset: Path, image_size: int = 128, labels: str = "nearest", progr
     dataset = as_path(dataset)
     folds = find_folds(dataset)
     kinds = _common_kinds(folds)
-    key = {"format": 4, "image_size": image_size, "labels": labels, "source": _fingerprint(dataset, folds)}
+    key = {"format": 5, "image_size": image_size, "labels": labels, "source": _fingerprint(dataset, folds)}
     name = f"{image_size}-{labels}"
     for root in _cache_roots(dataset):
         # os.path: unlike Path.exists, False where the folder is another user's and may not be searched.
