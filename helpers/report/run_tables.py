@@ -111,7 +111,8 @@ def describe_nuclei(entry: Evaluation) -> str:
     if partly:
         lines = [f"{format_number(scores['detection_recall'])} of {nuclei['true']:,} nuclei were found. {PARTLY}"]
     if kinds and not partly:
-        each = ", ".join(f"{row['name']} {format_number(row['f1'])} (n = {row['true']:,})" for row in kinds["rows"])
+        there = [row for row in kinds["rows"] if row["true"]]
+        each = ", ".join(f"{row['name']} {format_number(row['f1'])} (n = {row['true']:,})" for row in there)
         lines.append(f"F1 by kind, over {kinds['images']:,} images: {each}; mPQ {format_number(scores['mpq'])}.")
     if kinds and kinds["judged"]:
         lines.append(

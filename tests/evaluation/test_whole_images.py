@@ -5,6 +5,8 @@ import pytest
 from folds import example_images, write_example
 
 from helpers.data.fold import Tiles, find_folds
+from helpers.data.prepare import prepare
+from helpers.data.stitching import source_images, stitch_labels
 from helpers.evaluation.whole_images import read_tiles, stitch_tiles, through_network_size
 
 
@@ -50,3 +52,20 @@ def test_image_and_mask_are_stitched_to_one_size():
     image, mask = stitch_tiles(squares(), np.array([(0, 0), (0, 256)]))
     assert (image.shape, image.dtype) == ((256, 512, 3), np.uint8)
     assert mask.sum() == 40 * 56
+
+
+# Real tissue.
+
+
+def test_nuclei_of_real_tissue_are_stitched_to_its_mask(real_dataset):
+    cache = prepare(real_dataset, 256, "majority", progress=False)
+    if cache.pictures is None or cache.positions is None:
+        pytest.skip(f"{real_dataset} does not tell the places of its tiles")
+    images = source_images(np.arange(len(cache)), cache.tissues, cache.pictures, cache.positions, cache.extents)
+    image = next(image for image in images if len(image.indices) > 1 and cache.annotated[image.indices].all())
+    tiles = read_tiles(find_folds(real_dataset), image.indices)
+    _, mask = stitch_tiles(tiles, image.positions)
+    numbers = stitch_labels(tiles.instances, image.positions)
+    np.testing.assert_array_equal(numbers > 0, mask)
+    # Across tiles a nucleus keeps its number: there are fewer of them than in the tiles counted one by one.
+    assert 0 < len(np.unique(numbers)) - 1 < tiles.nuclei.sum()

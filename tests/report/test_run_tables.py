@@ -162,6 +162,9 @@ def test_single_nuclei_in_words():
         "Of nuclei that were found, the share whose kind is right: 0.875, the mean over Epithelial, Inflammatory.",
     ]
     assert len(describe_nuclei(scored(kinds=False)).splitlines()) == 1
+    invented = scored()
+    invented["nuclei"]["kinds"]["rows"][2]["true"] = 0  # predicted somewhere, true nowhere
+    assert "Dead" not in describe_nuclei(invented)
 
 
 def test_part_of_a_page():
