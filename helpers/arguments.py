@@ -12,7 +12,10 @@ from helpers.paths import as_path
 DATASET_HELP = "folder in the report's layout or in PanNuke's own"
 PAIRS = "pairs"  # pictures and masks of one's own
 # `comparisons.NETWORK_NAMES` and `ablation.ROWS`, which would bring PyTorch with them.
-NETWORKS = ("unet", "unet-stem1", "unet-wide", "unet-narrow", "smp-unet", "smp-fpn", "smp-deeplabv3plus")
+NETWORKS = (
+    *("unet", "unet-stem1", "unet-wide", "unet-narrow", "lite0", "lite0-detail"),
+    *("smp-unet", "smp-fpn", "smp-deeplabv3plus"),
+)
 ROWS = (
     *("report", "majority-labels", "equal-weights", "larger-steps", "cosine", "turns", "warps", "stain-colour"),
     *("blur-noise", "strong", "stem1", "wide", "narrow", "boundary", "smp-unet", "smp-fpn", "smp-deeplabv3plus"),
