@@ -1,6 +1,7 @@
 """Scoring a run or weights on whole images at full size, beside what needs no learning."""
 
 import dataclasses
+import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from helpers.data.fold import find_folds
 from helpers.data.prepare import prepare
 from helpers.data.stitching import SourceImage, source_images, stitch_labels
 from helpers.devices import on_device, pick_device
-from helpers.errors import InputError
+from helpers.errors import InputError, InputWarning
 from helpers.evaluation.baselines import BASELINES
 from helpers.evaluation.fill_rules import FILL_RULES, fill_mask, read_outlines
 from helpers.evaluation.nuclei_scores import match_kinds, row_of, score_nuclei, summarize_nuclei
@@ -24,7 +25,9 @@ from helpers.evaluation.subject import PARTS, Subject, choose_tiles, open_subjec
 from helpers.evaluation.whole_images import read_tiles, stitch_tiles, through_network_size
 from helpers.files import MERGE_SECONDS, locked, read_json, write_json
 from helpers.inference.batches import SYMMETRIES
+from helpers.inference.picture import find_outside
 from helpers.inference.predict import PLAIN, predict_logits, segment
+from helpers.inference.stain_check import doubt_stain
 from helpers.inference.trained_model import TrainedModel
 from helpers.metrics import COUNT_NAMES, FEWEST_FOR_INTERVAL, bootstrap_interval, count_pixels, scores
 from helpers.paths import as_path
@@ -68,6 +71,9 @@ def evaluate(
         single nuclei and their kinds, as `summarize_nuclei` gives them; the Dice of perfect labels at the network's
         size; and the network's counts on every image, from which its scores can be computed again.
 
+    Warns:
+        InputWarning: the colours of some images are not those of H&E, or have red and blue swapped.
+
     Raises:
         InputError: nothing that can be scored, a data set that does not fit, one that holds tiles the model was
             trained on, or outlines of other images.
@@ -87,12 +93,14 @@ def evaluate(
     predictors |= BASELINES
     drawn = None if outlines is None else read_outlines(outlines, [image.name for image in images])
     counts = {name: [] for name in ("model", *predictors, *LABEL_RULES, *(FILL_RULES if drawn else ()))}
-    tile_counts, tile_nuclei, nuclei = [], [], []
+    tile_counts, tile_nuclei, nuclei, doubts = [], [], [], {}
     folds = find_folds(dataset)
     for image in tqdm(images, unit="image", desc=f"scoring {cache.name}", disable=not progress):
         tiles = read_tiles(folds, image.indices)
         whole, truth = map(image.crop, stitch_tiles(tiles, image.positions))
         found = segment(model, whole, TILE_UM_PER_PX, device)
+        if doubt := doubt_stain(whole, ~find_outside(whole)):
+            doubts.setdefault(doubt.partition(" (")[0], []).append(image.name)  # without the image's own numbers
         guesses = {"model": found.mask} | {name: predict(whole) for name, predict in predictors.items()}
         size = subject.recipe.image_size
         for rule in LABEL_RULES:
@@ -108,6 +116,13 @@ def evaluate(
         kinds_known, apart = cache.annotated[image.indices].all(0)
         numbers = image.crop(stitch_labels(tiles.instances, image.positions))
         nuclei.append(score_nuclei(found, numbers, kinds if kinds_known else None) if apart else None)
+    for doubt, names in doubts.items():
+        warnings.warn(
+            f"{cache.name}: of {len(names)} of {len(images)} images, such as {names[0]}, {doubt}; their scores mean "
+            "nothing: save them anew",
+            InputWarning,
+            stacklevel=2,
+        )
     tissues, units = np.array([image.tissue for image in images]), _units(images, cache)
     rows = map(_row, images, counts["model"])
     entry = {

@@ -135,8 +135,8 @@ def describe_maps(explanation: dict) -> str:
     verdicts = {name: judge_map(maps[name], networks) for name, networks in sanity.items()}
     lines = [
         f"Faithfulness on {explanation['faithfulness']['tiles']} tiles, sanity on {explanation['sanity']['tiles']}; a "
-        f"map passes the sanity check where its mean rank correlation with both controls, all weights random and "
-        f"trained on shuffled masks, stays under {ALIKE}.",
+        f"map passes the sanity check where its mean rank correlation with each control, all weights random and, where "
+        f"one was trained, on shuffled masks, stays under {ALIKE}.",
         "",
     ]
     for verdict in VERDICTS:

@@ -97,8 +97,6 @@ def draw_figures(subject: Subject, run: Results, validation: Evaluation, history
         ),
         "fig08_regions.png": plot_attention(median, region_maps(network, median)),
     }
-    if validation.get("nuclei"):
-        figures |= _draw_nuclei(subject, cache, indices, validation)
     if explanation := run.get("explanation"):
         middle = indices[np.argsort(cache.nuclei[indices].sum(1), kind="stable")[len(indices) // 2]]
         tile = read_tiles(find_folds(dataset), np.array([middle])).images[0]
@@ -110,6 +108,8 @@ def draw_figures(subject: Subject, run: Results, validation: Evaluation, history
             "fig12_examination.png": plot_examination(examine(tile, model=subject.model)),
             "fig13_worst.png": plot_predictions(worst),
         }
+    if validation.get("nuclei"):
+        figures |= _draw_nuclei(subject, cache, indices, validation)
     return figures
 
 

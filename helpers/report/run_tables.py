@@ -117,7 +117,7 @@ def describe_nuclei(entry: Evaluation) -> str:
     if kinds and kinds["judged"]:
         lines.append(
             "Of nuclei that were found, the share whose kind is right: "
-            f"{_with_interval(kinds['balanced_accuracy'], kinds['balanced_interval'])}, the mean over "
+            f"{_with_interval(kinds['balanced_accuracy'], kinds.get('balanced_interval'))}, the mean over "
             f"{', '.join(kinds['judged'])}."
         )
     return "\n".join(lines)

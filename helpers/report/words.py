@@ -186,7 +186,9 @@ def describe_tests(evaluations: dict[str, Evaluation]) -> str:
         evaluations: a model's, as `results.json` holds them.
     """
     lines = []
-    for entry in (entry for entry in evaluations.values() if entry["part"] != "validation"):
+    for entry in latest_scores(evaluations).values():
+        if entry["part"] == "validation":
+            continue
         ours, best = _dice(entry, "model"), _best_baseline(entry)
         gain = ours - _dice(entry, best)
         verdict = "meets" if ours >= references.DICE_GOAL else "misses"

@@ -34,7 +34,7 @@ class KindScores(TypedDict):
     images: int
     judged: list[str]  # the kinds that the balanced accuracy is a mean over
     balanced_accuracy: float | None  # of nuclei that were found, how often their kind is right: mean over kinds
-    balanced_interval: list[float] | None
+    balanced_interval: NotRequired[list[float] | None]  # by source image
 
 
 class NucleiScores(TypedDict):

@@ -228,6 +228,7 @@ def test_groups_and_tissues(tmp_path):
 # The fold is scored and trained on.
 
 
+@pytest.mark.filterwarnings("ignore:.*the colours are not those")  # random ones
 def test_padding_is_never_scored(tmp_path, finished_run, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shapes = {"a1": (100, 90), "a2": (64, 300), "b1": (260, 70)}

@@ -16,7 +16,7 @@ from helpers.config import LABEL_RULES
 from helpers.data.fold import find_folds
 from helpers.data.prepare import prepare
 from helpers.data.stitching import SourceImage, source_images, stitch
-from helpers.errors import InputError
+from helpers.errors import InputError, InputWarning
 from helpers.evaluation import evaluation, subject
 from helpers.evaluation.baselines import BASELINES
 from helpers.evaluation.evaluation import evaluate, score_by_nuclei, summarize, untrained_model
@@ -97,6 +97,7 @@ def test_tiles_that_the_run_was_trained_on_are_refused(run, finished_run: Finish
     assert read_results(run) == before
 
 
+@pytest.mark.filterwarnings("ignore:.*the colours are not those")  # random ones
 def test_validation_tiles_in_another_data_set_are_none_that_it_was_trained_on(run, finished_run, tmp_path):
     validation = read_results(run)["data"]["validation_indices"][:1]
     known = np.load(finished_run.dataset / "Images/images.npy")[validation]
@@ -104,6 +105,7 @@ def test_validation_tiles_in_another_data_set_are_none_that_it_was_trained_on(ru
     assert evaluate(run, mixed)["tiles"] == 2
 
 
+@pytest.mark.filterwarnings("ignore:.*the colours are not those")  # random ones
 def test_glass_may_be_seen_again(run, tmp_path, monkeypatch):
     images = example_images(2)
     images[1] = 243
@@ -191,6 +193,19 @@ def test_without_groups_every_tile_is_an_image(run, other, tmp_path):
     model = entry["predictors"]["model"]
     assert (model["units"], model["scores"]["n"], model["scores_without_void"]["n"]) == (20, 20, 19)
     assert model["scores"]["n_with_nuclei"] == 18  # one is void, one empty
+
+
+def test_images_with_red_and_blue_swapped_are_said_to_mean_nothing(run, other, tmp_path):
+    swapped = tmp_path / "swapped"
+    shutil.copytree(other, swapped, ignore=shutil.ignore_patterns(".*"))
+    images = np.load(swapped / "Images/images.npy")
+    np.save(swapped / "Images/images.npy", np.ascontiguousarray(images[..., ::-1]))
+    with pytest.warns(
+        InputWarning, match=r"^swapped: of \d of 5 images, such as sample-1-00\d, red and blue seem"
+    ) as told:
+        evaluate(run, swapped)
+    assert len(told) == 1
+    assert told[0].filename == __file__
 
 
 def test_perfect_labels_at_the_network_size(scored):
@@ -341,6 +356,7 @@ def test_nothing_else_in_the_results_changes(run, finished_run):
     assert read_results(run) | {"evaluations": {}} == before
 
 
+@pytest.mark.filterwarnings("ignore:.*the colours are not those")  # random ones
 def test_what_is_not_defined_is_null_in_the_file(run, tmp_path):
     folder = write_fold(tmp_path / "empty", example_images(2), empty_masks(2))
     entry = evaluate(run, folder)

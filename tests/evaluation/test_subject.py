@@ -80,6 +80,7 @@ def test_masks_drawn_anew_keep_the_validation_groups(weights, finished_run, tmp_
         assert (part, indices.tolist()) == ("validation", data["validation_indices"])
 
 
+@pytest.mark.filterwarnings("ignore:.*the colours are not those")  # random ones
 def test_weights_that_nothing_was_published_of_know_their_training_tiles(weights, finished_run, tmp_path):
     weights.with_name("results.json").unlink()
     with pytest.raises(InputError, match=r"slides: \S*tiny.safetensors was trained on \d+ of these 24 tiles"):
@@ -207,6 +208,7 @@ def test_tiles_of_the_test_fold_that_trained_it_are_left_out(official):
         assert choose_tiles(subject, cache, "test")[1].tolist() == [4]
 
 
+@pytest.mark.filterwarnings("ignore:.*the colours are not those")  # random ones
 def test_both_parts_of_an_official_split_stand_beside_each_other(official):
     run, cache = official
     for part, times in (("test", 1), ("validation", 1), ("test", 2)):

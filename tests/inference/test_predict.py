@@ -11,7 +11,9 @@ from tiny_run import make_network
 from torch import Tensor, nn
 
 import helpers
+from helpers.data.fold import find_folds
 from helpers.errors import InputError
+from helpers.evaluation.whole_images import read_tiles, stitch_tiles
 from helpers.inference import trained_model
 from helpers.inference.batches import SYMMETRIES, predict_tiles
 from helpers.inference.predict import predict, predict_logits
@@ -313,12 +315,14 @@ def test_no_nuclei_where_there_is_no_tissue():
 
 
 def test_with_other_tiles_the_nuclei_are_nearly_the_same(real_dataset):
-    tiles = np.load(real_dataset / "Images" / "images.npy", mmap_mode="r")
-    image = np.concatenate([np.array(tiles[index], np.uint8) for index in (700, 701)], axis=1)
+    fold = find_folds(real_dataset)[0]
+    (group,) = (fold.groups[tile] for tile in np.flatnonzero(fold.annotated[:, 1])[:1])
+    tiles = np.flatnonzero((fold.groups == group) & (fold.positions <= 248).all(1))  # four, two by two
+    image, _ = stitch_tiles(read_tiles([fold], tiles), fold.positions[tiles])
     model = helpers.load_model()
     network = copy.deepcopy(model.network)
     network.img_size = 320
     ours, other = predict(image, model=model), predict(image, model=dataclasses.replace(model, network=network))
-    assert abs(len(ours.nuclei) - len(other.nuclei)) <= max(1, 0.01 * len(ours.nuclei))
-    matching = match_instances(other.instances, ours.instances)
-    assert np.median(matching.ious) > 0.98
+    assert image.shape == (504, 504, 3)
+    assert abs(len(ours.nuclei) - len(other.nuclei)) <= 0.03 * len(ours.nuclei)  # 2 % and 0.96 on whole pictures
+    assert np.median(match_instances(other.instances, ours.instances).ious) > 0.95

@@ -36,6 +36,7 @@ from helpers.training.checkpoints import load_checkpoint
 FIGURES = [
     "fig00_result.png", "fig01_tiles.png", "fig02_training.png", "fig03_scores.png", "fig04_tissues.png",
     "fig05_predictions.png", "fig06_attention.png", "fig07_augmentation.png", "fig08_regions.png",
+    "fig14_nuclei.png", "fig15_areas.png",
 ]  # fmt: skip
 
 ABLATION_ROW = {
