@@ -28,6 +28,9 @@ TRAINING_FLAGS = {
 REPORTED_DATA = "nuinsseg-monuseg-consep"  # what `Dataset/README.md` tells of
 REPORTED_SOURCES = """NuInsSeg (Mahbod et al. 2024, CC BY 4.0), the training images of MoNuSeg 2018 (Kumar et al. 2017,
 2020, CC BY-NC-SA 4.0) and of CoNSeP (Graham et al. 2019, Apache-2.0), human and mouse, most of them at 40x:"""
+REPORTED_KINDS = """
+- It learnt kinds from CoNSeP alone: one organ, one laboratory. Healthy and malignant epithelium are one kind, so it
+  never says "cancer"."""
 REPORTED_LICENCE = "Weights trained on these sets carry CC BY-NC-SA 4.0 and name them."
 
 
@@ -44,6 +47,7 @@ def model_card(reported: Reported) -> str:
     run = reported["runs"][shipped["run"]]
     size = run["recipe"]["image_size"]
     known = run["data"]["name"] == REPORTED_DATA
+    typed = known and "kinds" in run["recipe"].get("outputs", [])
     sources = (
         REPORTED_SOURCES if known else f"The data set `{run['data']['name']}`, whatever whoever made it says of it:"
     )
@@ -102,7 +106,7 @@ Measured on whole images by the road that `predict` takes. All scores here are o
   give it.
 - Few laboratories and scanners; expect worse on organs, stains and scanners that are not in the sets above.
   {describe_external(reported) or "How much worse was not measured."}
-- It learnt what annotators drew, and sets differ in how generous their outlines are.
+- It learnt what annotators drew, and sets differ in how generous their outlines are.{REPORTED_KINDS if typed else ""}
 
 ## How to repeat it
 
