@@ -32,13 +32,14 @@ GROUND = "ground"  # the modules that stand in no room
 MAY_IMPORT = {
     GROUND: set(),
     "data": {GROUND},
-    "inference": {GROUND},
+    "pictures": {GROUND},
+    "inference": {GROUND, "pictures"},
     "datasets": {GROUND, "data"},
     "sample_tissue": {GROUND, "data"},
-    "training": {GROUND, "data", "inference"},
-    "evaluation": {GROUND, "data", "inference", "training"},
-    "explanation": {GROUND, "data", "inference", "training", "evaluation"},
-    "report": {GROUND, "data", "inference", "training", "evaluation", "explanation", "sample_tissue"},
+    "training": {GROUND, "data", "pictures", "inference"},
+    "evaluation": {GROUND, "data", "pictures", "inference", "training"},
+    "explanation": {GROUND, "data", "pictures", "inference", "training", "evaluation"},
+    "report": {GROUND, "data", "pictures", "inference", "training", "evaluation", "explanation", "sample_tissue"},
 }
 DOORS = {"__init__", "__main__"}  # they lead into every room
 ENTRANCES = {*DOORS, "report.publish"}  # they start computing and drawing, so they may import both

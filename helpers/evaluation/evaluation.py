@@ -25,12 +25,12 @@ from helpers.evaluation.subject import PARTS, Subject, choose_tiles, open_subjec
 from helpers.evaluation.whole_images import read_tiles, stitch_tiles, through_network_size
 from helpers.files import MERGE_SECONDS, locked, read_json, write_json
 from helpers.inference.batches import SYMMETRIES
-from helpers.inference.picture import find_outside
 from helpers.inference.predict import PLAIN, predict_logits, segment
-from helpers.inference.stain_check import doubt_stain
 from helpers.inference.trained_model import TrainedModel
 from helpers.metrics import COUNT_NAMES, FEWEST_FOR_INTERVAL, bootstrap_interval, count_pixels, scores
 from helpers.paths import as_path
+from helpers.pictures.checks import find_outside
+from helpers.pictures.stain_check import doubt_stain
 from helpers.provenance import describe_environment
 from helpers.training.comparisons import untrained_model
 from helpers.training.results import RESULTS, Evaluation, Predictor

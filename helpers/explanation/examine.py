@@ -21,11 +21,11 @@ from helpers.explanation.grad_cam import (
 )
 from helpers.explanation.occlusion import occlusion_losses
 from helpers.inference.batches import SYMMETRIES, spread
-from helpers.inference.picture import check_picture, compose, fill_outside, warn_about
 from helpers.inference.predict import choose_model, predict_logits, resize, size_at_scale, tile_places, tile_window
 from helpers.inference.trained_model import TrainedModel
 from helpers.model import EfficientNetSegmentation
 from helpers.normalization import normalize
+from helpers.pictures.checks import check_picture, compose, fill_outside, warn_about
 
 SURE = 0.8  # mean probability, at the model's temperature, from which a nucleus is drawn as sure
 ROWS = 256  # summed up at once

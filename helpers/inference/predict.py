@@ -13,8 +13,8 @@ from helpers.devices import on_device
 from helpers.errors import InputError
 from helpers.inference.batches import SYMMETRIES, predict_outputs
 from helpers.inference.instances import list_nuclei, part_nuclei
-from helpers.inference.picture import check_picture, fill_outside, warn_about
 from helpers.inference.trained_model import TrainedModel, shipped_model
+from helpers.pictures.checks import check_picture, fill_outside, warn_about
 
 OVERLAP = 4  # neighbouring tiles share 1/4 of their side, where the nearer one counts more
 TILES = 16  # cut at once
@@ -107,7 +107,7 @@ def predict_logits(
     `expit(logits / model.temperature)` the probability.
 
     Returns:
-        `(H, W)` float32; minus infinity where there is no tissue (`picture.find_outside`).
+        `(H, W)` float32; minus infinity where there is no tissue (`checks.find_outside`).
     """
     return _nuclei_logits(*predict_maps(model, image, um_per_px, device, symmetries))
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from helpers.errors import InputError, InputWarning
-from helpers.inference.stain_check import doubt_stain
+from helpers.pictures.stain_check import doubt_stain
 from helpers.preprocessing import check_scale
 
 BLACK = 8  # in every channel: JPEG makes black as bright as this

@@ -9,7 +9,7 @@ import pytest
 from scipy import ndimage
 
 from helpers.errors import InputError
-from helpers.inference.picture import (
+from helpers.pictures.checks import (
     BLACK,
     FEWEST,
     FRINGE,

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from helpers.inference.stain_check import doubt_stain, green_lead, red_blue_order
+from helpers.pictures.stain_check import doubt_stain, green_lead, red_blue_order
 from helpers.sample_tissue.sample import sample_field, sample_tiles
 from helpers.stain import STAIN_VECTORS, optical_density, separate_stains, transmitted, unit_rows
 
