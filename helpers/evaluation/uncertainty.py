@@ -14,7 +14,8 @@ import torch
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
-from helpers.inference.batches import SYMMETRIES, predict_tiles, spread
+from helpers.inference.batches import predict_tiles, spread
+from helpers.inference.symmetries import SYMMETRIES
 from helpers.model import EfficientNetSegmentation
 
 # What uncertainty can be read off: the probability itself, which costs nothing, and two spreads that must beat it.

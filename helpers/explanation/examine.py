@@ -20,9 +20,10 @@ from helpers.explanation.grad_cam import (
     layer_gradients,
 )
 from helpers.explanation.occlusion import occlusion_losses
-from helpers.inference.batches import SYMMETRIES, spread
+from helpers.inference.batches import spread
 from helpers.inference.predict import choose_model, predict_logits, resize, size_at_scale, tile_places, tile_window
-from helpers.inference.trained_model import TrainedModel
+from helpers.inference.symmetries import SYMMETRIES
+from helpers.inference.trained_model import TrainedModel, check_gradients
 from helpers.model import EfficientNetSegmentation
 from helpers.normalization import normalize
 from helpers.pictures.checks import check_picture, compose, fill_outside, warn_about
@@ -92,10 +93,11 @@ def examine(
         what `overlays.plot_examination` draws.
 
     Raises:
-        InputError: as `predict`.
+        InputError: as `predict`, and for a model of an `.onnx` file, which no gradient passes.
     """
     um_per_px = check_picture(image, um_per_px)
     model = choose_model(model, device)
+    check_gradients(model)
     warn_about(image)
     logits = np.zeros(image.shape[:2], np.float32)
 

@@ -1,5 +1,6 @@
 """Tiles through a network: logits of tiles at the network's own scale, and what a pass costs in time."""
 
+import math
 import statistics
 import time
 from collections.abc import Iterable
@@ -9,21 +10,19 @@ import torch
 from torch import Tensor, nn
 
 from helpers.devices import choose_batch_size, mixed_precision, on_device
+from helpers.inference.symmetries import SYMMETRIES, turn, turn_back
 from helpers.model import EfficientNetSegmentation
 from helpers.normalization import normalize
 from helpers.provenance import device_name
-
-# Quarter turns, and whether a flip follows: the eight symmetries of the square, the first of which changes nothing.
-SYMMETRIES = tuple((quarter_turns, flip) for flip in (False, True) for quarter_turns in range(4))
 
 
 def predict_tiles(
     network: EfficientNetSegmentation, images: np.ndarray, *arguments: object, **more: object
 ) -> np.ndarray:
-    """Predict the logit of nucleus for every pixel of square tiles; the arguments are those of `predict_outputs`.
+    """Predict the logit of nucleus for every pixel of tiles; the arguments are those of `predict_outputs`.
 
     Returns:
-        `(N, S, S)` float32.
+        `(N, H, W)` float32.
     """
     return predict_outputs(network, images, *arguments, **more)["nuclei"][:, 0]
 
@@ -36,21 +35,22 @@ def predict_outputs(
     symmetry: tuple[int, bool] = SYMMETRIES[0],
     dropout: bool = False,
 ) -> dict[str, np.ndarray]:
-    """Predict all that a network tells of every pixel of square tiles that have its scale.
+    """Predict all that a network tells of every pixel of tiles that have its scale.
 
     Args:
         network: the network; it is left in evaluation mode, on the device where it was.
-        images: `(N, S, S, 3)` uint8, RGB.
+        images: `(N, H, W, 3)` uint8, RGB.
         device: where to compute.
         batch_size: tiles at once; None for `choose_batch_size`.
         symmetry: one of `SYMMETRIES`; the tiles are turned and flipped by it, the logits turned back.
         dropout: drop features as in training, by torch's own random numbers.
 
     Returns:
-        logits by name, `(N, C, S, S)` float32: `nuclei` (C = 1), and what else the network tells.
+        logits by name, `(N, C, H, W)` float32: `nuclei` (C = 1), and what else the network tells.
     """
     device = torch.device(device)
-    batch_size = batch_size or choose_batch_size(images.shape[1], device)
+    images = turn(images, symmetry)
+    batch_size = batch_size or choose_batch_size(math.isqrt(math.prod(images.shape[1:3])), device)
     network = on_device(network, device)
     parts = []
     try:
@@ -58,12 +58,12 @@ def predict_outputs(
         if dropout:
             network.dropout.train()
         for start in range(0, len(images), batch_size):
-            batch = normalize(images[start : start + batch_size]).to(device)  # (B, 3, S, S)
-            outputs = _forward(network, _apply(batch, symmetry))
-            parts.append({name: _undo(maps, symmetry).cpu().numpy() for name, maps in outputs.items()})
+            batch = normalize(images[start : start + batch_size]).to(device)  # (B, 3, H, W)
+            outputs = _forward(network, batch)
+            parts.append({name: maps.cpu().numpy() for name, maps in outputs.items()})
     finally:
         network.eval()
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return {name: turn_back(np.concatenate([part[name] for part in parts]), symmetry) for name in parts[0]}
 
 
 def spread(predictions: Iterable[np.ndarray]) -> np.ndarray:
@@ -81,17 +81,6 @@ def spread(predictions: Iterable[np.ndarray]) -> np.ndarray:
         squares += step
         del values, step  # the next one may need their room
     return np.sqrt(squares / count)
-
-
-def _apply(batch: Tensor, symmetry: tuple[int, bool]) -> Tensor:
-    quarter_turns, flip = symmetry
-    turned = batch.rot90(quarter_turns, (-2, -1))
-    return turned.flip(-1) if flip else turned
-
-
-def _undo(batch: Tensor, symmetry: tuple[int, bool]) -> Tensor:
-    quarter_turns, flip = symmetry
-    return (batch.flip(-1) if flip else batch).rot90(-quarter_turns, (-2, -1))
 
 
 # Not all of `predict_outputs`: weights that were moved in inference mode could never take part in a gradient again.

@@ -1,28 +1,32 @@
-"""The shipped model: weights that go from hand to hand, with all that is needed to use them rightly inside the file."""
+"""The shipped model: weights that go from hand to hand, with all that is needed to use them rightly inside the file.
+
+PyTorch is imported when a network of its own is asked for, and not before: it takes longer than a first picture does.
+"""
 
 import dataclasses
 import functools
-import hashlib
+import importlib
+import importlib.util
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from safetensors import SafetensorError, safe_open
-from torch import Tensor
+import numpy as np
 
 from helpers.config import LOGIT_THRESHOLD
-from helpers.devices import on_device
 from helpers.errors import InputError
-from helpers.model import EfficientNetSegmentation
-from helpers.networks import build_own_network
+from helpers.inference.onnx_network import ONNX_SUFFIX, OnnxNetwork, open_onnx
 from helpers.paths import as_path
 from helpers.sources import Seen
+
+if TYPE_CHECKING:
+    from torch import nn
 
 NAME = "nuclei_lite0.safetensors"
 _INSTALLED = Path(__file__).parents[1] / "models" / NAME  # where the wheel puts what the project tracks in `models/`
 WEIGHTS = _INSTALLED if _INSTALLED.exists() else Path(__file__).parents[2] / "models" / NAME
-KEY, FORMAT = "nuclei", 2
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class TrainedModel:
     """A network and what must be known to use it.
 
     Attributes:
-        network: in evaluation mode, float32.
+        network: PyTorch's, in evaluation mode and float32, or ONNX Runtime's.
         um_per_px: the scale it was trained at, in micrometres a pixel of its input.
         threshold_logit: logit from which a pixel counts as nucleus; as a logit it does not move with the temperature.
         temperature: what its logits are divided by to make probabilities that hold, as `calibration` fitted it.
@@ -39,7 +43,7 @@ class TrainedModel:
         digest: SHA-256 over the names and values of its weights.
     """
 
-    network: EfficientNetSegmentation
+    network: "nn.Module | OnnxNetwork"
     um_per_px: float
     threshold_logit: float = LOGIT_THRESHOLD
     temperature: float = 1.0
@@ -47,13 +51,33 @@ class TrainedModel:
     seen: Seen = Seen()
     digest: str = ""
 
+    def run(self, tiles: np.ndarray, device: object = "cpu") -> dict[str, np.ndarray]:
+        """Predict all that the network tells of every pixel of tiles that have its scale.
 
-@torch.inference_mode(False)  # a caller's own would leave weights that no gradient can pass
+        Args:
+            tiles: `(N, H, W, 3)` uint8, RGB; any height and width.
+            device: where to compute; ONNX Runtime's network is for the CPU.
+
+        Returns:
+            logits by name, `(N, C, H, W)` float32: `nuclei` (C = 1), and what else the network tells.
+
+        Raises:
+            InputError: ONNX Runtime's network, and another device than the CPU.
+        """
+        if not isinstance(self.network, OnnxNetwork):
+            return importlib.import_module("helpers.inference.batches").predict_outputs(self.network, tiles, device)
+        if str(device) != "cpu":
+            raise InputError(f"device {device}: an {ONNX_SUFFIX} file runs on the CPU; give the .safetensors file")
+        return self.network.run(tiles)
+
+
 def load_model(path: Path | str = WEIGHTS) -> TrainedModel:
     """Load shipped weights, checked: that they are whole, of this network, and of a known scale.
 
     Args:
-        path: a file that `export_weights` wrote, or a folder that holds one; the project's own by default.
+        path: a `.safetensors` file that `export_weights` wrote, or a folder that holds one, for a network of PyTorch's;
+            or an `.onnx` file that `export_onnx` wrote, for one that is faster on a CPU and needs no PyTorch, but can
+            neither be trained nor examined. The project's own safetensors by default.
 
     Returns:
         the network, ready for use, with its scale, threshold, temperature and map.
@@ -66,41 +90,47 @@ def load_model(path: Path | str = WEIGHTS) -> TrainedModel:
         raise InputError(
             f"{path}: there are no such weights; give the path of a .safetensors file, or none for the shipped model"
         )
+    if path.suffix == ONNX_SUFFIX:
+        network = open_onnx(path)
+        architecture, about = _read_description(path, network.text)
+        try:
+            network.describe(architecture)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise _damaged(path, error) from None
+    else:
+        reader = importlib.import_module("helpers.inference.torch_weights")
+        text, tensors = reader.read_weights(path)
+        architecture, about = _read_description(path, text)
+        network = reader.build_network(path, architecture, tensors, about["digest"])
+    return TrainedModel(network, **about)
+
+
+def _read_description(path: Path, text: str) -> tuple[dict, dict[str, object]]:
+    """Give of a file's description what the network is built by, and the fields of `TrainedModel`, checked."""
     try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dictionary
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: expected whole weights in safetensors format, it cannot be read: {error}") from None
-    try:
-        about = json.loads(metadata.get(KEY, "{}"))
+        about = json.loads(text)
         found = about.get("format")
     except (AttributeError, ValueError) as error:
-        raise InputError(f"{path}: the description inside the file is damaged ({error!r}); fetch it again") from None
+        raise _damaged(path, error) from None
     if found != FORMAT:
         raise InputError(f"{path}: expected weights that this package exported (format {FORMAT}), found format {found}")
     try:
-        um_per_px, *decision = (float(about[key]) for key in ("um_per_px", "threshold_logit", "temperature"))
-        architecture, digest, seen = about["architecture"], about["sha256"], Seen.read(about)
-        attention = str(about["attention"])
+        numbers = {key: float(about[key]) for key in ("um_per_px", "threshold_logit", "temperature")}
+        fields = {**numbers, "attention": str(about["attention"]), "seen": Seen.read(about), "digest": about["sha256"]}
+        architecture = about["architecture"]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: the description inside the file is damaged ({error!r}); fetch it again") from None
-    if not (0.05 <= um_per_px <= 4 and abs(decision[0]) < 20 and 0.05 <= decision[1] <= 20):
+        raise _damaged(path, error) from None
+    scale, threshold, temperature = numbers.values()
+    if not (0.05 <= scale <= 4 and abs(threshold) < 20 and 0.05 <= temperature <= 20):
         raise InputError(
-            f"{path}: expected a scale in um/px, a threshold as logit and a temperature, found {um_per_px}, "
-            f"{decision[0]} and {decision[1]}; fetch it again"
+            f"{path}: expected a scale in um/px, a threshold as logit and a temperature, found {scale}, "
+            f"{threshold} and {temperature}; fetch it again"
         )
-    if (found := digest_tensors(tensors)) != digest:
-        raise InputError(
-            f"{path}: the weights have changed: digest {found[:12]}, expected {digest[:12]}; fetch it again"
-        )
-    try:
-        network = build_own_network(**architecture)
-        network.load_state_dict(tensors)  # copies into float32
-    except (InputError, TypeError, RuntimeError) as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise InputError(f"{path}: the weights are those of another network: {reason}") from None
-    return TrainedModel(network.eval(), um_per_px, *decision, attention, seen, digest)
+    return architecture, fields
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path}: the description inside the file is damaged ({error!r}); fetch it again")
 
 
 def find_weights(source: Path) -> Path | None:
@@ -110,17 +140,25 @@ def find_weights(source: Path) -> Path | None:
 
 
 @functools.cache
-def shipped_model(device: str = "cpu") -> TrainedModel:
-    """Load the shipped model onto a device once, and give it from then on."""
+def shipped_model(device: str = "cpu", fastest: bool = False) -> TrainedModel:
+    """Load the shipped model onto a device once, and give it from then on.
+
+    Args:
+        device: where it is to compute.
+        fastest: it need only predict: take what is faster there, which may be ONNX Runtime's network. No gradient
+            passes that, so who examines or trains leaves it False, for PyTorch's.
+    """
+    onnx = WEIGHTS.with_suffix(ONNX_SUFFIX)
+    if fastest and device == "cpu" and onnx.is_file() and importlib.util.find_spec("onnxruntime"):
+        return load_model(onnx)
     model = load_model()
+    on_device = importlib.import_module("helpers.devices").on_device
     return dataclasses.replace(model, network=on_device(model.network, device))
 
 
-def digest_tensors(tensors: dict[str, Tensor]) -> str:
-    """Give the SHA-256 over names, types, shapes and values, in the order of the names."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        value = tensors[name]
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+def check_gradients(model: TrainedModel) -> None:
+    """Refuse a model that no gradient passes, with an InputError."""
+    if isinstance(model.network, OnnxNetwork):
+        raise InputError(
+            f"model: expected one that gradients pass, found one of an {ONNX_SUFFIX} file; load the .safetensors file"
+        )

@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from helpers.config import LOGIT_THRESHOLD
 from helpers.errors import InputError
 from helpers.files import written_whole
+from helpers.inference.onnx_network import KEY
+from helpers.inference.torch_weights import digest_tensors
 from helpers.inference.trained_model import FORMAT as WEIGHTS_FORMAT
-from helpers.inference.trained_model import KEY, digest_tensors, load_model
+from helpers.inference.trained_model import load_model
 from helpers.networks import OWN_NETWORKS, NucleiNetwork
 from helpers.paths import as_path
 from helpers.sources import Seen

@@ -14,7 +14,8 @@ from helpers.evaluation.uncertainty import (
     risk_coverage,
     tile_uncertainty,
 )
-from helpers.inference.batches import SYMMETRIES, predict_tiles
+from helpers.inference.batches import predict_tiles
+from helpers.inference.symmetries import SYMMETRIES
 
 
 @pytest.fixture(scope="module")

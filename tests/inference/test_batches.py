@@ -11,7 +11,8 @@ from tiny_run import make_network
 from torch import Tensor, nn
 
 from helpers.inference import batches
-from helpers.inference.batches import SYMMETRIES, predict_tiles, spread, time_inference
+from helpers.inference.batches import predict_tiles, spread, time_inference
+from helpers.inference.symmetries import SYMMETRIES
 from helpers.normalization import normalize
 from helpers.provenance import device_name
 

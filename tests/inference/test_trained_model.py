@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 from tiny_run import make_network
 
 from helpers.errors import InputError
-from helpers.inference.trained_model import WEIGHTS, digest_tensors, load_model
+from helpers.inference.torch_weights import digest_tensors
+from helpers.inference.trained_model import WEIGHTS, load_model
 from helpers.sources import Seen, source_name
 from helpers.training.checkpoints import export_weights, save_checkpoint
 from helpers.training.comparisons import build_network
