@@ -43,7 +43,7 @@ class TiffLevel:
         if self._mapped is None and pixels > WHOLE_PIXELS:
             raise InputError(
                 f"{name}: expected tiles or strips of at most {WHOLE_PIXELS:,} pixels, for each is decoded whole, "
-                f"found {pixels:,}; save it as tiled TIFF (vips tiffsave IN OUT.tif --tile --pyramid --compression jpeg)"
+                f"found {pixels:,}; save it as tiled TIFF (vips tiffsave IN OUT.tif --tile --pyramid)"
             )
         size = max(1, pixels * self.channels // self._planes * self.dtype.itemsize)
         self._decoded = lru_cache(max(1, CACHE_BYTES // size))(self._decode)
