@@ -6,6 +6,8 @@ import numpy as np
 
 from helpers.pictures.checks import compose
 
+BAND_PIXELS = 2**22  # of a level that are in memory at once while it is shrunk
+
 
 class Picture(ABC):
     """A picture that is read by rectangles, so that a slide takes no more memory than a tile.
@@ -14,8 +16,10 @@ class Picture(ABC):
         name: what messages call it, such as its path.
         height: rows, at its full size.
         width: columns.
-        um_per_px: its scale in micrometres a pixel as the file tells it, checked to be one of a microscope; or None.
-        scale_source: where that comes from, such as "OME's PhysicalSizeX"; "" without one.
+        um_per_px: its scale in micrometres a pixel as the file tells it; None where it tells none of a microscope, NaN
+            where its pixels are not square (`scale.choose_scale`).
+        scale_source: where that comes from, such as "0.25 um/px (OME's PhysicalSize)", or what the file says that is no
+            scale; "" where it says nothing.
     """
 
     name: str
@@ -58,6 +62,55 @@ class Picture(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class PyramidPicture(Picture):
+    """A picture in a file that may hold smaller copies of itself.
+
+    Attributes:
+        sizes: height and width of each level, the full size first.
+    """
+
+    sizes: list[tuple[int, int]]
+
+    @abstractmethod
+    def read_level(self, number: int, top: int, left: int, height: int, width: int) -> np.ndarray:
+        """Read a rectangle that lies within a level, in its own pixels, as `read` does."""
+
+    def read(self, top: int, left: int, height: int, width: int) -> np.ndarray:
+        """Read a rectangle at full size."""
+        return self.read_level(0, top, left, height, width)
+
+    def shrink(self, factor: int) -> np.ndarray:
+        """Shrink the smallest level that fits, band by band."""
+        expected = tuple(-(-length // factor) for length in self.sizes[0])
+        number, part = _choose_level(self.sizes, factor, expected)
+        height, width = self.sizes[number]
+        rows = max(1, BAND_PIXELS // width // part) * part
+        bands = [
+            shrink_area(compose(self.read_level(number, top, 0, min(rows, height - top), width)), part)
+            for top in range(0, height, rows)
+        ]
+        small = np.concatenate(bands)[: expected[0], : expected[1]]
+        missing = [(0, length - there) for length, there in zip(expected, small.shape[:2], strict=True)]
+        return np.pad(small, (*missing, (0, 0)), mode="edge")
+
+
+def _choose_level(sizes: list[tuple[int, int]], factor: int, expected: tuple[int, ...]) -> tuple[int, int]:
+    """Choose the smallest level that a whole number shrinks to the expected size, and that number.
+
+    A row and a column more or less are let pass: writers round the size of a level up or down.
+
+    >>> _choose_level([(1000, 800), (500, 400), (250, 200), (62, 50)], 8, (125, 100))
+    (2, 2)
+    >>> _choose_level([(1000, 800), (333, 267)], 8, (125, 100))
+    (0, 8)
+    """
+    for number in range(len(sizes) - 1, 0, -1):
+        part = round(factor * sizes[number][0] / sizes[0][0]) or round(factor * sizes[number][1] / sizes[0][1])
+        if part and all(abs(-(-n // part) - m) <= 1 for n, m in zip(sizes[number], expected, strict=True)):
+            return number, part
+    return 0, factor
 
 
 class ArrayPicture(Picture):

@@ -1,0 +1,115 @@
+"""Ordinary pictures (PNG, JPEG, WebP and their like), read whole by Pillow."""
+
+import warnings
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+from PIL import Image, ImageOps
+
+from helpers.errors import InputError, InputWarning, in_a_line
+from helpers.pictures.picture import ArrayPicture
+from helpers.pictures.samples import GREY, WHOLE_PIXELS, find_white, refuse_labels, to_eight_bits, to_rgb
+from helpers.pictures.scale import Told, choose_scale
+
+# What is read: no format that runs another program (EPS, PDF), and TIFF is read elsewhere.
+FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "JPEG2000", "PPM", "AVIF")
+UM_PER_INCH = 25400
+ORIENTATION = 0x0112  # EXIF's tag; 1 is upright
+GREY_MODES = ("L", "LA")
+COLOUR_MODES = ("RGB", "RGBA", "P", "PA")
+
+
+def open_plain(path: Path) -> ArrayPicture:
+    """Read a picture whole, with one InputWarning that names all that had to be converted.
+
+    Args:
+        path: the file.
+
+    Returns:
+        RGB, or RGBA where a pixel is transparent; upright as EXIF tells.
+
+    Raises:
+        InputError: no picture, damaged, too large to be decoded whole, or a guess to convert.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's own limit, and what it thinks of EXIF
+            with Image.open(path, formats=FORMATS) as image:
+                pixels, notes = _read(path, image)
+                dpi = image.info.get("dpi")
+    except InputError:
+        raise
+    except Image.DecompressionBombError:
+        raise _too_large(path, "far more") from None
+    except Image.UnidentifiedImageError:
+        raise InputError(
+            f"{path}: expected a picture or a slide, found no format that can be read; save it as PNG, JPEG or TIFF"
+        ) from None
+    except Exception as error:  # on a damaged file Pillow fails in a dozen ways
+        raise InputError(
+            f"{path}: expected a whole picture, found a damaged one ({in_a_line(error)[:160]}); copy or save it again"
+        ) from None
+    if notes:
+        warnings.warn(f"{path}: found {'; '.join(notes)}", InputWarning, stacklevel=3)
+    told = [Told(*(UM_PER_INCH / side if side else float("nan") for side in map(float, dpi)), "dpi")] if dpi else []
+    return ArrayPicture(pixels, str(path), *choose_scale(told))
+
+
+def _read(path: Path, image: Image.Image) -> tuple[np.ndarray, list[str]]:
+    """Give the pixels `(H, W, 3 or 4)` uint8, and what had to be converted."""
+    if image.width * image.height > WHOLE_PIXELS:
+        raise _too_large(path, f"{image.width:,} x {image.height:,}")
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format != "MPO":  # MPO: JPEG of a telephone or camera, the first is the picture
+        raise InputError(f"{path}: expected one picture, found {frames} frames of an animation; save one alone")
+    if image.mode not in GREY_MODES + COLOUR_MODES:
+        if image.mode[0] in "1IF":
+            refuse_labels(str(path), np.asarray(image))
+        raise InputError(
+            f"{path}: expected RGB, grey or a palette, found {image.mode}, whose colours only a profile would tell; "
+            "save it as RGB"
+        )
+    notes = []
+    if image.mode in ("L", "P"):
+        refuse_labels(str(path), np.asarray(image))
+    if image.mode in GREY_MODES:
+        notes.append(GREY)
+    elif image.mode in ("P", "PA"):
+        notes.append("a palette of at most 256 colours: converted to RGB")
+    if image.getexif().get(ORIENTATION, 1) in range(2, 9):
+        notes.append("an EXIF orientation: turned upright")
+    if image.format == "PNG" and _png_depth(path) == 16:  # of which Pillow keeps the upper half, whatever the range
+        pixels = imagecodecs.png_decode(path.read_bytes())
+        white, note = find_white(str(path), pixels)
+        pixels = to_rgb(to_eight_bits(np.atleast_3d(pixels), white))
+        notes.append(note)
+        pixels = np.asarray(ImageOps.exif_transpose(_with_exif(pixels, image)))
+    else:
+        transparent = image.has_transparency_data
+        pixels = np.asarray(ImageOps.exif_transpose(image).convert("RGBA" if transparent else "RGB"))
+    if pixels.shape[2] == 4:
+        if (pixels[..., 3] == 255).all():
+            pixels = pixels[..., :3]
+        else:
+            notes.append("transparent pixels: laid on white")
+    return pixels, notes
+
+
+def _png_depth(path: Path) -> int:
+    """Read the bits a sample, which stand in byte 24 of every PNG."""
+    with path.open("rb") as file:
+        return file.read(25)[24]
+
+
+def _with_exif(pixels: np.ndarray, image: Image.Image) -> Image.Image:
+    turned = Image.fromarray(pixels)
+    turned.getexif()[ORIENTATION] = image.getexif().get(ORIENTATION, 1)
+    return turned
+
+
+def _too_large(path: Path, found: str) -> InputError:
+    return InputError(
+        f"{path}: expected at most {WHOLE_PIXELS:,} pixels, for this format is decoded whole, found {found}; save it "
+        "as tiled TIFF (vips tiffsave IN OUT.tif --tile --pyramid --compression jpeg), which is read piece by piece"
+    )
