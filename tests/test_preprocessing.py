@@ -1,5 +1,7 @@
 """Sizes: values by hand, and whether labels stay where their images are."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -9,10 +11,12 @@ from helpers.errors import InputError
 from helpers.preprocessing import (
     LABEL_RULES,
     check_image_size,
+    check_scale,
     enlarge_probabilities,
     shrink_class_maps,
     shrink_images,
     shrink_instances,
+    to_number,
 )
 
 SIZES = [64, 96, 100, 128, 256]
@@ -174,3 +178,37 @@ def test_shrinking_and_enlarging_lead_back_to_the_same_place():
     nucleus = disc((101, 77), 40)
     back = enlarge_probabilities(shrink_class_maps(nucleus, 128, "majority").astype(np.float32), 256)[0]
     np.testing.assert_allclose(centroid(back), [101, 77], atol=0.1)
+
+
+# Scales.
+
+
+@pytest.mark.parametrize(
+    "um_per_px", ["0.5", " 0.50 ", np.str_("0.5"), np.float32(0.5), np.array(0.5), np.array("0.5"), Fraction(1, 2)]
+)
+def test_a_scale_may_be_a_number_in_any_dress(um_per_px):
+    number = check_scale(um_per_px)
+    assert (type(number), number) == (float, 0.5)
+
+
+@pytest.mark.parametrize("one", [1, np.int64(1), "1"])
+def test_one_is_a_scale_and_true_is_none(one):
+    assert check_scale(one) == 1
+    for true in (True, np.True_, np.array(True)):
+        with pytest.raises(InputError, match="um_per_px: expected 0.1 to 1.0"):
+            check_scale(true)
+
+
+@pytest.mark.parametrize(
+    "um_per_px",
+    [0, -0.25, 0.01, 40, 10**400, float("nan"), float("inf"), "nan", "inf", "-0.25", "", "40x", "0,25", "True", b"0.25"]
+    + [None, 0.25j, [0.25], np.array([0.25]), {}],
+)
+def test_impossible_scales_are_refused(um_per_px):
+    with pytest.raises(InputError, match="^um_per_px: expected 0.1 to 1.0 micrometres a pixel .*, found"):
+        check_scale(um_per_px)
+
+
+def test_what_is_no_number_is_nan():
+    assert [to_number(value) for value in ("2", np.int8(2), 2)] == [2, 2, 2]
+    assert all(np.isnan(to_number(value)) for value in (True, None, "x", [2]))

@@ -24,8 +24,9 @@ from helpers.evaluation.nuclei_scores import match_kinds, row_of, score_nuclei, 
 from helpers.evaluation.subject import PARTS, Subject, choose_tiles, open_subject
 from helpers.evaluation.whole_images import read_tiles, stitch_tiles, through_network_size
 from helpers.files import MERGE_SECONDS, locked, read_json, write_json
-from helpers.inference.predict import PLAIN, predict_logits, segment
+from helpers.inference.predict import predict_logits, segment
 from helpers.inference.symmetries import SYMMETRIES
+from helpers.inference.tiles import PLAIN
 from helpers.inference.trained_model import TrainedModel
 from helpers.metrics import COUNT_NAMES, FEWEST_FOR_INTERVAL, bootstrap_interval, count_pixels, scores
 from helpers.paths import as_path

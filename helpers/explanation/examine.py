@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 from scipy.special import expit
 
-from helpers.config import TILE_UM_PER_PX
 from helpers.devices import on_device
 from helpers.explanation.faithfulness import OCCLUSION, make_map
 from helpers.explanation.grad_cam import (
@@ -21,12 +21,13 @@ from helpers.explanation.grad_cam import (
 )
 from helpers.explanation.occlusion import occlusion_losses
 from helpers.inference.batches import spread
-from helpers.inference.predict import choose_model, predict_logits, resize, size_at_scale, tile_places, tile_window
+from helpers.inference.predict import choose_model, predict_logits, read_source
 from helpers.inference.symmetries import SYMMETRIES
+from helpers.inference.tiles import resize, size_at_scale, tile_places, tile_window
 from helpers.inference.trained_model import TrainedModel, check_gradients
 from helpers.model import EfficientNetSegmentation
 from helpers.normalization import normalize
-from helpers.pictures.checks import check_picture, compose, fill_outside, warn_about
+from helpers.pictures.checks import compose, fill_outside
 
 SURE = 0.8  # mean probability, at the model's temperature, from which a nucleus is drawn as sure
 ROWS = 256  # summed up at once
@@ -73,8 +74,8 @@ class Examination:
 
 
 def examine(
-    image: np.ndarray,
-    um_per_px: float | str = TILE_UM_PER_PX,
+    source: np.ndarray | Path | str,
+    um_per_px: float | str | None = None,
     model: TrainedModel | None = None,
     device: torch.device | str = "cpu",
 ) -> Examination:
@@ -84,7 +85,7 @@ def examine(
     into regions. `make_tiled_map` says how the maps of tiles become one.
 
     Args:
-        image: as for `predict`.
+        source: as for `predict`.
         um_per_px: as for `predict`.
         model: as from `load_model`; None for the shipped one.
         device: where to predict; the map is computed on the CPU.
@@ -95,10 +96,9 @@ def examine(
     Raises:
         InputError: as `predict`, and for a model of an `.onnx` file, which no gradient passes.
     """
-    um_per_px = check_picture(image, um_per_px)
+    image, um_per_px = read_source(source, um_per_px)
     model = choose_model(model, device)
     check_gradients(model)
-    warn_about(image)
     logits = np.zeros(image.shape[:2], np.float32)
 
     def predict_turned(symmetry: tuple[int, bool]) -> np.ndarray:
@@ -125,7 +125,7 @@ def examine(
         spread=deviation,
         mask=mask,
         sure=are_sure[labels],
-        attention=_attention(image, mask, size_at_scale(image, um_per_px, model), model),
+        attention=_attention(image, mask, size_at_scale(image.shape[:2], um_per_px, model), model),
         attention_name=model.attention,
         nuclei=count - 1,
         unsure=count - 1 - int(are_sure.sum()),

@@ -47,22 +47,19 @@ def part_nuclei(mask: np.ndarray, interior: np.ndarray | None, um_per_px: float)
     Reference:
         Meyer 1994, doi:10.1016/0165-1684(94)90060-4 (watershed by flooding from markers).
     """
-    filled = ndimage.binary_fill_holes(mask)
-    pieces, _ = ndimage.label(filled)
+    filled = _fill_holes(mask)
+    count, pieces = cv2.connectedComponents(filled.astype(np.uint8), connectivity=4)
     if interior is None:
         labels = pieces
     else:
-        cores, count = ndimage.label(filled & (interior >= CORE_LOGIT))
+        _, cores = cv2.connectedComponents((filled & (interior >= CORE_LOGIT)).astype(np.uint8), connectivity=4)
         cores = _drop_small(cores, CORE_UM2 / um_per_px**2)
-        with_core = np.zeros(pieces.max() + 1, bool)
+        with_core = np.zeros(count, bool)
         with_core[pieces[cores > 0]] = True
-        markers = np.where(with_core[pieces], cores, np.where(pieces > 0, pieces + count, 0))
+        with_core[0] = True  # nothing is put where there is no piece
+        markers = np.where(with_core[pieces], cores, pieces + cores.max())
         labels = watershed(-interior, markers, mask=filled)
-    labels = _drop_small(labels, SMALLEST_UM2 / um_per_px**2)
-    present, first = np.unique(labels, return_index=True)
-    numbers = np.zeros(int(present[-1]) + 1, np.int32)
-    numbers[present[present > 0][np.argsort(first[present > 0])]] = np.arange(1, np.count_nonzero(present) + 1)
-    return numbers[labels]
+    return _number(_drop_small(labels, SMALLEST_UM2 / um_per_px**2))
 
 
 def list_nuclei(
@@ -88,18 +85,10 @@ def list_nuclei(
     """
     count = int(instances.max(initial=0))
     table = np.zeros(count, FIELDS)
+    measure(table, instances, um_per_px)
     inside = np.flatnonzero(instances)
     numbers = instances.ravel()[inside]
     areas = np.bincount(numbers, minlength=count + 1)[1:]
-    rows, columns = np.divmod(inside, instances.shape[1])
-    table["id"] = np.arange(1, count + 1)
-    table["area_um2"] = areas * um_per_px**2
-    for name, places in (("x", columns), ("y", rows)):
-        table[name] = np.bincount(numbers, places, count + 1)[1:] / areas
-    for number, box in enumerate(ndimage.find_objects(instances)):
-        (top, bottom), (left, right) = ((side.start, side.stop) for side in box)
-        table["left"][number], table["right"][number] = left, right
-        table["top"][number], table["bottom"][number] = top, bottom
     if kind_logits is None:
         table["confidence"] = np.bincount(numbers, probability.ravel()[inside], count + 1)[1:] / areas
     elif count:
@@ -108,6 +97,49 @@ def list_nuclei(
         votes = np.stack([np.bincount(numbers, share, count + 1)[1:] / areas for share in shares], axis=1)
         table["kind"], table["confidence"] = np.array(kinds)[votes.argmax(1)], votes.max(1)
     return table
+
+
+def measure(table: np.ndarray, instances: np.ndarray, um_per_px: float) -> None:
+    """Enter number, centroid, area and bounding box of each nucleus into a table.
+
+    Args:
+        table: `(n,)` with the fields of `FIELDS`; changed in place.
+        instances: `(H, W)` int32 label map, numbered from 1 to n without a gap.
+        um_per_px: its scale, micrometres a pixel.
+    """
+    inside = np.flatnonzero(instances)
+    numbers = instances.ravel()[inside]
+    areas = np.bincount(numbers, minlength=len(table) + 1)[1:]
+    rows, columns = np.divmod(inside, instances.shape[1])
+    table["id"] = np.arange(1, len(table) + 1)
+    table["area_um2"] = areas * um_per_px**2
+    for name, places in (("x", columns), ("y", rows)):
+        table[name] = np.bincount(numbers, places, len(table) + 1)[1:] / areas
+    for number, box in enumerate(ndimage.find_objects(instances)):
+        (top, bottom), (left, right) = ((side.start, side.stop) for side in box)
+        table["left"][number], table["right"][number] = left, right
+        table["top"][number], table["bottom"][number] = top, bottom
+
+
+def _fill_holes(mask: np.ndarray) -> np.ndarray:
+    """Fill what of the background does not reach the border, over sides of pixels."""
+    count, background = cv2.connectedComponents((~mask).astype(np.uint8), connectivity=4)
+    open_ = np.zeros(count, bool)
+    for edge in (background[0], background[-1], background[:, 0], background[:, -1]):
+        open_[edge] = True
+    open_[0] = False  # the mask itself
+    return ~open_[background]
+
+
+def _number(labels: np.ndarray) -> np.ndarray:
+    """Number a label map from 1 in reading order of the first pixels, int32."""
+    inside = np.flatnonzero(labels)
+    first = np.zeros(int(labels.max(initial=0)) + 1, np.int64)
+    first[labels.ravel()[inside[::-1]]] = inside[::-1]  # of several, the last stays, which is the first pixel
+    present = np.unique(labels.ravel()[inside])
+    numbers = np.zeros(len(first), np.int32)
+    numbers[present[np.argsort(first[present])]] = np.arange(1, len(present) + 1)
+    return numbers[labels]
 
 
 def _drop_small(labels: np.ndarray, pixels: float) -> np.ndarray:

@@ -7,26 +7,14 @@ import numpy as np
 
 from helpers.errors import InputError, InputWarning
 from helpers.pictures.stain_check import doubt_stain
-from helpers.preprocessing import check_scale
 
 BLACK = 8  # in every channel: JPEG makes black as bright as this
 FEWEST = 64  # pixels of black; the darkest spots that touch the border of a training tile have one
 FRINGE = 4  # pixels around it in which JPEG and resampling mix black and tissue
 
 
-def check_picture(image: np.ndarray, um_per_px: float | str) -> float:
-    """Refuse what is no picture of a known scale.
-
-    Args:
-        image: expected `(H, W, 3)` or `(H, W, 4)` uint8, RGB or RGBA.
-        um_per_px: expected a number, or its text as slides give it, within `SCALES`.
-
-    Returns:
-        the scale as a number.
-
-    Raises:
-        InputError: anything else.
-    """
+def check_array(image: np.ndarray) -> np.ndarray:
+    """Give an array back that is a picture, `(H, W, 3)` or `(H, W, 4)` uint8; an InputError for anything else."""
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (3, 4):
         found = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
         raise InputError(
@@ -35,25 +23,27 @@ def check_picture(image: np.ndarray, um_per_px: float | str) -> float:
         )
     if image.size == 0:
         raise InputError(f"image: expected at least one pixel, found {image.shape}")
-    return check_scale(um_per_px)
+    return image
 
 
-def warn_about(image: np.ndarray) -> None:
+def warn_about(image: np.ndarray, name: str = "image", stacklevel: int = 3) -> None:
     """Warn once of what is no tissue in a picture, and once if its colours are not those of H&E.
 
     Args:
         image: `(H, W, 3)` or `(H, W, 4)` uint8.
+        name: what messages call it.
+        stacklevel: where the warning points, as in `warnings.warn`.
     """
     outside = find_outside(image)
     if outside.any():
         warnings.warn(
-            f"image: {np.count_nonzero(outside):,} of {outside.size:,} pixels are black or transparent to the border: "
+            f"{name}: {np.count_nonzero(outside):,} of {outside.size:,} pixels are black or transparent to the border: "
             "taken for no tissue, and never for nuclei",
             InputWarning,
-            stacklevel=3,
+            stacklevel=stacklevel,
         )
     if doubt := doubt_stain(compose(image), ~outside):
-        warnings.warn(f"image: {doubt}", InputWarning, stacklevel=3)
+        warnings.warn(f"{name}: {doubt}", InputWarning, stacklevel=stacklevel)
 
 
 def compose(image: np.ndarray) -> np.ndarray:

@@ -68,7 +68,7 @@ def resolve_scale(picture: Picture, given: float | str | None) -> float:
     if given is not None:
         return check_scale(given)
     if picture.um_per_px is None:
-        found = f"found {picture.scale_source}, no microscope's" if picture.scale_source else "found none in the file"
+        found = f"found {picture.scale_source}, no microscope's" if picture.scale_source else "found none"
         warnings.warn(
             f"{picture.name}: expected a scale, {found}: {TILE_UM_PER_PX} um/px (40x) is assumed, and sizes and "
             "results are wrong where that is; give um_per_px",

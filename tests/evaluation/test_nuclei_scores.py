@@ -48,7 +48,7 @@ def found(labels: np.ndarray, *kinds: str) -> Segmentation:
     mask = labels > 0
     nuclei = list_nuclei(labels.astype(np.int32), mask.astype(np.float32), None, (), 0.25)
     nuclei["kind"] = kinds
-    return Segmentation(mask.astype(np.float32), mask, labels.astype(np.int32), nuclei)
+    return Segmentation(mask.astype(np.float32), mask, labels.astype(np.int32), nuclei, 0.25, 1.0)
 
 
 # Kinds by name.

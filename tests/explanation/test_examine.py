@@ -54,30 +54,30 @@ def image() -> np.ndarray:
 
 
 def test_sure_and_unsure_nuclei(model, image):
-    found = examine(image, model=model)
+    found = examine(image, 0.25, model=model)
     assert (found.nuclei, found.unsure) == (2, 1)
     np.testing.assert_array_equal(found.mask, image[..., 0] < 200)
     np.testing.assert_array_equal(found.sure, image[..., 0] < 50)
 
 
 def test_probability_and_mask_are_those_of_averaged_prediction(model, image):
-    found, averaged = examine(image, model=model), predict(image, model=model, flips_and_turns=True)
+    found, averaged = examine(image, 0.25, model=model), predict(image, 0.25, model=model, flips_and_turns=True)
     np.testing.assert_array_equal(found.mask, averaged.mask)
     np.testing.assert_allclose(found.probability, averaged.probability, atol=1e-5)
-    plain = examine(image, model=dataclasses.replace(model, temperature=1.0))
+    plain = examine(image, 0.25, model=dataclasses.replace(model, temperature=1.0))
     np.testing.assert_allclose(expit(logit(plain.probability.astype(float)) / 2), found.probability, atol=1e-5)
     np.testing.assert_array_equal(plain.spread, found.spread)
 
 
 def test_spread_is_where_the_network_depends_on_the_side(model, image):
-    spread = examine(image, model=model).spread
+    spread = examine(image, 0.25, model=model).spread
     assert spread.shape == image.shape[:2]
     assert spread.max() > 0.005
     assert np.median(spread) < 0.001
 
 
 def test_attention_is_on_nuclei(model, image):
-    found = examine(image, model=model)
+    found = examine(image, 0.25, model=model)
     assert found.attention.max() == pytest.approx(1, abs=0.1)
     assert found.attention[found.mask].mean() > 2 * found.attention[~found.mask].mean()
 
@@ -89,7 +89,7 @@ def test_the_sentence_by_hand(model, image):
 
 
 def test_an_image_without_nuclei(model):
-    found = examine(np.full((70, 64, 3), 255, np.uint8), model=model)
+    found = examine(np.full((70, 64, 3), 255, np.uint8), 0.25, model=model)
     assert (found.nuclei, found.unsure) == (0, 0)
     assert not any(values.any() for values in (found.attention, found.mask, found.sure))
     assert found.describe() == "No nuclei were found in this image."
@@ -98,14 +98,14 @@ def test_an_image_without_nuclei(model):
 
 
 def test_an_image_that_is_all_nucleus(model):
-    found = examine(np.full((64, 64, 3), 20, np.uint8), model=model)
+    found = examine(np.full((64, 64, 3), 20, np.uint8), 0.25, model=model)
     assert (found.nuclei, found.unsure) == (1, 0)
 
 
 def test_an_image_of_many_tiles_is_examined(model):
     image = np.full((48, 1300, 3), 250, np.uint8)
     image[8:40, 20:52], image[8:40, 1240:1272] = 0, 110
-    found = examine(image, model=model)
+    found = examine(image, 0.25, model=model)
     assert (found.nuclei, found.unsure) == (2, 1)
     assert found.attention[:, 20:52].max() == 1
     assert 0.2 < found.attention[:, 1240:1272].max() < 0.8  # a grey nucleus says less than a black one, tiles apart
@@ -116,9 +116,9 @@ def test_an_image_of_many_tiles_is_examined(model):
 def test_memory_does_not_grow_with_the_networks_features():
     code = """if True:
         import resource, numpy as np, helpers
-        helpers.examine(np.full((32, 32, 3), 200, np.uint8))
+        helpers.examine(np.full((32, 32, 3), 200, np.uint8), 0.25)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        assert helpers.examine(np.random.default_rng(0).integers(0, 255, (520, 520, 3), np.uint8)).image.size
+        assert helpers.examine(np.random.default_rng(0).integers(0, 255, (520, 520, 3), np.uint8), 0.25).image.size
         print(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     kilobytes = [int(word) for word in done.stdout.split()]
@@ -140,20 +140,20 @@ def test_beyond_the_edge_there_is_nothing_to_see(model, image):
 
 def test_something_else_than_an_image_is_refused(model):
     with pytest.raises(InputError, match="expected an RGB array"):
-        examine("image.png", model=model)
+        examine([[1, 2, 3]], 0.25, model=model)
 
 
 def test_a_path_in_place_of_a_model_is_refused(image):
     with pytest.raises(InputError, match=r"expected what `helpers.load_model\(PATH\)` gives, found str"):
-        examine(image, model="x.safetensors")
+        examine(image, 0.25, model="x.safetensors")
 
 
 def test_a_prediction_in_inference_mode_leaves_the_shipped_model_fit_for_gradients():
     shipped_model.cache_clear()
     with torch.inference_mode():
-        helpers.predict(np.full((64, 64, 3), 200, np.uint8))
+        helpers.predict(np.full((64, 64, 3), 200, np.uint8), 0.25)
     tissue = sample_field(3)[0][:64, :64]
-    assert helpers.examine(tissue).attention.max() <= 1
+    assert helpers.examine(tissue, 0.25).attention.max() <= 1
 
 
 @pytest.mark.parametrize(
@@ -166,19 +166,19 @@ def test_a_prediction_in_inference_mode_leaves_the_shipped_model_fit_for_gradien
 )
 def test_a_caller_without_gradients_makes_no_difference(without, name, image):
     image = np.maximum(image[:, 24:56], 20)  # black at the border would be no tissue
-    expected = examine(image, model=TrainedModel(make_network(32), 0.25, 0.0, 1.0, name))
+    expected = examine(image, 0.25, model=TrainedModel(make_network(32), 0.25, 0.0, 1.0, name))
     with without():
         model = TrainedModel(make_network(32), 0.25, 0.0, 1.0, name)  # weights made here, too
-        found = examine(image, model=model)
+        found = examine(image, 0.25, model=model)
     for values in vars(expected):
         np.testing.assert_array_equal(getattr(found, values), getattr(expected, values))
     assert expected.attention.max() > 0
-    np.testing.assert_array_equal(examine(image, model=model).attention, expected.attention)
+    np.testing.assert_array_equal(examine(image, 0.25, model=model).attention, expected.attention)
 
 
 def test_gradients_at_another_scale(image):
     model = TrainedModel(make_network(), 0.5, 0.0, 1.0, "Grad-CAM, decoder 1", (), "")
-    found = examine(image, model=model)
+    found = examine(image, 0.25, model=model)
     for values in (found.attention, found.spread, found.probability):
         assert values.shape == image.shape[:2]
         assert np.isfinite(values).all()
@@ -189,7 +189,7 @@ def test_gradients_at_another_scale(image):
 
 def test_the_shipped_model_examines_sample_tissue():
     image = sample_field(3)[0][:256, :256]
-    found = helpers.examine(image)
+    found = helpers.examine(image, 0.25)
     assert found.nuclei > 3
     assert 0 < found.attention.max() <= 1
     assert found.describe().startswith(f"{found.nuclei} nuclei")

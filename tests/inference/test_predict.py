@@ -15,8 +15,9 @@ from helpers.data.fold import find_folds
 from helpers.errors import InputError
 from helpers.evaluation.whole_images import read_tiles, stitch_tiles
 from helpers.inference import trained_model
-from helpers.inference.batches import SYMMETRIES, predict_tiles
+from helpers.inference.batches import predict_tiles
 from helpers.inference.predict import predict, predict_logits
+from helpers.inference.symmetries import SYMMETRIES
 from helpers.inference.trained_model import TrainedModel
 from helpers.instance_metrics import match_instances
 from helpers.metrics import count_pixels, dice_per_image
@@ -68,7 +69,7 @@ def paint(truth: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("shape", [(64, 64), (200, 131), (1, 1), (10, 300), (65, 63), (63, 1)])
 def test_every_size_comes_back_at_that_size(model, shape):
     truth = discs(*shape)
-    nuclei = predict(paint(truth), model=model)
+    nuclei = predict(paint(truth), 0.25, model=model)
     assert (nuclei.probability.shape, nuclei.probability.dtype) == (shape, np.float32)
     assert (nuclei.mask.shape, nuclei.mask.dtype) == (shape, bool)
     np.testing.assert_array_equal(nuclei.mask, truth)  # no seam, no frame, nothing moved
@@ -92,7 +93,7 @@ def test_the_image_goes_to_the_models_scale_and_back(model, um_per_px):
 def test_threshold_is_the_models(model):
     image = np.linspace(9, 255, 64).astype(np.uint8)[:, None, None].repeat(64, 1).repeat(3, 2)
     strict = dataclasses.replace(model, threshold_logit=2.0)
-    lenient, strict = predict(image, model=model), predict(image, model=strict)
+    lenient, strict = predict(image, 0.25, model=model), predict(image, 0.25, model=strict)
     assert 0 < strict.mask.sum() < lenient.mask.sum()
     np.testing.assert_array_equal(strict.mask, lenient.probability >= expit(2.0))
 
@@ -100,7 +101,10 @@ def test_threshold_is_the_models(model):
 def test_temperature_moves_probabilities_and_no_pixel(model):
     image = np.linspace(9, 255, 64).astype(np.uint8)[:, None, None].repeat(64, 1).repeat(3, 2)
     model = dataclasses.replace(model, threshold_logit=1.0)
-    plain, tempered = predict(image, model=model), predict(image, model=dataclasses.replace(model, temperature=2.0))
+    plain, tempered = (
+        predict(image, 0.25, model=model),
+        predict(image, 0.25, model=dataclasses.replace(model, temperature=2.0)),
+    )
     np.testing.assert_array_equal(plain.mask, tempered.mask)
     # Close to 1, single precision leaves a probability few digits to find its logit by.
     np.testing.assert_allclose(tempered.probability, expit(logit(plain.probability.astype(float)) / 2), atol=1e-3)
@@ -109,19 +113,22 @@ def test_temperature_moves_probabilities_and_no_pixel(model):
 
 def test_flips_and_turns_are_undone(model):
     truth = discs(90, 150)
-    once, averaged = predict(paint(truth), model=model), predict(paint(truth), model=model, flips_and_turns=True)
+    once, averaged = (
+        predict(paint(truth), 0.25, model=model),
+        predict(paint(truth), 0.25, model=model, flips_and_turns=True),
+    )
     np.testing.assert_allclose(averaged.probability, once.probability, atol=1e-3)
 
 
 def test_a_blank_image(model):
-    nuclei = predict(np.full((100, 100, 3), 255, np.uint8), model=model)
+    nuclei = predict(np.full((100, 100, 3), 255, np.uint8), 0.25, model=model)
     assert np.isfinite(nuclei.probability).all()
     assert not nuclei.mask.any()
 
 
 def test_what_is_no_image_or_scale_is_refused(model):
     with pytest.raises(InputError, match="expected an RGB array"):
-        predict(np.zeros((8, 8), np.uint8), model=model)
+        predict(np.zeros((8, 8), np.uint8), 0.25, model=model)
     with pytest.raises(InputError, match="um_per_px: expected 0.1 to 1.0"):
         predict(np.zeros((8, 8, 3), np.uint8), True, model)
 
@@ -155,7 +162,7 @@ def test_beyond_the_edge_there_are_no_nuclei_and_beside_it_all_stays(model, um_p
 
 def test_all_black_needs_no_network(model):
     with pytest.warns(UserWarning, match="10,000 of 10,000 pixels are black"):
-        nuclei = predict(np.zeros((100, 100, 3), np.uint8), model=dataclasses.replace(model, network=None))
+        nuclei = predict(np.zeros((100, 100, 3), np.uint8), 0.25, model=dataclasses.replace(model, network=None))
     assert not nuclei.mask.any()
     assert not nuclei.probability.any()
 
@@ -164,7 +171,7 @@ def test_swapped_colours_are_said_once_for_all_tiles_and_symmetries():
     image = sample_field(0)[0][:256, :256]
     model = TrainedModel(Darkness(), um_per_px=0.25)
     with pytest.warns(UserWarning, match="^image: red and blue seem to be swapped") as warned:
-        predict(image[..., ::-1], model=model, flips_and_turns=True)
+        predict(image[..., ::-1], 0.25, model=model, flips_and_turns=True)
     assert len(warned) == 1
     assert warned[0].filename == __file__  # it points at the call
 
@@ -177,15 +184,15 @@ def test_real_tissue_beside_black_is_found_as_without_it(real_dataset):
         cut = whole.copy()
         cut[:, :128] = 0
         with pytest.warns(UserWarning, match="are black or transparent"):
-            found = predict(cut).mask[:, 144:]
-        expected = predict(whole).mask[:, 144:]
+            found = predict(cut, 0.25).mask[:, 144:]
+        expected = predict(whole, 0.25).mask[:, 144:]
         hits, sizes = hits + (found & expected).sum(), sizes + found.sum() + expected.sum()
     assert 2 * hits / sizes > 0.95  # 0.43 without filling, 0.987 over 22 tiles with it
 
 
 def test_a_path_in_place_of_a_model_is_refused():
     with pytest.raises(InputError, match=r"expected what `helpers.load_model\(PATH\)` gives, found str"):
-        predict(np.zeros((8, 8, 3), np.uint8), model="tuned.safetensors")
+        predict(np.zeros((8, 8, 3), np.uint8), 0.25, model="tuned.safetensors")
 
 
 def test_the_package_offers_it():
@@ -199,11 +206,11 @@ def test_the_shipped_model_finds_sample_nuclei_and_leaves_glass_alone():
     if not trained_model.WEIGHTS.exists():
         pytest.skip("no weights are shipped yet")
     model = trained_model.load_model()
-    glass = predict(np.full((256, 256, 3), 240, np.uint8), model=model)
+    glass = predict(np.full((256, 256, 3), 240, np.uint8), 0.25, model=model)
     assert glass.mask.mean() < 0.01
-    assert predict(np.full((256, 256, 3), 240, np.uint8)).mask.sum() == glass.mask.sum()
+    assert predict(np.full((256, 256, 3), 240, np.uint8), 0.25).mask.sum() == glass.mask.sum()
     image, instances, _ = sample_field(0)
-    (counts,) = count_pixels(predict(image, model=model).mask[None], instances.any(-1)[None])
+    (counts,) = count_pixels(predict(image, 0.25, model=model).mask[None], instances.any(-1)[None])
     assert dice_per_image(counts[None])[0] > 0.7  # painted tissue, which it never saw
 
 
@@ -239,7 +246,7 @@ def test_where_tiles_overlap_the_nearer_one_counts_more():
             self.seen += len(images)
             return values.view(-1, 1, 1, 1).expand(-1, 1, 64, 64).clone()
 
-    logits = predict_logits(TrainedModel(Count(), 0.25), np.full((64, 112, 3), 255, np.uint8), 0.25)
+    logits = predict_logits(TrainedModel(Count(), 0.25), np.full((64, 112, 3), 150, np.uint8), 0.25)
     row = logits[32]  # tiles begin at columns 0 and 48, and share 16
     assert (row[:48] == 0).all()
     assert (row[64:] == 1).all()
@@ -250,7 +257,7 @@ def test_where_tiles_overlap_the_nearer_one_counts_more():
 @pytest.mark.parametrize("um_per_px", [0.125, 0.25])
 def test_an_edge_stays_in_place_on_the_way_to_another_scale_and_back(um_per_px):
     image = np.full((256, 256, 3), 20, np.uint8)
-    image[60:, 128:] = 255  # an edge between columns 127 and 128, one between rows 59 and 60
+    image[60:, 128:] = (220, 120, 180)  # an edge between columns 127 and 128, one between rows 59 and 60
     found = predict_logits(TrainedModel(Redness(), 0.25), image, um_per_px) >= 0
     expected = np.zeros((256, 256), bool)
     expected[60:, 128:] = True
@@ -289,7 +296,7 @@ def test_every_nucleus_is_told_at_the_images_size_whatever_the_scale(um_per_px):
 
 
 def test_a_network_of_nuclei_alone_tells_pieces_and_no_kinds(model):
-    found = predict(paint(discs(100, 130)), model=model)
+    found = predict(paint(discs(100, 130)), 0.25, model=model)
     assert found.nuclei["kind"].tolist() == [""] * found.instances.max()
     assert len(found.nuclei) == 9  # six whole, three cut by the border
 
@@ -297,7 +304,7 @@ def test_a_network_of_nuclei_alone_tells_pieces_and_no_kinds(model):
 def test_flips_and_turns_are_undone_for_all_outputs():
     image = paint(discs(90, 150))
     model = TrainedModel(Tissue(), um_per_px=0.25)
-    once, averaged = predict(image, model=model), predict(image, model=model, flips_and_turns=True)
+    once, averaged = predict(image, 0.25, model=model), predict(image, 0.25, model=model, flips_and_turns=True)
     np.testing.assert_array_equal(averaged.instances, once.instances)
     np.testing.assert_array_equal(averaged.nuclei["kind"], once.nuclei["kind"])
 
@@ -306,11 +313,11 @@ def test_no_nuclei_where_there_is_no_tissue():
     image = paint(discs(90, 150))
     image[:, :40] = 0
     with pytest.warns(UserWarning, match="are black or transparent"):
-        found = predict(image, model=TrainedModel(Tissue(), um_per_px=0.25))
+        found = predict(image, 0.25, TrainedModel(Tissue(), um_per_px=0.25))
     assert not found.instances[:, :40].any()
     assert found.nuclei["left"].min() >= 40
     with pytest.warns(UserWarning, match="are black"):
-        nothing = predict(np.zeros((50, 70, 3), np.uint8), model=TrainedModel(Tissue(), um_per_px=0.25))
+        nothing = predict(np.zeros((50, 70, 3), np.uint8), 0.25, TrainedModel(Tissue(), um_per_px=0.25))
     assert (nothing.instances.shape, len(nothing.nuclei)) == ((50, 70), 0)
 
 
@@ -322,7 +329,10 @@ def test_with_other_tiles_the_nuclei_are_nearly_the_same(real_dataset):
     model = helpers.load_model()
     network = copy.deepcopy(model.network)
     network.img_size = 320
-    ours, other = predict(image, model=model), predict(image, model=dataclasses.replace(model, network=network))
+    ours, other = (
+        predict(image, 0.25, model=model),
+        predict(image, 0.25, model=dataclasses.replace(model, network=network)),
+    )
     assert image.shape == (504, 504, 3)
     assert abs(len(ours.nuclei) - len(other.nuclei)) <= 0.03 * len(ours.nuclei)  # 2 % and 0.96 on whole pictures
     assert np.median(match_instances(other.instances, ours.instances).ious) > 0.95

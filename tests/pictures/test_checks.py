@@ -1,7 +1,6 @@
-"""What is taken as a picture and a scale, and what of a picture is no tissue."""
+"""What is taken as a picture, and what of a picture is no tissue."""
 
 import warnings
-from fractions import Fraction
 
 import cv2
 import numpy as np
@@ -13,16 +12,13 @@ from helpers.pictures.checks import (
     BLACK,
     FEWEST,
     FRINGE,
-    check_picture,
+    check_array,
     compose,
     fill_outside,
     find_outside,
     warn_about,
 )
-from helpers.preprocessing import to_number
 from helpers.sample_tissue.sample import sample_field
-
-PIXEL = np.zeros((1, 1, 3), np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +26,7 @@ def tissue() -> np.ndarray:
     return sample_field(0)[0][:128, :160]
 
 
-# Pictures and scales.
+# Pictures.
 
 
 @pytest.mark.parametrize(
@@ -50,43 +46,12 @@ def tissue() -> np.ndarray:
 )
 def test_what_is_no_picture_is_refused(image, found):
     with pytest.raises(InputError, match=rf"^image: expected an RGB array .* of uint8, found {found}; convert it"):
-        check_picture(image, 0.25)
+        check_array(image)
 
 
 def test_a_picture_without_pixels_is_refused():
     with pytest.raises(InputError, match=r"at least one pixel, found \(0, 8, 3\)"):
-        check_picture(np.zeros((0, 8, 3), np.uint8), 0.25)
-
-
-@pytest.mark.parametrize(
-    "um_per_px", ["0.5", " 0.50 ", np.str_("0.5"), np.float32(0.5), np.array(0.5), np.array("0.5"), Fraction(1, 2)]
-)
-def test_a_scale_may_be_a_number_in_any_dress(um_per_px):
-    number = check_picture(PIXEL, um_per_px)
-    assert (type(number), number) == (float, 0.5)
-
-
-@pytest.mark.parametrize("one", [1, np.int64(1), "1"])
-def test_one_is_a_scale_and_true_is_none(one):
-    assert check_picture(PIXEL, one) == 1
-    for true in (True, np.True_, np.array(True)):
-        with pytest.raises(InputError, match="um_per_px: expected 0.1 to 1.0"):
-            check_picture(PIXEL, true)
-
-
-@pytest.mark.parametrize(
-    "um_per_px",
-    [0, -0.25, 0.01, 40, 10**400, float("nan"), float("inf"), "nan", "inf", "-0.25", "", "40x", "0,25", "True", b"0.25"]
-    + [None, 0.25j, [0.25], np.array([0.25]), {}],
-)
-def test_impossible_scales_are_refused(um_per_px):
-    with pytest.raises(InputError, match="^um_per_px: expected 0.1 to 1.0 micrometres a pixel .*, found"):
-        check_picture(PIXEL, um_per_px)
-
-
-def test_what_is_no_number_is_nan():
-    assert [to_number(value) for value in ("2", np.int8(2), 2)] == [2, 2, 2]
-    assert all(np.isnan(to_number(value)) for value in (True, None, "x", [2]))
+        check_array(np.zeros((0, 8, 3), np.uint8))
 
 
 def test_half_transparent_is_laid_on_white():

@@ -316,7 +316,7 @@ def test_segmentation_shows_what_was_found(image):
     probability = np.linspace(0, 1, 1600, dtype=np.float32).reshape(40, 40)
     instances = square(10, 30).astype(np.int32)
     nuclei = list_nuclei(instances, probability, None, (), 0.25)
-    figure = plot_segmentation(image, Segmentation(probability, instances > 0, instances, nuclei))
+    figure = plot_segmentation(image, Segmentation(probability, instances > 0, instances, nuclei, 0.25, 1.0))
     shown, outlined, heat = (axis.images[0] for axis in figure.axes[:3])
     np.testing.assert_array_equal(shown.get_array(), image)
     np.testing.assert_array_equal(outlined.get_array(), draw_nuclei(image, instances, [""]))
