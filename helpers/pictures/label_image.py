@@ -24,7 +24,7 @@ def write_label_image(
 
     Args:
         path: where to, whole or not at all.
-        read: gives any rectangle of the label map, `(height, width)` integers. It is asked for bands as high as
+        read_labels: gives any rectangle of the label map, `(height, width)` integers. It is asked for bands as high as
             a tile and as wide as the picture, from top to bottom, so that memory does not grow with the height.
         height: rows of the picture.
         width: its columns.
@@ -34,7 +34,7 @@ def write_label_image(
     Raises:
         OSError: the file cannot be written, as where the disk is full; nothing of it is left then.
     """
-    _write(path, read, height, width, um_per_px, tile, np.dtype(np.uint32), "ids of nuclei; 0 is none")
+    _write(path, read_labels, height, width, um_per_px, tile, np.dtype(np.uint32), "ids of nuclei; 0 is none")
 
 
 def write_probability(path: Path, read: Reader, height: int, width: int, um_per_px: float, tile: int = TILE) -> None:
