@@ -17,8 +17,8 @@ from helpers.config import CLASS_NAMES
 from helpers.evaluation.uncertainty import UNCERTAINTIES, UNCERTAINTY_NAMES
 from helpers.explanation.faithfulness import CONTROLS, CURVES, OCCLUSION
 from helpers.explanation.verdicts import ALIKE
+from helpers.pictures.colours import CLASS_COLOURS
 from helpers.report.palette import (
-    CLASS_COLOURS,
     COLOURS,
     HALF,
     MARK_COLOUR,

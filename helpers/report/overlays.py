@@ -12,8 +12,9 @@ from skimage.segmentation import find_boundaries
 from helpers.config import CLASS_NAMES, THRESHOLD
 from helpers.explanation.examine import Examination
 from helpers.inference.predict import Segmentation
+from helpers.pictures.colours import CLASS_COLOURS, KIND_COLOURS, kind_colour
 from helpers.report.examples import Example
-from helpers.report.palette import CLASS_COLOURS, DPI, KIND_COLOURS, TRAIN_COLOUR
+from helpers.report.palette import DPI, TRAIN_COLOUR
 
 # True positives are left to the tissue's own colour; what is wrong stands out, in colours that all readers tell apart.
 ERROR_COLOURS = {"missed (false negative)": (0, 114, 178), "invented (false positive)": (240, 228, 66)}
@@ -40,12 +41,11 @@ def draw_contours(image: np.ndarray, mask: np.ndarray, colour: tuple[int, int, i
 def draw_nuclei(image: np.ndarray, instances: np.ndarray, kinds: Sequence[str]) -> np.ndarray:
     """Draw on a copy of an image `(H, W, 3)` uint8 the outline of every nucleus, on its own pixels and by its kind.
 
-    `instances` `(H, W)` is numbered from 1; `kinds` gives for each number a name of `palette.KIND_COLOURS`, or "".
+    `instances` `(H, W)` is numbered from 1; `kinds` gives for each number a name of `colours.KIND_COLOURS`, or "".
     """
     drawn = np.array(image)
     outline = find_boundaries(instances, mode="inner")
-    colours = np.array([_rgb(KIND_COLOURS[""]), *(_rgb(KIND_COLOURS[kind]) for kind in kinds)], np.uint8)
-    drawn[outline] = colours[instances[outline]]
+    drawn[outline] = np.array([kind_colour(kind) for kind in ("", *kinds)], np.uint8)[instances[outline]]
     return drawn
 
 

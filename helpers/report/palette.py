@@ -4,14 +4,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
-from helpers.config import CLASS_NAMES
+from helpers.pictures.colours import CLASS_COLOURS
 
 DPI = 100
 WIDE, HALF = (9.0, 3.2), (5.2, 3.4)  # inches: the two sizes of charts
-# Okabe and Ito's palette (2008), which colour-blind readers can tell apart; one colour a class, everywhere.
-CLASS_COLOURS = dict(zip(CLASS_NAMES, ("#D55E00", "#009E73", "#0072B2", "#F0E442", "#CC79A7"), strict=True))
-# Kinds that other sets know beside, and nuclei whose kind is not told.
-KIND_COLOURS = CLASS_COLOURS | {"Other": "#999999", "": "#56B4E9"}
 TRAIN_COLOUR, VALIDATION_COLOUR, MARK_COLOUR = "#0072B2", "#D55E00", "#555555"
 COLOURS = [TRAIN_COLOUR, VALIDATION_COLOUR, CLASS_COLOURS["Inflammatory"], CLASS_COLOURS["Epithelial"], MARK_COLOUR]
 

@@ -11,6 +11,7 @@ from PIL import Image
 from tiny_run import read_results
 
 from helpers.config import CLASS_NAMES
+from helpers.pictures.colours import CLASS_COLOURS
 from helpers.report.charts import (
     plot_areas,
     plot_cascade,
@@ -23,7 +24,7 @@ from helpers.report.charts import (
     plot_uncertainty,
     read_as_jpeg,
 )
-from helpers.report.palette import CLASS_COLOURS, DPI, HALF, TRAIN_COLOUR, VALIDATION_COLOUR, WIDE
+from helpers.report.palette import DPI, HALF, TRAIN_COLOUR, VALIDATION_COLOUR, WIDE
 
 
 @pytest.fixture(autouse=True)
