@@ -13,12 +13,13 @@ _EXPORTS = {
     "examine": "helpers.explanation.examine",
     "load_model": "helpers.inference.trained_model",
     "predict": "helpers.inference.predict",
+    "predict_files": "helpers.inference.files",
 }
-__all__ = ["examine", "load_model", "predict"]  # noqa: F822, they come from __getattr__
+__all__ = ["examine", "load_model", "predict", "predict_files"]  # noqa: F822, they come from __getattr__
 
 
 def __getattr__(name: str) -> object:
-    """Give one of the three calls."""
+    """Give one of the calls."""
     if name in _EXPORTS:
         return getattr(importlib.import_module(_EXPORTS[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

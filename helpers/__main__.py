@@ -20,14 +20,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: as on the command line, without the program's name; None for the command line's own.
 
     Returns:
-        the exit status: 0, or 2 after one line on standard error about what was wrong.
+        the exit status: 0, 1 where some of many pictures failed, or 2; one line on standard error says what was wrong.
     """
     options = read_arguments(__doc__, HANDLERS, arguments)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("default", InputWarning)
             warnings.showwarning = _warn
-            options.handler(options)
+            return options.handler(options) or 0
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -41,11 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         print(
-            "interrupted; `download`, `train` and `ablate` resume their work, other commands start afresh",
+            "interrupted; `download`, `predict`, `train` and `ablate` resume their work, other commands start afresh",
             file=sys.stderr,
         )
         return 130
-    return 0
 
 
 def _warn(message: Warning, category: type[Warning], filename: str, lineno: int, *_: object) -> None:
@@ -59,6 +58,30 @@ def _warn(message: Warning, category: type[Warning], filename: str, lineno: int,
 def _load(module: str):
     """Import a module when its command runs, so that preparing data does not hold PyTorch in memory."""
     return importlib.import_module(f"helpers.{module}")
+
+
+def _predict(options: argparse.Namespace) -> int:
+    rows = _load("inference.files").predict_files(
+        options.image, options.out, options.um_per_px,
+        None if options.model is None else _load("inference.trained_model").load_model(options.model),
+        options.save or _load("inference.outputs").USUAL, options.engine, options.workers, options.again,
+        options.device, options.flips_and_turns, progress=True,
+    )  # fmt: skip
+    for row in rows:
+        if row["status"] != "failed":
+            print(
+                f"{row['picture']}: {row['all nuclei']:,} nuclei, {row['tissue_mm2']:.3g} mm2 of tissue ({row['status']})"
+            )
+    failed = sum(row["status"] == "failed" for row in rows)
+    print(
+        f"{len(rows) - failed} of {len(rows)} pictures are in {options.out}; {options.out / 'summary.csv'} sums them up"
+    )
+    return int(failed > 0)
+
+
+def _export(options: argparse.Namespace) -> None:
+    _load("inference.export").export_onnx(options.weights, options.onnx)
+    print(options.onnx)
 
 
 def _sample(options: argparse.Namespace) -> None:
@@ -180,6 +203,7 @@ def _publish(options: argparse.Namespace) -> None:
 
 
 HANDLERS = {
+    "predict": _predict,
     "sample": _sample,
     "download": _download,
     "convert": _convert,
@@ -189,6 +213,7 @@ HANDLERS = {
     "explain": _explain,
     "ablate": _ablate,
     "publish": _publish,
+    "export": _export,
 }
 
 if __name__ == "__main__":

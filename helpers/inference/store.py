@@ -67,12 +67,12 @@ class BlockStore:
         return result
 
     def read_probability(self, top: int, left: int, height: int, width: int) -> np.ndarray:
-        """Read a rectangle of the probability of nucleus, `(height, width)` uint8, 255 for 1."""
-        box, result = Box(top, left, top + height, left + width), np.zeros((height, width), np.uint8)
+        """Read a rectangle of the probability of nucleus, `(height, width)` float32, 0 to 1."""
+        box, result = Box(top, left, top + height, left + width), np.zeros((height, width), np.float32)
         for block in self.blocks:
             if block.number in self._before and (both := block.core.shared(box)):
                 result[both.within(box)] = self._read(block.number)["probability"][both.within(block.core)]
-        return result
+        return result / LEVELS
 
     def remove(self) -> None:
         """Remove the folder."""

@@ -6,6 +6,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from colour_networks import Darkness, Redness, Tissue, discs, paint
 from scipy.special import expit, logit
 from tiny_run import make_network
 from torch import Tensor, nn
@@ -21,49 +22,12 @@ from helpers.inference.symmetries import SYMMETRIES
 from helpers.inference.trained_model import TrainedModel
 from helpers.instance_metrics import match_instances
 from helpers.metrics import count_pixels, dice_per_image
-from helpers.normalization import normalize
 from helpers.sample_tissue.sample import sample_field
-
-
-class Darkness(nn.Module):
-    """Stands in for a network: a dark pixel is a nucleus, whatever stands around it."""
-
-    img_size, in_channels = 64, 3
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tiles = 0
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Give logits that are positive where the normalised green is below that of grey."""
-        self.tiles += len(images)
-        return 8 * (normalize(np.full((1, 1, 1, 3), 128, np.uint8))[0, 1] - images[:, 1:2])
-
-
-class Redness(nn.Module):
-    """Stands in for a network: its logit of a pixel is the pixel's normalised red."""
-
-    img_size, in_channels = 64, 3
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Give the logits."""
-        return images[:, :1]
 
 
 @pytest.fixture
 def model() -> TrainedModel:
     return TrainedModel(Darkness(), um_per_px=0.25, attention="occlusion")
-
-
-def discs(height: int, width: int, radius: int = 9, step: int = 40) -> np.ndarray:
-    """Draw dark discs on a bright ground: the truth of what `Darkness` finds."""
-    rows, columns = np.mgrid[:height, :width]
-    near = (rows % step - step // 2) ** 2 + (columns % step - step // 2) ** 2 <= radius**2
-    return near
-
-
-def paint(truth: np.ndarray) -> np.ndarray:
-    return np.where(truth[..., None], (70, 40, 120), (235, 220, 232)).astype(np.uint8)
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (200, 131), (1, 1), (10, 300), (65, 63), (63, 1)])
@@ -269,17 +233,6 @@ def test_an_edge_stays_in_place_on_the_way_to_another_scale_and_back(um_per_px):
 
 
 # Single nuclei and kinds.
-
-
-class Tissue(Darkness):
-    """Stands in for a network of several outputs: dark is nucleus, very dark its interior, and red its first kind."""
-
-    kinds = ("Red", "Blue")
-
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Give logits by name; the interior's are half of the nucleus's."""
-        nuclei = super().forward(images)
-        return {"nuclei": nuclei, "interior": nuclei, "kinds": torch.cat([images[:, :1], images[:, 2:]], dim=1)}
 
 
 @pytest.mark.parametrize("um_per_px", [0.125, 0.25, 0.5])

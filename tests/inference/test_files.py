@@ -1,0 +1,285 @@
+"""Pictures to files: the same as in memory, whatever the blocks, and whatever happens on the way."""
+
+import csv
+import dataclasses
+import json
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from colour_networks import Tissue, discs, paint
+from PIL import Image
+
+import helpers
+from helpers.errors import InputError, InputWarning
+from helpers.inference import blocks, files, search
+from helpers.inference.files import predict_files
+from helpers.inference.outputs import ENDINGS
+from helpers.inference.predict import predict
+from helpers.inference.trained_model import TrainedModel, load_model
+
+
+@pytest.fixture
+def model() -> TrainedModel:
+    return TrainedModel(Tissue(), um_per_px=0.25, digest="a stand-in")
+
+
+@pytest.fixture
+def small_blocks(monkeypatch) -> None:
+    monkeypatch.setattr(blocks, "SIDE", 128)
+    monkeypatch.setattr(blocks, "REACH", 20)
+
+
+def picture(height: int = 300, width: int = 410) -> np.ndarray:
+    """Draw nuclei of two kinds; some lie on every seam of `small_blocks`."""
+    image = paint(truth := discs(height, width))
+    image[:, width // 2 :][truth[:, width // 2 :]] = (120, 40, 70)
+    return image
+
+
+def write_tiff(path: Path, image: np.ndarray, tile: int | None = None, levels: int = 0) -> Path:
+    """Write a tiled or striped TIFF at 0.25 um/px, and smaller copies of it."""
+    tiling = {"tile": (tile, tile)} if tile else {"rowsperstrip": 7}
+    about = {"photometric": "rgb", "resolution": (4e4, 4e4), "resolutionunit": "CENTIMETER", "metadata": None}
+    with tifffile.TiffWriter(path) as writer:
+        for level in range(levels + 1):
+            reduced = {"subfiletype": int(level > 0)}
+            writer.write(image[:: 2**level, :: 2**level], **about, **tiling, **reduced, compression="zlib")
+    return path
+
+
+def read_results(out: Path, name: str) -> tuple[np.ndarray, list[dict], list[dict]]:
+    labels = tifffile.imread(out / f"{name}.labels.tif")
+    features = json.loads((out / f"{name}.geojson").read_text())["features"]
+    with open(out / f"{name}.csv", encoding="utf-8", newline="") as file:
+        return labels, features, list(csv.DictReader(file))
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    """Give the bytes of all results but the summaries, which name the picture's path."""
+    return {path.name: path.read_bytes() for path in sorted(out.iterdir()) if path.suffix != ".json"}
+
+
+# The same as in memory.
+
+
+@pytest.mark.parametrize("shape", [(300, 410), (128, 128), (129, 300), (1, 1), (1, 500), (90, 128)])
+def test_files_hold_what_is_found_in_memory(tmp_path, model, small_blocks, shape):
+    image = picture(*shape)
+    Image.fromarray(image).save(tmp_path / "a.png")
+    (row,) = predict_files(tmp_path / "a.png", tmp_path / "out", 0.25, model)
+    found = predict(image, 0.25, model)
+    labels, features, table = read_results(tmp_path / "out", "a")
+    np.testing.assert_array_equal(labels, found.instances)
+    assert (row["status"], row["all nuclei"]) == ("done", len(found.nuclei))
+    assert [int(line["id"]) for line in table] == found.nuclei["id"].tolist()
+    assert [line["kind"] for line in table] == found.nuclei["kind"].tolist()
+    np.testing.assert_allclose([float(line["x"]) for line in table], found.nuclei["x"], atol=0.006)
+    assert len(features) == len(found.nuclei)
+    assert row["tissue_mm2"] == found.tissue_mm2
+
+
+@pytest.mark.parametrize("zoom", [1, 2])
+def test_blocks_change_no_nucleus_that_they_see_whole(model, monkeypatch, zoom):
+    image = picture()
+    whole = predict(image, 0.25 * zoom, model)
+    for side, reach in ((256, 40), (200, 32), (160, 48)):
+        monkeypatch.setattr(blocks, "SIDE", side)
+        monkeypatch.setattr(blocks, "REACH", reach)
+        found = predict(image, 0.25 * zoom, model)
+        assert len(found.nuclei) == len(whole.nuclei)
+        np.testing.assert_array_equal(found.instances > 0, whole.instances > 0)
+        np.testing.assert_allclose(sorted(found.nuclei["area_um2"]), sorted(whole.nuclei["area_um2"]))
+
+
+@pytest.mark.parametrize("tile", [None, 16, 64, 256])
+def test_how_a_file_is_cut_changes_nothing(tmp_path, model, small_blocks, tile):
+    image = picture()
+    predict_files(write_tiff(tmp_path / "a.tif", image, tile), tmp_path / "out", model=model)
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "out/a.labels.tif"), predict(image, 0.25, model).instances)
+
+
+def test_a_pyramid_is_predicted_at_full_size(tmp_path, model, small_blocks):
+    image = picture()
+    predict_files(write_tiff(tmp_path / "a.tif", image, 64, levels=2), tmp_path / "out", model=model)
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "out/a.labels.tif"), predict(image, 0.25, model).instances)
+
+
+def test_a_path_is_predicted_like_its_array(tmp_path, model):
+    path = write_tiff(tmp_path / "a.tif", picture(), 64)
+    found = predict(path, model=model)
+    np.testing.assert_array_equal(found.instances, predict(picture(), 0.25, model).instances)
+    assert found.um_per_px == 0.25
+
+
+def test_everything_can_be_saved_and_nothing_else_is_left(tmp_path, model, small_blocks):
+    Image.fromarray(picture()).save(tmp_path / "a.png")
+    predict_files(tmp_path / "a.png", tmp_path / "out", 0.25, model, save=tuple(ENDINGS))
+    expected = {f"a{ending}" for ending in ENDINGS.values()} | {"a.json", "summary.csv", ".lock"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == expected
+    probability = tifffile.imread(tmp_path / "out/a.probability.tif")
+    np.testing.assert_allclose(probability / 255, predict(picture(), 0.25, model).probability, atol=1 / 255)
+
+
+def test_glass_is_not_looked_at(tmp_path, model, small_blocks, monkeypatch):
+    image = np.full((600, 600, 3), 244, np.uint8)
+    image[:150, :150] = picture(150, 150)
+    seen = []
+    original = search.predict_maps
+    monkeypatch.setattr(search, "predict_maps", lambda *given: seen.append(1) or original(*given))
+    found = predict(image, 0.25, model)
+    assert len(seen) == 9 < len(blocks.cut_blocks(600, 600, 1.0))  # those that see the tissue or 4 um around it
+    assert len(found.nuclei) == len(predict(picture(150, 150), 0.25, model).nuclei)
+    assert 0.8 * 150**2 < found.tissue_mm2 / 0.00025**2 < 1.4 * 150**2
+
+
+# On the way.
+
+
+def interrupt_after(monkeypatch, number: int) -> list[int]:
+    """Let so many blocks be predicted, then interrupt; give the list of those that were begun."""
+    begun, original = [], search.Search.find
+
+    def find(self, source, block):
+        begun.append(block.number)
+        if len(begun) > number:
+            raise KeyboardInterrupt
+        return original(self, source, block)
+
+    monkeypatch.setattr(search.Search, "find", find)
+    return begun
+
+
+def test_a_stopped_picture_goes_on_where_it_was(tmp_path, model, small_blocks, monkeypatch):
+    path = write_tiff(tmp_path / "a.tif", picture(), 64)
+    predict_files(path, tmp_path / "whole", model=model)
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 5)
+        with pytest.raises(KeyboardInterrupt):
+            predict_files(path, tmp_path / "out", model=model, workers=1)
+    left = sorted(file.name for file in (tmp_path / "out").iterdir())
+    assert left == [".a.blocks", ".lock"]  # no half-written result
+    (tmp_path / "out/.a.4242.geojson").write_text("half of")  # as a killed process leaves it
+    kept = len(list((tmp_path / "out/.a.blocks").glob("*.npz")))
+    assert kept >= 3
+    with monkeypatch.context() as patch:
+        begun = interrupt_after(patch, 10**6)
+        predict_files(path, tmp_path / "out", model=model)
+    assert len(begun) == len(blocks.cut_blocks(300, 410, 1.0)) - kept
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_what_is_done_is_kept_until_something_changes(tmp_path, model, monkeypatch):
+    path = write_tiff(tmp_path / "a.tif", picture(), 64)
+
+    def status(**more: object) -> str:
+        return predict_files(path, tmp_path / "out", **({"model": model} | more))[0]["status"]
+
+    assert [status(), status(), status(again=True), status()] == ["done", "kept", "done", "kept"]
+    assert status(model=dataclasses.replace(model, digest="another")) == "done"
+    assert status(um_per_px=0.3, model=dataclasses.replace(model, digest="another")) == "done"
+    assert [status(), status(save=("csv", "overview"))] == ["done", "done"]
+    (tmp_path / "out/a.csv").unlink()
+    assert status() == "done"
+    os.utime(path, ns=(0, 0))
+    assert [status(), status()] == ["done", "kept"]
+
+
+def test_one_bad_picture_stops_no_other(tmp_path, model):
+    for name in ("a", "c"):
+        Image.fromarray(picture()).save(tmp_path / f"{name}.png")
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    with pytest.warns(InputWarning, match=r"b\.png"):
+        rows = predict_files(tmp_path, tmp_path / "out", 0.25, model)
+    assert [row["status"] for row in rows] == ["done", "failed", "done"]
+    with open(tmp_path / "out/summary.csv", encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["status"] for line in lines] == ["done", "failed", "done"]
+    assert str(tmp_path / "b.png") in lines[1]["message"]
+
+
+def test_a_full_disk_leaves_nothing_half_written(tmp_path, model, monkeypatch):
+    Image.fromarray(picture()).save(tmp_path / "a.png")
+    predict_files(tmp_path / "a.png", tmp_path / "out", 0.25, model, save=("csv",))
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files.BlockStore, "put", fail)
+        with pytest.warns(InputWarning, match="No space left"):
+            (row,) = predict_files(tmp_path / "a.png", tmp_path / "out", 0.25, model, again=True)
+    assert row["status"] == "failed"
+    assert str(tmp_path / "a.png") in row["message"]
+    assert not [path for path in (tmp_path / "out").glob(".*") if path.name not in (".lock", ".a.blocks")]
+    (row,) = predict_files(tmp_path / "a.png", tmp_path / "out", 0.25, model)
+    assert row["status"] == "done"
+
+
+def test_pictures_of_one_name_get_results_of_their_own(tmp_path, model):
+    for place in ("one/a.png", "two/a.png", "two/a.tif", "two/b.png"):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        Image.fromarray(picture(40, 40)).save(tmp_path / place)
+    predict_files([tmp_path / "one", tmp_path / "two"], tmp_path / "out", 0.25, model, save=("csv",))
+    names = {path.name for path in (tmp_path / "out").glob("*.csv")} - {"summary.csv"}
+    assert names == {"one-a.png.csv", "two-a.png.csv", "a.tif.csv", "b.csv"}
+
+
+def test_no_tissue_is_said(tmp_path, model):
+    Image.fromarray(np.full((300, 300, 3), 245, np.uint8)).save(tmp_path / "a.png")
+    with pytest.warns(InputWarning, match="no tissue was found"):
+        (row,) = predict_files(tmp_path / "a.png", tmp_path / "out", 0.25, model)
+    assert (row["all nuclei"], row["tissue_mm2"], row["all per_mm2"]) == (0, 0, None)
+
+
+def test_an_assumed_scale_is_said_with_the_file(tmp_path, model):
+    Image.fromarray(picture()).save(tmp_path / "a.png", dpi=(72, 72))
+    with pytest.warns(InputWarning, match=r"a\.png: expected a scale, found 352\.\d um/px .*0\.25 um/px"):
+        predict_files(tmp_path / "a.png", tmp_path / "out", model=model)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"save": ("geojson", "xml")}, "save: expected of .*, found xml"),
+        ({"engine": "spark"}, "engine: expected threads, dask or the address"),
+        ({"sources": "nowhere.png"}, r"nowhere\.png: expected a picture, found no such file"),
+    ],
+)
+def test_what_cannot_be_done_is_said_at_once(tmp_path, model, given, message):
+    Image.fromarray(picture(30, 30)).save(tmp_path / "a.png")
+    with pytest.raises(InputError, match=message):
+        predict_files(**({"sources": tmp_path / "a.png", "out": tmp_path / "out", "model": model} | given))
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_package_offers_it():
+    assert helpers.predict_files is predict_files
+
+
+# Other engines.
+
+
+def test_dask_gives_the_same_bytes_and_survives_a_lost_worker(tmp_path, small_blocks, monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    model = load_model(Path(files.__file__).parents[2] / "models/nuclei_lite0.onnx")
+    path = write_tiff(tmp_path / "a.tif", picture(), 64)
+    predict_files(path, tmp_path / "threads", model=model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Dask's own
+        with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+            kill, original = [], files.BlockStore.put
+
+            def put(self, found, before):
+                original(self, found, before)
+                if not kill:
+                    kill.append(next(iter(cluster.workers.values())))
+                    kill[0].process.process.kill()
+
+            monkeypatch.setattr(files.BlockStore, "put", put)
+            predict_files(path, tmp_path / "dask", model=model, engine=cluster.scheduler_address)
+    assert kill
+    assert contents(tmp_path / "dask") == contents(tmp_path / "threads")
