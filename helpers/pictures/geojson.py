@@ -47,22 +47,24 @@ class GeoJson:
             left: column where it begins.
         """
         outlines = trace_outlines(labels, top, left)
-        for nucleus in nuclei:
-            polygons = outlines[int(nucleus["id"])]
-            kind = str(nucleus["kind"])
+        columns = (nuclei[name].tolist() for name in ("id", "kind", "area_um2", "confidence"))
+        for number, kind, area, confidence in zip(*columns, strict=True):
+            polygons = outlines[number]
+            several = len(polygons) > 1
             feature = {
                 "type": "Feature",
-                "id": str(uuid.uuid5(self._namespace, str(nucleus["id"]))),
-                "geometry": {"type": "Polygon", "coordinates": polygons[0]}
-                if len(polygons) == 1
-                else {"type": "MultiPolygon", "coordinates": polygons},
+                "id": str(uuid.uuid5(self._namespace, str(number))),
+                "geometry": {
+                    "type": "MultiPolygon" if several else "Polygon",
+                    "coordinates": polygons if several else polygons[0],
+                },
                 "properties": {
                     "objectType": "detection",
                     "classification": {"name": kind or UNTOLD, "color": kind_colour(kind)},
                     "measurements": {
-                        "Nucleus number": int(nucleus["id"]),
-                        "Area µm^2": round(float(nucleus["area_um2"]), 2),
-                        "Confidence": round(float(nucleus["confidence"]), 4),
+                        "Nucleus number": number,
+                        "Area µm^2": round(area, 2),
+                        "Confidence": round(confidence, 4),
                     },
                 },
             }

@@ -12,7 +12,7 @@ from helpers.pictures.picture import Picture
 
 PANEL = 640  # pixels along the longer side of each of the three panels
 NARROWEST = 260  # pixels for the text under one
-MARGIN, LINE, LETTERS = 24, 32, 22  # pixels: around panels, from a line of text to the next, height of the letters
+MARGIN, LINE, LETTERS = 24, 32, 22  # pixels: around panels, from line to line of text, height of letters
 COLOUR_BAR = 20  # pixels wide
 BAR_SHARE = 0.3  # of `PANEL`: the scale bar is not longer
 INK, PAPER = (40, 40, 40), (255, 255, 255)
@@ -44,7 +44,7 @@ def draw_overview(picture: Picture, overview: Overview) -> np.ndarray:
         "Commonest kind": _paint_kinds(tissue, densities, shares),
     }
     pen = ImageDraw.Draw(page)
-    font = ImageFont.load_default(LETTERS)
+    font = ImageFont.load_default(LETTERS)  # it has no micro sign and no raised 2
     for left, (title, panel) in zip(lefts, panels.items(), strict=True):
         pen.text((left, MARGIN + LINE - 8), title, INK, font, anchor="ls")
         page.paste(Image.fromarray(panel), (left, MARGIN + LINE))
