@@ -87,21 +87,21 @@ def write_geojson(path: Path, picture: str) -> Iterator[GeoJson]:
     Raises:
         OSError: the file cannot be written, as where the disk is full; nothing of it is left then.
     """
-    with written_whole(path) as temporary, _open(temporary, path) as file:
+    with written_whole(path) as temporary, _open(temporary) as file:
         file.write('{"type":"FeatureCollection","features":[')
         yield GeoJson(file, picture)
         file.write("\n]}\n")
 
 
 @contextmanager
-def _open(temporary: Path, path: Path) -> Iterator[TextIO]:
+def _open(path: Path) -> Iterator[TextIO]:
     """Open a file for text, compressed as its name says; the same text gives the same bytes."""
     if path.suffix != ".gz":
-        with open(temporary, "w", encoding="ascii") as file:
+        with open(path, "w", encoding="ascii") as file:
             yield file
         return
     with (
-        open(temporary, "wb") as raw,
+        open(path, "wb") as raw,
         gzip.GzipFile("", "wb", LEVEL, raw, mtime=0) as packed,
         io.TextIOWrapper(packed, encoding="ascii") as file,
     ):

@@ -11,6 +11,7 @@ from helpers.pictures.colours import kind_colour
 from helpers.pictures.picture import Picture
 
 LARGEST = 25_000_000  # pixels of an overlay; larger pictures are shrunk
+LINE = 2  # pixels of the picture; a line of one is lost on tissue of its colour
 
 
 class Overlay:
@@ -29,7 +30,7 @@ class Overlay:
         self.image = np.array(picture.shrink(self.factor))
 
     def add(self, labels: np.ndarray, nuclei: np.ndarray, top: int = 0, left: int = 0) -> None:
-        """Draw the outlines of nuclei, on their own outermost pixels.
+        """Draw the outlines of nuclei, on their own `LINE` outermost pixels.
 
         Args:
             labels: `(h, w)` integers, a crop of the picture's label map that holds these nuclei whole.
@@ -37,9 +38,13 @@ class Overlay:
             top: row of the picture where the crop begins.
             left: column where it begins.
         """
-        padded = np.pad(labels, 1)
-        beside = (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:])
-        rows, columns = np.nonzero((labels > 0) & np.any([labels != other for other in beside], axis=0))
+        height, width = labels.shape
+        padded = np.pad(labels, LINE)
+        outline = np.zeros(labels.shape, bool)
+        for step in range(-LINE, LINE + 1):
+            outline |= padded[LINE + step :, LINE:-LINE][:height] != labels
+            outline |= padded[LINE:-LINE, LINE + step :][:, :width] != labels
+        rows, columns = np.nonzero(outline & (labels > 0))
         if len(rows) == 0:
             return
         order = np.argsort(nuclei["id"])
