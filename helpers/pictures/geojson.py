@@ -47,22 +47,24 @@ class GeoJson:
             left: column where it begins.
         """
         outlines = trace_outlines(labels, top, left)
-        for nucleus in nuclei:
-            polygons = outlines[int(nucleus["id"])]
-            kind = str(nucleus["kind"])
+        columns = (nuclei[name].tolist() for name in ("id", "kind", "area_um2", "confidence"))
+        for number, kind, area, confidence in zip(*columns, strict=True):
+            polygons = outlines[number]
+            several = len(polygons) > 1
             feature = {
                 "type": "Feature",
-                "id": str(uuid.uuid5(self._namespace, str(nucleus["id"]))),
-                "geometry": {"type": "Polygon", "coordinates": polygons[0]}
-                if len(polygons) == 1
-                else {"type": "MultiPolygon", "coordinates": polygons},
+                "id": str(uuid.uuid5(self._namespace, str(number))),
+                "geometry": {
+                    "type": "MultiPolygon" if several else "Polygon",
+                    "coordinates": polygons if several else polygons[0],
+                },
                 "properties": {
                     "objectType": "detection",
                     "classification": {"name": kind or UNTOLD, "color": kind_colour(kind)},
                     "measurements": {
-                        "Nucleus number": int(nucleus["id"]),
-                        "Area µm^2": round(float(nucleus["area_um2"]), 2),
-                        "Confidence": round(float(nucleus["confidence"]), 4),
+                        "Nucleus number": number,
+                        "Area µm^2": round(area, 2),
+                        "Confidence": round(confidence, 4),
                     },
                 },
             }
@@ -85,21 +87,21 @@ def write_geojson(path: Path, picture: str) -> Iterator[GeoJson]:
     Raises:
         OSError: the file cannot be written, as where the disk is full; nothing of it is left then.
     """
-    with written_whole(path) as temporary, _open(temporary, path) as file:
+    with written_whole(path) as temporary, _open(temporary) as file:
         file.write('{"type":"FeatureCollection","features":[')
         yield GeoJson(file, picture)
         file.write("\n]}\n")
 
 
 @contextmanager
-def _open(temporary: Path, path: Path) -> Iterator[TextIO]:
+def _open(path: Path) -> Iterator[TextIO]:
     """Open a file for text, compressed as its name says; the same text gives the same bytes."""
     if path.suffix != ".gz":
-        with open(temporary, "w", encoding="ascii") as file:
+        with open(path, "w", encoding="ascii") as file:
             yield file
         return
     with (
-        open(temporary, "wb") as raw,
+        open(path, "wb") as raw,
         gzip.GzipFile("", "wb", LEVEL, raw, mtime=0) as packed,
         io.TextIOWrapper(packed, encoding="ascii") as file,
     ):

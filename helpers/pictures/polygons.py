@@ -42,7 +42,8 @@ def trace_outlines(labels: np.ndarray, top: int = 0, left: int = 0) -> dict[int,
     parts = np.zeros((height + 2, width + 2), np.int32)  # each its own number, with a border of none
     parts[1:-1, 1:-1] = label(labels, background=0, connectivity=1)
     runs = _find_runs(parts)
-    following = _follow(parts, runs).tolist()
+    following = _follow(parts, runs)
+    next_level = following[following].tolist()  # level and upright runs take turns, so the loop skips the upright
     # Every ring has a side above a pixel, and the first such side of a part is of its outline.
     seen, order, firsts, bounds = bytearray(len(following)), [], [], [0]
     for first in range(len(runs[ABOVE][0])):
@@ -52,15 +53,17 @@ def trace_outlines(labels: np.ndarray, top: int = 0, left: int = 0) -> dict[int,
             while not seen[at]:
                 seen[at] = True
                 order.append(at)
-                at = following[at]
+                at = next_level[at]
             order.append(first)
             bounds.append(len(order))
-    corners = _find_corners(runs, width + 2)[np.array(order, int)] + (left - 1, top - 1)
+    level = np.array(order, int)
+    corners = _find_corners(runs, width + 2)[np.stack([level, following[level]], axis=1)] + (left - 1, top - 1)
+    corners = corners.reshape(-1, 2)
     rows, columns = np.divmod(runs[ABOVE][0][np.array(firsts, int)], width + 2)
     owners = labels[rows - 1, columns - 1].tolist(), parts[rows, columns].tolist()
     outlines: dict[int, dict[int, Polygon]] = {}
     for nucleus, part, (start, end) in zip(*owners, pairwise(bounds), strict=True):
-        outlines.setdefault(nucleus, {}).setdefault(part, []).append(corners[start:end])
+        outlines.setdefault(nucleus, {}).setdefault(part, []).append(corners[2 * start : 2 * end - 1])
     return {nucleus: list(polygons.values()) for nucleus, polygons in outlines.items()}
 
 

@@ -1,0 +1,70 @@
+"""A picture with the outlines of its nuclei in the colours of their kinds."""
+
+import math
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from helpers.files import written_whole
+from helpers.pictures.colours import kind_colour
+from helpers.pictures.picture import Picture
+
+LARGEST = 25_000_000  # pixels of an overlay; larger pictures are shrunk
+LINE = 2  # pixels of the picture; a line of one is lost on tissue of its colour
+
+
+class Overlay:
+    """An overlay in the making.
+
+    Args:
+        picture: what to draw on; read once, shrunk if it has more than `LARGEST` pixels.
+
+    Attributes:
+        image: `(h, w, 3)` uint8, RGB.
+        factor: how many pixels of the picture make one of the image, along each side.
+    """
+
+    def __init__(self, picture: Picture) -> None:
+        self.factor = max(1, math.ceil(math.sqrt(picture.height * picture.width / LARGEST)))
+        self.image = np.array(picture.shrink(self.factor))
+
+    def add(self, labels: np.ndarray, nuclei: np.ndarray, top: int = 0, left: int = 0) -> None:
+        """Draw the outlines of nuclei, on their own `LINE` outermost pixels.
+
+        Args:
+            labels: `(h, w)` integers, a crop of the picture's label map that holds these nuclei whole.
+            nuclei: `(n,)` structured array, their rows as `predict` gives them.
+            top: row of the picture where the crop begins.
+            left: column where it begins.
+        """
+        height, width = labels.shape
+        padded = np.pad(labels, LINE)
+        outline = np.zeros(labels.shape, bool)
+        for step in range(-LINE, LINE + 1):
+            outline |= padded[LINE + step :, LINE:-LINE][:height] != labels
+            outline |= padded[LINE:-LINE, LINE + step :][:, :width] != labels
+        rows, columns = np.nonzero(outline & (labels > 0))
+        if len(rows) == 0:
+            return
+        order = np.argsort(nuclei["id"])
+        kinds, which = np.unique(nuclei["kind"][order], return_inverse=True)
+        colours = np.array([kind_colour(kind) for kind in kinds], np.uint8)[which]
+        drawn = colours[np.searchsorted(nuclei["id"][order], labels[rows, columns])]
+        self.image[(rows + top) // self.factor, (columns + left) // self.factor] = drawn
+
+    def save(self, path: Path) -> None:
+        """Write the image as PNG, whole or not at all; an OSError where that fails."""
+        write_png(path, self.image)
+
+
+def write_png(path: Path, image: np.ndarray) -> None:
+    """Write `(h, w, 3)` uint8, RGB, as PNG, whole or not at all.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    # Encoded in memory: OpenCV's own writer knows no names beyond ASCII on Windows, and tells no reason when it fails.
+    _, encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    with written_whole(path) as temporary:
+        temporary.write_bytes(encoded)
