@@ -13,7 +13,7 @@ from helpers.pictures.samples import GREY, WHOLE_PIXELS, find_white, refuse_labe
 from helpers.pictures.scale import Told, choose_scale
 
 # What is read: no format that runs another program (EPS, PDF), and TIFF is read elsewhere.
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "JPEG2000", "PPM", "AVIF")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "JPEG2000", "PPM", "AVIF")
 UM_PER_INCH = 25400
 ORIENTATION = 0x0112  # EXIF's tag; 1 is upright
 GREY_MODES = ("L", "LA")
