@@ -83,8 +83,8 @@ def test_fractions_are_scaled(tmp_path):
 @pytest.mark.parametrize("white", ["minisblack", "miniswhite"])
 def test_grey_is_repeated(tmp_path, white):
     tifffile.imwrite(tmp_path / "a.tif", IMAGE[..., 0], photometric=white)
+    expected = IMAGE[..., [0, 0, 0]] if white == "minisblack" else 255 - IMAGE[..., [0, 0, 0]]
     with pytest.warns(InputWarning, match="shows no stain"), TiffPicture(tmp_path / "a.tif") as picture:
-        expected = IMAGE[..., [0, 0, 0]] if white == "minisblack" else 255 - IMAGE[..., [0, 0, 0]]
         assert np.array_equal(picture.read(0, 0, HEIGHT, WIDTH), expected)
 
 
