@@ -43,7 +43,7 @@ def test_lossless_formats_give_what_was_written(tmp_path, name):
     assert np.array_equal(opened(save(tmp_path / name, IMAGE, **options)), IMAGE)
 
 
-@pytest.mark.parametrize("name", ["a.jpg", "b.webp", "c.avif"])
+@pytest.mark.parametrize("name", ["a.jpg", "b.webp"])
 def test_lossy_formats_give_nearly_what_was_written(tmp_path, name):
     pixels = opened(save(tmp_path / name, smooth(), quality=95))
     assert np.abs(pixels.astype(int) - smooth()).max() <= 8
@@ -96,6 +96,25 @@ def test_sixteen_bits_go_by_their_range(tmp_path, highest):
     assert np.abs(warned(tmp_path / "a.png", f"{highest} is taken as white").astype(int) - IMAGE).max() <= 1
 
 
+def test_sixteen_bits_are_turned_upright_too(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter to the right
+    data = io.BytesIO()
+    Image.fromarray(IMAGE).save(data, "PNG", exif=exif)
+    chunk = data.getvalue()[data.getvalue().index(b"eXIf") - 4 :]
+    chunk = chunk[: struct.unpack(">I", chunk[:4])[0] + 12]
+    deep = imagecodecs.png_encode(IMAGE.astype(np.uint16) * 257)
+    (tmp_path / "a.png").write_bytes(deep[:33] + chunk + deep[33:])  # after the head
+    assert np.array_equal(warned(tmp_path / "a.png", "turned upright"), np.rot90(IMAGE, -1))
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+def test_the_range_of_alpha_does_not_count(tmp_path, alpha):
+    samples = np.dstack([IMAGE.astype(np.uint16) * 16, np.full((20, 30, int(alpha)), 65535, np.uint16)])
+    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(samples))
+    assert np.abs(warned(tmp_path / "a.png", "4095 is taken").astype(int) - IMAGE).max() <= 1
+
+
 def test_a_picture_of_another_shape_is_read(tmp_path):
     long = np.tile(IMAGE[:10], (1, 3334, 1))[:, :100_000]
     assert np.array_equal(opened(save(tmp_path / "a.png", long)), long)
@@ -125,7 +144,7 @@ def test_an_animation_is_refused(tmp_path, name):
         open_plain(tmp_path / name)
 
 
-@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.bmp", "a.gif", "a.jp2", "a.avif"])
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.bmp", "a.gif", "a.jp2"])
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.9])
 def test_a_file_that_was_cut_is_refused(tmp_path, name, share):
     data = save(tmp_path / name, noise(200, 300)).read_bytes()

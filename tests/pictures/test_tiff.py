@@ -107,6 +107,16 @@ def test_alpha_is_kept(tmp_path, kind):
     assert np.abs(pixels[..., :3].astype(int) - IMAGE)[opaque].max() <= 1
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (10, 10_000), (10_000, 10)])
+@pytest.mark.parametrize("kind", ["one piece", "strips", "tiles", "planes in tiles"])
+def test_pictures_of_any_shape_are_read(tmp_path, kind, shape):
+    image = noise(*shape)
+    write(tmp_path / "a.tif", kind, image)
+    with TiffPicture(tmp_path / "a.tif") as picture:
+        assert np.array_equal(picture.read(0, 0, *shape), image)
+        assert np.array_equal(picture.shrink(16), shrink_area(image, 16))
+
+
 # Pyramids.
 
 
