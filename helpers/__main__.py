@@ -69,9 +69,8 @@ def _predict(options: argparse.Namespace) -> int:
     )  # fmt: skip
     for row in rows:
         if row["status"] != "failed":
-            print(
-                f"{row['picture']}: {row['all nuclei']:,} nuclei, {row['tissue_mm2']:.3g} mm2 of tissue ({row['status']})"
-            )
+            found = f"{row['all nuclei']:,} nuclei, {row['tissue_mm2']:.3g} mm2 of tissue"
+            print(f"{row['picture']}: {found} ({row['status']})")
     failed = sum(row["status"] == "failed" for row in rows)
     print(
         f"{len(rows) - failed} of {len(rows)} pictures are in {options.out}; {options.out / 'summary.csv'} sums them up"

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 
+import cv2
 import numpy as np
 
 from helpers.pictures.checks import compose
@@ -147,6 +148,19 @@ def shrink_area(image: np.ndarray, factor: int) -> np.ndarray:
     >>> shrink_area(np.array([[[0] * 3, [200] * 3, [90] * 3]], np.uint8), 2)[..., 0].tolist()
     [[100, 90]]
     """
+    height, width = (length // factor * factor for length in image.shape[:2])
+    small = np.empty((*(-(-length // factor) for length in image.shape[:2]), 3), np.uint8)
+    if height and width:  # whole squares: OpenCV is many times faster, and knows no others
+        size = width // factor, height // factor
+        small[: size[1], : size[0]] = cv2.resize(image[:height, :width], size, interpolation=cv2.INTER_AREA)
+    if height < len(image):
+        small[-1:] = _means(image[height:], factor)
+    if width < image.shape[1]:
+        small[:, -1:] = _means(image[:, width:], factor)
+    return small
+
+
+def _means(image: np.ndarray, factor: int) -> np.ndarray:
     rows, columns = (np.arange(0, length, factor) for length in image.shape[:2])
     sums = np.add.reduceat(np.add.reduceat(image, rows, axis=0, dtype=np.uint32), columns, axis=1, dtype=np.uint32)
     counts = np.outer(

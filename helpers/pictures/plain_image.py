@@ -13,7 +13,7 @@ from helpers.pictures.samples import GREY, WHOLE_PIXELS, find_white, refuse_labe
 from helpers.pictures.scale import Told, choose_scale
 
 # What is read: no format that runs another program (EPS, PDF), and TIFF is read elsewhere.
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "JPEG2000", "PPM", "AVIF")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "JPEG2000", "PPM")
 UM_PER_INCH = 25400
 ORIENTATION = 0x0112  # EXIF's tag; 1 is upright
 GREY_MODES = ("L", "LA")
@@ -77,17 +77,20 @@ def _read(path: Path, image: Image.Image) -> tuple[np.ndarray, list[str]]:
         notes.append(GREY)
     elif image.mode in ("P", "PA"):
         notes.append("a palette of at most 256 colours: converted to RGB")
-    if image.getexif().get(ORIENTATION, 1) in range(2, 9):
-        notes.append("an EXIF orientation: turned upright")
+    orientation = image.getexif().get(ORIENTATION, 1)
+    mode = "RGBA" if image.has_transparency_data else "RGB"
     if image.format == "PNG" and _png_depth(path) == 16:  # of which Pillow keeps the upper half, whatever the range
-        pixels = imagecodecs.png_decode(path.read_bytes())
-        white, note = find_white(str(path), pixels)
-        pixels = to_rgb(to_eight_bits(np.atleast_3d(pixels), white))
+        samples = np.atleast_3d(imagecodecs.png_decode(path.read_bytes()))
+        white, note = find_white(str(path), samples[..., : 3 if samples.shape[2] > 2 else 1])
         notes.append(note)
-        pixels = np.asarray(ImageOps.exif_transpose(_with_exif(pixels, image)))
-    else:
-        transparent = image.has_transparency_data
-        pixels = np.asarray(ImageOps.exif_transpose(image).convert("RGBA" if transparent else "RGB"))
+        image = Image.fromarray(to_rgb(to_eight_bits(samples, white)))
+    elif image.mode != mode:
+        image = image.convert(mode)
+    if orientation in range(2, 9):
+        notes.append("an EXIF orientation: turned upright")
+        image.getexif()[ORIENTATION] = orientation
+        image = ImageOps.exif_transpose(image)
+    pixels = np.asarray(image)
     if pixels.shape[2] == 4:
         if (pixels[..., 3] == 255).all():
             pixels = pixels[..., :3]
@@ -100,12 +103,6 @@ def _png_depth(path: Path) -> int:
     """Read the bits a sample, which stand in byte 24 of every PNG."""
     with path.open("rb") as file:
         return file.read(25)[24]
-
-
-def _with_exif(pixels: np.ndarray, image: Image.Image) -> Image.Image:
-    turned = Image.fromarray(pixels)
-    turned.getexif()[ORIENTATION] = image.getexif().get(ORIENTATION, 1)
-    return turned
 
 
 def _too_large(path: Path, found: str) -> InputError:

@@ -16,7 +16,7 @@ from helpers.pictures.tiff import TiffPicture, is_tiff
 
 # Which files of a folder are pictures. A DICOM slide is a file for each level: name one of them.
 SUFFIXES = {
-    *(".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".jp2", ".ppm", ".avif"),
+    *(".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".jp2", ".ppm"),
     *(".tif", ".tiff", ".btf", ".tf8", ".svs", ".ndpi", ".vms", ".vmu", ".scn", ".mrxs", ".svslide", ".bif", ".czi"),
 }
 

@@ -31,12 +31,12 @@ def find_white(name: str, samples: np.ndarray, bits: int | None = None) -> tuple
     """
     if samples.dtype == np.uint8:
         return 255, ""
+    if samples.dtype != np.uint16 and samples.dtype.kind != "f":
+        raise InputError(f"{name}: expected 8 or 16 bits a sample, found {samples.dtype}; save it with 8 bits")
     lowest, highest = float(samples.min()), float(samples.max())
     if samples.dtype.kind == "f":
         check_unit_range(lowest, highest, name, "save it with 8 bits")
         return 1, "fractions from 0 to 1: taken times 255"
-    if samples.dtype != np.uint16:
-        raise InputError(f"{name}: expected 8 or 16 bits a sample, found {samples.dtype}; save it with 8 bits")
     fitting = [depth for depth in DEPTHS if 2 ** (depth - 1) <= highest < 2**depth]
     if highest == 0 or not (bits or fitting):
         raise InputError(

@@ -96,7 +96,8 @@ class TiffPicture(PyramidPicture):
             bits = int(match[1])
         elif told is not None and int(np.max(told)) + 1 in (2**depth for depth in range(8, 17)):
             bits = int(np.max(told)).bit_length()
-        return find_white(self.name, smallest.read(0, 0, smallest.height, smallest.width), bits)
+        samples = smallest.read(0, 0, smallest.height, smallest.width)
+        return find_white(self.name, samples[..., : smallest.channels - len(page.extrasamples)], bits)
 
     def read_level(self, number: int, top: int, left: int, height: int, width: int) -> np.ndarray:
         """Read a rectangle of a level as RGB or RGBA."""
