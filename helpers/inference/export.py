@@ -141,7 +141,13 @@ def _to_onnx(network: EfficientNetSegmentation) -> onnx.ModelProto:
             tensor.CopyFrom(numpy_helper.from_array(half, f"{name}.half"))
             casts.append(helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT))
     nodes = [*casts, *graph.node]
-    for part in (graph_of, graph, *nodes):  # traces of the calls, with the paths of whoever exports
+    for part in (
+        graph_of,
+        graph,
+        *nodes,
+        *graph.input,
+        *graph.output,
+    ):  # traces of the calls, with the paths of whoever exports
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
     graph.ClearField("value_info")
