@@ -33,7 +33,7 @@ class Tiny(nn.Module):
         super().__init__()
         torch.manual_seed(0)
         self.first, self.norm = nn.Conv2d(3, 8, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(8)
-        self.last, self.half = nn.Conv2d(8, 1, 1), nn.Conv2d(8, 1, 1)
+        self.last, self.other = nn.Conv2d(8, 1, 1), nn.Conv2d(8, 1, 1)
         self.norm.running_mean.uniform_(-1, 1)
         for parameter in self.parameters():
             parameter.data = parameter.data.half().float()
@@ -42,7 +42,7 @@ class Tiny(nn.Module):
         features = self.norm(self.first(pad_to_stride(images, 3))).relu()
         features = features * features.mean((2, 3), keepdim=True).sigmoid()
         large = nn.functional.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False)
-        results = {"nuclei": self.last(large), "interior": self.half(large)}
+        results = {"nuclei": self.last(large), "interior": self.other(large)}
         return {name: maps[..., : images.shape[2], : images.shape[3]] for name, maps in results.items()}
 
 
@@ -60,9 +60,8 @@ def test_what_is_hard_to_export_is_right_at_any_size(tiny):
 
 def test_weights_are_kept_as_float16_and_statistics_whole(tiny):
     network, content = tiny
-    kept = {
-        tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in onnx.load_from_string(content).graph.initializer
-    }
+    tensors = onnx.load_from_string(content).graph.initializer
+    kept = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in tensors}
     for name, value in network.named_parameters():
         assert kept[f"network.{name}.half"].dtype == np.float16
         np.testing.assert_array_equal(kept[f"network.{name}.half"], value.detach().numpy())
@@ -90,18 +89,6 @@ def test_the_reports_network_tells_the_same(tmp_path):
     assert (found.um_per_px, found.temperature, found.digest) == (0.5, 1.5, expected.digest)
     assert found.seen == expected.seen
     assert (found.network.name, found.network.img_size, found.network.kinds) == ("unet", 64, ())
-
-
-def test_names_of_inputs_outputs_and_axes(exported, path):
-    graph = onnx.load(exported[1] if path == "exported" else path).graph
-    (images,) = graph.input
-    axes = [axis.dim_param or axis.dim_value for axis in images.type.tensor_type.shape.dim]
-    assert (images.name, axes) == ("images", ["batch", "height", "width", 3])
-    assert images.type.tensor_type.elem_type == onnx.TensorProto.UINT8
-    for output, channels in zip(graph.output, (1, 1, 4), strict=False):
-        axes = [axis.dim_param or axis.dim_value for axis in output.type.tensor_type.shape.dim]
-        assert axes == ["batch", channels, "height", "width"]
-        assert output.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
 
 
 def test_names_of_inputs_outputs_and_axes():
