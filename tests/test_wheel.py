@@ -21,6 +21,8 @@ EXTRAS = (
     "matplotlib",
     "requests",
     "filelock",
+    "onnx",
+    "onnxscript",
     "IPython",
 )
 PREDICT = """
@@ -53,8 +55,8 @@ def test_weights_card_and_licences_are_inside(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         metadata = Parser().parsestr(archive.read(next(name for name in names if name.endswith("METADATA"))).decode())
-        weights = archive.read("helpers/models/nuclei_lite0.safetensors")
-    assert weights == (ROOT / "models" / "nuclei_lite0.safetensors").read_bytes()
+        for weights in ("nuclei_lite0.safetensors", "nuclei_lite0.onnx"):
+            assert archive.read(f"helpers/models/{weights}") == (ROOT / "models" / weights).read_bytes()
     assert metadata["License-Expression"] == "MIT AND CC-BY-NC-SA-4.0"
     assert {"LICENSE", "MODEL_CARD.md"} == {Path(name).name for name in metadata.get_all("License-File")}
     assert "helpers/inference/predict.py" in names

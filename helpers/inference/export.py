@@ -22,7 +22,9 @@ from helpers.model import EfficientNetSegmentation
 from helpers.normalization import normalize
 from helpers.paths import as_path
 
-MOST_APART = 1e-3  # logits between the file and PyTorch; of the shipped network 2e-5 were seen
+# Between the file and PyTorch, of the largest logit, or of 1 where all are smaller. Of the shipped network 2e-5 were
+# seen at most, of one whose logits reach 3,000 1e-4, as far as PyTorch is there from itself in float64.
+MOST_APART = 5e-4
 # Pictures, heights and widths that are compared: what 32 divides and what it does not, long, and small.
 SIZES = ((2, 128, 128), (1, 100, 75), (3, 33, 161), (1, 1, 1))
 
@@ -56,7 +58,7 @@ def export_onnx(weights: Path | None, out: Path) -> float:
         out: the file to write, `.onnx`.
 
     Returns:
-        how far the file's logits are from PyTorch's at most, over pictures of several sizes.
+        how far the file's logits are from PyTorch's, as `compare` gives it.
 
     Raises:
         InputError: the weights cannot be read, `out` has another ending, or the file would tell something else than
@@ -70,12 +72,12 @@ def export_onnx(weights: Path | None, out: Path) -> float:
         raise InputError(f"{weights}: expected a .safetensors file to export, found one that is exported already")
     model = load_model(weights)
     about = json.loads(read_weights(weights)[0])
-    content = _describe(_to_onnx(model.network), about)
+    content = describe(_to_onnx(model.network), about)
     apart = compare(model, content)
     if not apart <= MOST_APART:
         raise InputError(
-            f"{weights}: the exported network's logits are up to {apart:.2g} from PyTorch's, expected {MOST_APART:g} "
-            "at most; nothing was written: try other releases of torch, onnxscript and onnxruntime"
+            f"{weights}: the exported network's logits are up to {apart:.2g} of the largest from PyTorch's, expected "
+            f"{MOST_APART:g} at most; nothing was written: try other releases of torch, onnxscript and onnxruntime"
         )
     with written_whole(out) as temporary:
         temporary.write_bytes(content)
@@ -83,20 +85,24 @@ def export_onnx(weights: Path | None, out: Path) -> float:
 
 
 def compare(model: TrainedModel, content: bytes) -> float:
-    """Give how far logits of an exported network are from those of PyTorch in float32, at most."""
+    """Give how far an exported network's logits are from PyTorch's in float32 at most, over pictures of several sizes.
+
+    It is a share of the largest logit of its picture, or of 1 where all are smaller.
+    """
     network, random, apart = OnnxNetwork(content), np.random.default_rng(0), 0.0
     network.describe({"name": model.network.name, "img_size": 0, "in_channels": 3})
     for count, height, width in SIZES:
         noise = random.integers(0, 256, (count, height, width, 3), np.uint8)
         smooth = np.stack([cv2.GaussianBlur(one, (0, 0), 4).reshape(one.shape) for one in noise])
-        for images in (noise, cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX)):
+        for images in (noise, np.clip(4.0 * smooth - 384, 0, 255).astype(np.uint8)):
             with torch.inference_mode():
                 expected = model.network(normalize(images))
             expected = expected if isinstance(expected, dict) else {"nuclei": expected}
             found = network.run(images)
             if {name: maps.shape for name, maps in found.items()} != {n: tuple(e.shape) for n, e in expected.items()}:
                 return float("inf")
-            apart = max(apart, *(float(np.abs(found[name] - maps.numpy()).max()) for name, maps in expected.items()))
+            for name, maps in expected.items():
+                apart = max(apart, float(np.abs(found[name] - maps.numpy()).max() / max(1, maps.abs().max())))
     return apart
 
 
@@ -135,7 +141,13 @@ def _to_onnx(network: EfficientNetSegmentation) -> onnx.ModelProto:
             tensor.CopyFrom(numpy_helper.from_array(half, f"{name}.half"))
             casts.append(helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT))
     nodes = [*casts, *graph.node]
-    for part in (graph_of, graph, *nodes):  # traces of the calls, with the paths of whoever exports
+    for part in (
+        graph_of,
+        graph,
+        *nodes,
+        *graph.input,
+        *graph.output,
+    ):  # traces of the calls, with the paths of whoever exports
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
     graph.ClearField("value_info")
@@ -145,7 +157,7 @@ def _to_onnx(network: EfficientNetSegmentation) -> onnx.ModelProto:
     return graph_of
 
 
-def _describe(network: onnx.ModelProto, about: dict) -> bytes:
+def describe(network: onnx.ModelProto, about: dict) -> bytes:
     """Put a description at the end of a file, with the hash of all that stands before it."""
     about = about | {HASH: "0" * 64}
     for _ in range(2):  # the hash is as long as what stands in for it, so what stands before stays
