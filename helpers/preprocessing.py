@@ -1,34 +1,18 @@
 """Scale and changing size: images by area, labels by nearest neighbour or by majority, probabilities bilinearly."""
 
-from numbers import Real
-
 import cv2
 import numpy as np
 from scipy import ndimage
 
 from helpers.config import CLASS_NAMES, LABEL_RULES, SCALES, TILE_SIZE
 from helpers.errors import InputError
+from helpers.paths import to_number
 
 
 def check_image_size(image_size: int) -> None:
     """Refuse a size that tiles cannot be shrunk to, with an InputError."""
     if not 32 <= image_size <= TILE_SIZE:
         raise InputError(f"image size {image_size}: expected 32 to {TILE_SIZE} pixels, the size of a tile")
-
-
-def to_number(value: object) -> float:
-    """Read a number: Python's, NumPy's, an array of no dimension, or text; all else, truth values too, gives NaN.
-
-    >>> to_number("0.2527"), to_number(np.float32(0.5)), to_number(True)
-    (0.2527, 0.5, nan)
-    """
-    value = value.item() if getattr(value, "ndim", None) == 0 else value
-    if isinstance(value, bool) or not isinstance(value, (Real, str)):
-        return float("nan")
-    try:
-        return float(value)
-    except (ValueError, OverflowError):
-        return float("nan")
 
 
 def check_scale(um_per_px: float | str) -> float:

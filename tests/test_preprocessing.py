@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from helpers.errors import InputError
+from helpers.paths import to_number
 from helpers.preprocessing import (
     LABEL_RULES,
     check_image_size,
@@ -16,7 +17,6 @@ from helpers.preprocessing import (
     shrink_class_maps,
     shrink_images,
     shrink_instances,
-    to_number,
 )
 
 SIZES = [64, 96, 100, 128, 256]

@@ -24,13 +24,13 @@ from helpers.evaluation.nuclei_scores import match_kinds, row_of, score_nuclei, 
 from helpers.evaluation.subject import PARTS, Subject, choose_tiles, open_subject
 from helpers.evaluation.whole_images import read_tiles, stitch_tiles, through_network_size
 from helpers.files import MERGE_SECONDS, locked, read_json, write_json
-from helpers.inference.predict import predict_logits, segment
+from helpers.inference.segmentation import predict_logits, segment
 from helpers.inference.symmetries import SYMMETRIES
 from helpers.inference.tiles import PLAIN
 from helpers.inference.trained_model import TrainedModel
 from helpers.metrics import COUNT_NAMES, FEWEST_FOR_INTERVAL, bootstrap_interval, count_pixels, scores
 from helpers.paths import as_path
-from helpers.pictures.checks import find_outside
+from helpers.pictures.outside import find_outside
 from helpers.pictures.stain_check import doubt_stain
 from helpers.provenance import describe_environment
 from helpers.training.comparisons import untrained_model
@@ -52,7 +52,7 @@ def evaluate(
     """Score a model on a data set and add the result to its `results.json`.
 
     Tiles are stitched to whole images where their positions are known, and go the way of `predict`
-    (`predict.predict_logits`): the score is of what a user gets. It is held against full-size masks.
+    (`segmentation.predict_logits`): the score is of what a user gets. It is held against full-size masks.
 
     Args:
         source: the folder of a finished run, or weights; None for the shipped ones. Scores of weights are added to

@@ -14,7 +14,7 @@ from helpers.evaluation.instance_summary import (
     panoptic_quality_by_kind,
     summarize,
 )
-from helpers.inference.predict import Segmentation
+from helpers.inference.segmentation import Segmentation
 from helpers.instance_metrics import InstanceScores, match_instances, pair_centroids, score_matching
 from helpers.metrics import FEWEST_FOR_INTERVAL, bootstrap_interval, bootstrap_mean
 from helpers.training.results import KindScores, NucleiScores

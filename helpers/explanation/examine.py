@@ -21,13 +21,15 @@ from helpers.explanation.grad_cam import (
 )
 from helpers.explanation.occlusion import occlusion_losses
 from helpers.inference.batches import spread
-from helpers.inference.predict import choose_model, predict_logits, read_source
+from helpers.inference.segmentation import predict_logits
 from helpers.inference.symmetries import SYMMETRIES
 from helpers.inference.tiles import resize, size_at_scale, tile_places, tile_window
-from helpers.inference.trained_model import TrainedModel, check_gradients
+from helpers.inference.trained_model import TrainedModel, check_gradients, choose_model
 from helpers.model import EfficientNetSegmentation
 from helpers.normalization import normalize
-from helpers.pictures.checks import compose, fill_outside
+from helpers.pictures.in_memory import read_source
+from helpers.pictures.outside import fill_outside
+from helpers.pictures.picture import compose
 
 SURE = 0.8  # mean probability, at the model's temperature, from which a nucleus is drawn as sure
 ROWS = 256  # summed up at once

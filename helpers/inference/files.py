@@ -16,12 +16,11 @@ from helpers.files import locked, read_json, remove_unfinished, write_csv, write
 from helpers.inference.blocks import Block, Found, Seams
 from helpers.inference.engines import check_engine, work_through
 from helpers.inference.outputs import ENDINGS, USUAL, open_outputs, paths_of
-from helpers.inference.predict import choose_model
-from helpers.inference.search import Search
+from helpers.inference.segmentation import Search
 from helpers.inference.store import BlockStore
 from helpers.inference.symmetries import SYMMETRIES
 from helpers.inference.tiles import PLAIN
-from helpers.inference.trained_model import TrainedModel
+from helpers.inference.trained_model import TrainedModel, choose_model
 from helpers.paths import as_path
 from helpers.pictures.picture import Picture
 from helpers.pictures.reading import list_pictures, open_picture

@@ -6,15 +6,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from helpers.inference.blocks import Found
-from helpers.inference.search import Search
+from helpers.inference.segmentation import Search
 from helpers.inference.store import BlockStore
-from helpers.pictures.geojson import write_geojson
-from helpers.pictures.label_image import write_label_image, write_probability
-from helpers.pictures.nuclei_table import summarise, write_nuclei
-from helpers.pictures.overlay import Overlay, write_png
-from helpers.pictures.overview import Overview
-from helpers.pictures.overview_page import draw_overview
 from helpers.pictures.picture import Picture
+from helpers.saving.geojson import write_geojson
+from helpers.saving.label_image import write_label_image, write_probability
+from helpers.saving.nuclei_table import summarise, write_nuclei
+from helpers.saving.overlay import Overlay, write_png
+from helpers.saving.overview import Overview
+from helpers.saving.overview_page import draw_overview
 
 # What can be saved, and how its file's name ends.
 ENDINGS = {

@@ -8,7 +8,7 @@ import numpy as np
 
 from helpers.inference.symmetries import SYMMETRIES, turn, turn_back
 from helpers.inference.trained_model import TrainedModel
-from helpers.pictures.checks import fill_outside
+from helpers.pictures.outside import fill_outside
 
 OVERLAP = 4  # neighbouring tiles share 1/4 of their side, where the nearer one counts more
 TILES = 16  # cut at once

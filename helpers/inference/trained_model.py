@@ -156,6 +156,14 @@ def shipped_model(device: str = "cpu", fastest: bool = False) -> TrainedModel:
     return dataclasses.replace(model, network=on_device(model.network, device))
 
 
+def choose_model(model: TrainedModel | None, device: str, fastest: bool = False) -> TrainedModel:
+    """Give the model, or for None the shipped one, as `shipped_model` does; an InputError for anything else."""
+    model = shipped_model(str(device), fastest) if model is None else model
+    if not isinstance(model, TrainedModel):
+        raise InputError(f"model: expected what `helpers.load_model(PATH)` gives, found {type(model).__name__}")
+    return model
+
+
 def check_gradients(model: TrainedModel) -> None:
     """Refuse a model that no gradient passes, with an InputError."""
     if isinstance(model.network, OnnxNetwork):

@@ -1,1 +1,1 @@
-"""How does a file become pixels with a scale, and how do nuclei become files? Pictures, slides, tissue, outlines."""
+"""How does a file become pixels with a scale? Pictures and slides, their tissue, and what is odd about them."""

@@ -1,16 +1,20 @@
-"""What a picture must be to be predicted, and what of it is no tissue: transparent, or black beyond a slide's edge."""
+"""What is taken as a picture, and what is said of one that is odd."""
 
 import warnings
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
 
 from helpers.errors import InputError, InputWarning
+from helpers.pictures.outside import find_outside
+from helpers.pictures.picture import Picture, compose
 from helpers.pictures.stain_check import doubt_stain
+from helpers.pictures.survey import Tissue
+from helpers.pictures.tissue import doubt_ink
 
-BLACK = 8  # in every channel: JPEG makes black as bright as this
-FEWEST = 64  # pixels of black; the darkest spots that touch the border of a training tile have one
-FRINGE = 4  # pixels around it in which JPEG and resampling mix black and tissue
+WHOLE = 2048**2  # pixels; a larger picture is judged by windows
+WINDOWS, WINDOW = 16, 256  # how many, and pixels a side
 
 
 def check_array(image: np.ndarray) -> np.ndarray:
@@ -46,64 +50,28 @@ def warn_about(image: np.ndarray, name: str = "image", stacklevel: int = 3) -> N
         warnings.warn(f"{name}: {doubt}", InputWarning, stacklevel=stacklevel)
 
 
-def compose(image: np.ndarray) -> np.ndarray:
-    """Lay RGBA on white, as glass is; RGB stays as it is.
+def warn_about_picture(picture: Picture, tissue: Tissue, um_per_px: float) -> None:
+    """Warn once of each thing that is doubtful about a picture: no tissue, ink, other colours than those of H&E.
 
-    >>> compose(np.array([[[0, 100, 255, 0], [0, 100, 255, 255]]], np.uint8)).tolist()
-    [[[255, 255, 255], [0, 100, 255]]]
+    Of a large one, windows over the tissue are looked at.
     """
-    if image.shape[2] == 3:
-        return image
-    alpha = image[..., 3:].astype(np.uint16)
-    return ((image[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    doubts = []
+    if not tissue.somewhere.any():
+        doubts = ["no tissue was found: it looks like empty glass"]
+    elif picture.height * picture.width <= WHOLE:
+        warn_about(picture.read(0, 0, picture.height, picture.width), picture.name, 4)
+    else:
+        windows = np.concatenate(list(_windows(picture, tissue)))  # (n * WINDOW, WINDOW, 3)
+        doubts = [doubt_stain(windows, np.ones(windows.shape[:2], bool))]
+    doubts.append(doubt_ink(tissue.small, um_per_px * tissue.factor))
+    for doubt in filter(None, doubts):
+        warnings.warn(f"{picture.name}: {doubt}", InputWarning, stacklevel=3)
 
 
-def find_outside(image: np.ndarray) -> np.ndarray:
-    """Find what is no tissue: black or transparent areas that touch the border, and a fringe around them.
-
-    Args:
-        image: `(H, W, 3)` or `(H, W, 4)` uint8.
-
-    Returns:
-        `(H, W)` bool.
-    """
-    if not any(_is_empty(edge).any() for edge in (image[0], image[-1], image[:, 0], image[:, -1])):
-        return np.zeros(image.shape[:2], bool)
-    _, labels, facts, _ = cv2.connectedComponentsWithStats(_is_empty(image).astype(np.uint8), connectivity=8)
-    chosen = facts[:, cv2.CC_STAT_AREA] >= FEWEST
-    chosen[0] = False  # all that is not empty
-    touching = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
-    chosen &= np.bincount(touching, minlength=len(chosen)) > 0
-    fringe = np.ones((2 * FRINGE + 1, 2 * FRINGE + 1), np.uint8)
-    return cv2.dilate(chosen[labels].astype(np.uint8), fringe) > 0
-
-
-def fill_outside(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mirror the tissue over what is no tissue, so that the tissue beside it is not disturbed.
-
-    Args:
-        image: `(H, W, 3)` or `(H, W, 4)` uint8.
-
-    Returns:
-        the filled picture `(H, W, 3)` uint8, and what is no tissue `(H, W)` bool, as `find_outside` gives it.
-    """
-    outside, image = find_outside(image), compose(image)
-    if not outside.any() or outside.all():
-        return image, outside
-    # Labels number the pixels of tissue from 1, row by row, and each pixel bears that of the nearest.
-    _, labels = cv2.distanceTransformWithLabels(
-        outside.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    places = np.argwhere(outside)
-    nearest = np.argwhere(~outside)[labels[outside] - 1]
-    mirrored = np.clip(2 * nearest - places, 0, np.array(outside.shape) - 1)
-    source = np.where(outside[tuple(mirrored.T)][:, None], nearest, mirrored)
-    filled = image.copy()
-    filled[outside] = image[tuple(source.T)]
-    return filled, outside
-
-
-def _is_empty(pixels: np.ndarray) -> np.ndarray:
-    """Tell which pixels `(..., 3)` or `(..., 4)` are black or transparent."""
-    black = (pixels[..., :3] <= BLACK).all(-1)
-    return black | (pixels[..., 3] == 0) if pixels.shape[-1] == 4 else black
+def _windows(picture: Picture, tissue: Tissue) -> Iterator[np.ndarray]:
+    """Read windows of a large picture, `(WINDOW, WINDOW, 3)` uint8, evenly over where there is tissue."""
+    cells = np.argwhere(tissue.somewhere)
+    for row, column in cells[np.linspace(0, len(cells) - 1, WINDOWS).astype(int)] * tissue.factor:
+        top, left = max(0, min(row, picture.height - WINDOW)), max(0, min(column, picture.width - WINDOW))
+        window = compose(picture.read(int(top), int(left), min(WINDOW, picture.height), min(WINDOW, picture.width)))
+        yield cv2.copyMakeBorder(window, 0, WINDOW - window.shape[0], 0, WINDOW - window.shape[1], cv2.BORDER_REPLICATE)

@@ -5,8 +5,6 @@ from abc import ABC, abstractmethod
 import cv2
 import numpy as np
 
-from helpers.pictures.checks import compose
-
 BAND_PIXELS = 2**22  # of a level that are in memory at once while it is shrunk
 
 
@@ -140,6 +138,18 @@ class ArrayPicture(Picture):
         return np.concatenate(
             [shrink_area(compose(self.image[top : top + factor]), factor) for top in range(0, self.height, factor)]
         )
+
+
+def compose(image: np.ndarray) -> np.ndarray:
+    """Lay RGBA on white, as glass is; RGB stays as it is.
+
+    >>> compose(np.array([[[0, 100, 255, 0], [0, 100, 255, 255]]], np.uint8)).tolist()
+    [[[255, 255, 255], [0, 100, 255]]]
+    """
+    if image.shape[2] == 3:
+        return image
+    alpha = image[..., 3:].astype(np.uint16)
+    return ((image[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
 def shrink_area(image: np.ndarray, factor: int) -> np.ndarray:

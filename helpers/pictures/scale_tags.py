@@ -7,8 +7,8 @@ from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
 from tifffile import TiffFile, TiffPage
 
-from helpers.pictures.scale import Told
-from helpers.preprocessing import to_number
+from helpers.paths import to_number
+from helpers.pictures.told_scale import Told
 
 # Micrometres of each unit of length that OME's schema allows (2016-06); `pixel` and `reference frame` have no length.
 PREFIXES = {

@@ -7,10 +7,9 @@ import numpy as np
 import openslide
 
 from helpers.errors import InputError, in_a_line
-from helpers.pictures.checks import compose
-from helpers.pictures.picture import PyramidPicture
-from helpers.pictures.scale import Told, choose_scale
-from helpers.preprocessing import to_number
+from helpers.paths import to_number
+from helpers.pictures.picture import PyramidPicture, compose
+from helpers.pictures.told_scale import Told, choose_scale
 
 BOUNDS = (
     openslide.PROPERTY_NAME_BOUNDS_Y,

@@ -17,7 +17,6 @@ from helpers.config import CLASS_NAMES
 from helpers.evaluation.uncertainty import UNCERTAINTIES, UNCERTAINTY_NAMES
 from helpers.explanation.faithfulness import CONTROLS, CURVES, OCCLUSION
 from helpers.explanation.verdicts import ALIKE
-from helpers.pictures.colours import CLASS_COLOURS
 from helpers.report.palette import (
     COLOURS,
     HALF,
@@ -27,6 +26,7 @@ from helpers.report.palette import (
     WIDE,
     subplots,
 )
+from helpers.saving.colours import CLASS_COLOURS
 from helpers.training.results import Evaluation
 
 

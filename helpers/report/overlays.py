@@ -11,10 +11,10 @@ from skimage.segmentation import find_boundaries
 
 from helpers.config import CLASS_NAMES, THRESHOLD
 from helpers.explanation.examine import Examination
-from helpers.inference.predict import Segmentation
-from helpers.pictures.colours import CLASS_COLOURS, KIND_COLOURS, kind_colour
+from helpers.inference.segmentation import Segmentation
 from helpers.report.examples import Example
 from helpers.report.palette import DPI, TRAIN_COLOUR
+from helpers.saving.colours import CLASS_COLOURS, KIND_COLOURS, kind_colour
 
 # True positives are left to the tissue's own colour; what is wrong stands out, in colours that all readers tell apart.
 ERROR_COLOURS = {"missed (false negative)": (0, 114, 178), "invented (false positive)": (240, 228, 66)}

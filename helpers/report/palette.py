@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
-from helpers.pictures.colours import CLASS_COLOURS
+from helpers.saving.colours import CLASS_COLOURS
 
 DPI = 100
 WIDE, HALF = (9.0, 3.2), (5.2, 3.4)  # inches: the two sizes of charts

@@ -21,7 +21,7 @@ from helpers.evaluation import evaluation, subject
 from helpers.evaluation.baselines import BASELINES
 from helpers.evaluation.evaluation import evaluate, score_by_nuclei, summarize, untrained_model
 from helpers.evaluation.fill_rules import FILL_RULES
-from helpers.inference import search
+from helpers.inference import segmentation
 from helpers.inference.predict import predict
 from helpers.inference.trained_model import TrainedModel
 from helpers.metrics import COUNT_NAMES, bootstrap_interval, count_pixels, scores
@@ -147,7 +147,7 @@ def perfect(dataset):
 
 
 def test_perfect_predictions_score_one(run, other, monkeypatch):
-    monkeypatch.setattr(search, "predict_maps", perfect(other))
+    monkeypatch.setattr(segmentation, "predict_maps", perfect(other))
     predictors = evaluate(run, other)["predictors"]
     for name in ("model", "untrained"):
         found = predictors[name]["scores"]
@@ -286,7 +286,7 @@ def test_averaging_is_a_predictor_of_its_own(run, other, monkeypatch):
         known, outside = truth(model, image, um_per_px, device, symmetries, wanted)
         return (known if len(symmetries) == 8 else {"nuclei": -np.abs(known["nuclei"])}), outside
 
-    monkeypatch.setattr(search, "predict_maps", maps)
+    monkeypatch.setattr(segmentation, "predict_maps", maps)
     predictors = evaluate(run, other, flips_and_turns=True)["predictors"]
     assert predictors["averaged"]["scores"]["dice"] == 1
     assert predictors["model"]["scores"]["dice"] == predictors["untrained"]["scores"]["dice"] == 0

@@ -21,7 +21,7 @@ from helpers.evaluation.nuclei_scores import (
 )
 from helpers.inference import predict as prediction
 from helpers.inference.instances import list_nuclei
-from helpers.inference.predict import Segmentation
+from helpers.inference.segmentation import Segmentation
 from helpers.networks import build_own_network
 from helpers.sample_tissue.sample import write_sample_fold
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 import helpers
 from helpers.errors import InputError, InputWarning
-from helpers.inference import blocks, files, search
+from helpers.inference import blocks, files, segmentation
 from helpers.inference.files import predict_files
 from helpers.inference.outputs import ENDINGS
 from helpers.inference.predict import predict
@@ -128,8 +128,8 @@ def test_glass_is_not_looked_at(tmp_path, model, small_blocks, monkeypatch):
     image = np.full((600, 600, 3), 244, np.uint8)
     image[:150, :150] = picture(150, 150)
     seen = []
-    original = search.predict_maps
-    monkeypatch.setattr(search, "predict_maps", lambda *given: seen.append(1) or original(*given))
+    original = segmentation.predict_maps
+    monkeypatch.setattr(segmentation, "predict_maps", lambda *given: seen.append(1) or original(*given))
     found = predict(image, 0.25, model)
     assert len(seen) == 9 < len(blocks.cut_blocks(600, 600, 1.0))  # those that see the tissue or 4 um around it
     assert len(found.nuclei) == len(predict(picture(150, 150), 0.25, model).nuclei)
@@ -141,7 +141,7 @@ def test_glass_is_not_looked_at(tmp_path, model, small_blocks, monkeypatch):
 
 def interrupt_after(monkeypatch, number: int) -> list[int]:
     """Let so many blocks be predicted, then interrupt; give the list of those that were begun."""
-    begun, original = [], search.Search.find
+    begun, original = [], segmentation.Search.find
 
     def find(self, source, block):
         begun.append(block.number)
@@ -149,7 +149,7 @@ def interrupt_after(monkeypatch, number: int) -> list[int]:
             raise KeyboardInterrupt
         return original(self, source, block)
 
-    monkeypatch.setattr(search.Search, "find", find)
+    monkeypatch.setattr(segmentation.Search, "find", find)
     return begun
 
 

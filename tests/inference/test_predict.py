@@ -17,7 +17,8 @@ from helpers.errors import InputError
 from helpers.evaluation.whole_images import read_tiles, stitch_tiles
 from helpers.inference import trained_model
 from helpers.inference.batches import predict_tiles
-from helpers.inference.predict import predict, predict_logits
+from helpers.inference.predict import predict
+from helpers.inference.segmentation import predict_logits
 from helpers.inference.symmetries import SYMMETRIES
 from helpers.inference.trained_model import TrainedModel
 from helpers.instance_metrics import match_instances

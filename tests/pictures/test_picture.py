@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from helpers.pictures.picture import ArrayPicture, shrink_area
+from helpers.pictures.picture import ArrayPicture, compose, shrink_area
 
 
 def test_a_rectangle_of_an_array_is_read_where_it_lies():
@@ -28,3 +28,8 @@ def test_shrinking_by_one_changes_nothing():
 def test_what_is_transparent_is_shrunk_as_white():
     image = np.zeros((4, 4, 4), np.uint8)
     assert (ArrayPicture(image).shrink(2) == 255).all()
+
+
+def test_half_transparent_is_laid_on_white():
+    image = np.array([[[100, 0, 255, alpha] for alpha in (0, 51, 255)]], np.uint8)
+    assert compose(image).tolist() == [[[255, 255, 255], [224, 204, 255], [100, 0, 255]]]

@@ -8,7 +8,8 @@ import pytest
 
 from helpers.errors import InputError, InputWarning
 from helpers.pictures.picture import ArrayPicture
-from helpers.pictures.scale import Told, choose_scale, resolve_scale
+from helpers.pictures.scale import resolve_scale
+from helpers.pictures.told_scale import Told, choose_scale
 
 PIXEL = np.zeros((1, 1, 3), np.uint8)
 

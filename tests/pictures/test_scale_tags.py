@@ -5,8 +5,8 @@ import pytest
 import tifffile
 from made_pictures import write_ome
 
-from helpers.pictures.scale import choose_scale
 from helpers.pictures.scale_tags import UNITS, read_ome_scale, read_tiff_scales
+from helpers.pictures.told_scale import choose_scale
 
 IMAGE = np.zeros((64, 64, 3), np.uint8)
 

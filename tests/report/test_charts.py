@@ -11,7 +11,6 @@ from PIL import Image
 from tiny_run import read_results
 
 from helpers.config import CLASS_NAMES
-from helpers.pictures.colours import CLASS_COLOURS
 from helpers.report.charts import (
     plot_areas,
     plot_cascade,
@@ -25,6 +24,7 @@ from helpers.report.charts import (
     read_as_jpeg,
 )
 from helpers.report.palette import DPI, HALF, TRAIN_COLOUR, VALIDATION_COLOUR, WIDE
+from helpers.saving.colours import CLASS_COLOURS
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,7 @@ from matplotlib.colors import to_rgb
 
 from helpers.explanation.examine import Examination
 from helpers.inference.instances import list_nuclei
-from helpers.inference.predict import Segmentation
-from helpers.pictures.colours import CLASS_COLOURS, KIND_COLOURS
+from helpers.inference.segmentation import Segmentation
 from helpers.report.examples import Example
 from helpers.report.overlays import (
     ERROR_COLOURS,
@@ -26,6 +25,7 @@ from helpers.report.overlays import (
     plot_tiles,
     plot_views,
 )
+from helpers.saving.colours import CLASS_COLOURS, KIND_COLOURS
 
 MISSED, INVENTED = ERROR_COLOURS.values()
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from helpers.inference.instances import list_nuclei
-from helpers.pictures import overlay
-from helpers.pictures.colours import kind_colour
-from helpers.pictures.overlay import Overlay, write_png
 from helpers.pictures.picture import ArrayPicture
+from helpers.saving import overlay
+from helpers.saving.colours import kind_colour
+from helpers.saving.overlay import Overlay, write_png
 
 
 def make_nuclei(labels: np.ndarray, kinds: tuple[str, ...]) -> np.ndarray:

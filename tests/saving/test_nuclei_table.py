@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from helpers.inference.instances import FIELDS
-from helpers.pictures.nuclei_table import DECIMALS, summarise, write_nuclei
+from helpers.saving.nuclei_table import DECIMALS, summarise, write_nuclei
 
 
 def make_nuclei(number: int) -> np.ndarray:

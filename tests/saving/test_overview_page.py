@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from helpers.inference.instances import FIELDS
-from helpers.pictures.colours import kind_colour
-from helpers.pictures.overview import Overview
-from helpers.pictures.overview_page import INK, MARGIN, PANEL, draw_overview, scale_bar
 from helpers.pictures.picture import ArrayPicture
+from helpers.saving.colours import kind_colour
+from helpers.saving.overview import Overview
+from helpers.saving.overview_page import INK, MARGIN, PANEL, draw_overview, scale_bar
 
 
 def make_overview(height: int, width: int, um_per_px: float, places: dict[str, list[tuple[float, float]]]) -> Overview:

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from helpers.pictures import label_image
-from helpers.pictures.label_image import write_label_image, write_probability
+from helpers.saving import label_image
+from helpers.saving.label_image import write_label_image, write_probability
 
 SIZES = [(1, 1), (16, 16), (17, 33), (100, 75), (5, 130)]
 

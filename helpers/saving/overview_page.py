@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from helpers.pictures.colours import kind_colour
-from helpers.pictures.overview import Overview
 from helpers.pictures.picture import Picture
+from helpers.saving.colours import kind_colour
+from helpers.saving.overview import Overview
 
 PANEL = 640  # pixels along the longer side of each of the three panels
 NARROWEST = 260  # pixels for the text under one

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import shapely
 
-from helpers.pictures.polygons import trace_outlines
+from helpers.saving.polygons import trace_outlines
 
 
 def geometries(outlines: dict) -> dict[int, shapely.MultiPolygon]:

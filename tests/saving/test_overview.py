@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from helpers.inference.instances import FIELDS
-from helpers.pictures.overview import MOST_CELLS, SMOOTH_UM, Overview
+from helpers.saving.overview import MOST_CELLS, SMOOTH_UM, Overview
 
 
 def make_nuclei(x: list[float], y: list[float], kind: str = "Dead") -> np.ndarray:

@@ -17,8 +17,8 @@ from typing import TextIO
 import numpy as np
 
 from helpers.files import written_whole
-from helpers.pictures.colours import kind_colour
-from helpers.pictures.polygons import trace_outlines
+from helpers.saving.colours import kind_colour
+from helpers.saving.polygons import trace_outlines
 
 UNTOLD = "Nucleus"  # the class of nuclei where the network tells no kinds: QuPath refuses an object without a name
 LEVEL = 6  # of compression

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 
 from helpers.files import written_whole
-from helpers.pictures.colours import kind_colour
 from helpers.pictures.picture import Picture
+from helpers.saving.colours import kind_colour
 
 LARGEST = 25_000_000  # pixels of an overlay; larger pictures are shrunk
 LINE = 2  # pixels of the picture; a line of one is lost on tissue of its colour

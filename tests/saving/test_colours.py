@@ -3,7 +3,7 @@
 import numpy as np
 
 from helpers.config import CLASS_NAMES
-from helpers.pictures.colours import CLASS_COLOURS, KIND_COLOURS, kind_colour
+from helpers.saving.colours import CLASS_COLOURS, KIND_COLOURS, kind_colour
 
 
 def test_classes_have_colours_of_their_own():

@@ -1,0 +1,33 @@
+"""A picture as an array in memory, from a file or as it is given, with its scale."""
+
+from pathlib import Path
+
+import numpy as np
+
+from helpers.errors import InputError
+from helpers.pictures.checks import check_array, warn_about
+from helpers.pictures.picture import ArrayPicture
+from helpers.pictures.reading import open_picture
+from helpers.pictures.scale import resolve_scale
+
+LARGEST = 10**8  # pixels in memory; the arrays of a larger picture belong into files
+
+
+def read_source(
+    source: np.ndarray | Path | str, um_per_px: float | str | None, stacklevel: int = 3
+) -> tuple[np.ndarray, float]:
+    """Read a picture into memory, with its scale; arguments and errors as of `predict`.
+
+    Returns:
+        `(H, W, 3)` or `(H, W, 4)` uint8, and its scale in micrometres a pixel.
+    """
+    with open_picture(source) if isinstance(source, str | Path) else ArrayPicture(check_array(source)) as picture:
+        um_per_px = resolve_scale(picture, um_per_px)
+        if picture.height * picture.width > LARGEST:
+            raise InputError(
+                f"{picture.name}: expected up to {LARGEST:,} pixels, found {picture.height:,} x {picture.width:,}; "
+                "its arrays would fill the memory: give it to `helpers.predict_files` or `python -m helpers predict`"
+            )
+        image = picture.read(0, 0, picture.height, picture.width)
+    warn_about(image, picture.name, stacklevel + 1)
+    return image, um_per_px
