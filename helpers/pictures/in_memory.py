@@ -6,11 +6,9 @@ import numpy as np
 
 from helpers.errors import InputError
 from helpers.pictures.checks import check_array, warn_about
-from helpers.pictures.picture import ArrayPicture
+from helpers.pictures.picture import WHOLE_PIXELS, ArrayPicture
 from helpers.pictures.reading import open_picture
 from helpers.pictures.scale import resolve_scale
-
-LARGEST = 10**8  # pixels in memory; the arrays of a larger picture belong into files
 
 
 def read_source(
@@ -23,9 +21,9 @@ def read_source(
     """
     with open_picture(source) if isinstance(source, str | Path) else ArrayPicture(check_array(source)) as picture:
         um_per_px = resolve_scale(picture, um_per_px)
-        if picture.height * picture.width > LARGEST:
+        if picture.height * picture.width > WHOLE_PIXELS:
             raise InputError(
-                f"{picture.name}: expected up to {LARGEST:,} pixels, found {picture.height:,} x {picture.width:,}; "
+                f"{picture.name}: expected up to {WHOLE_PIXELS:,} pixels, found {picture.height:,} x {picture.width:,}; "
                 "its arrays would fill the memory: give it to `helpers.predict_files` or `python -m helpers predict`"
             )
         image = picture.read(0, 0, picture.height, picture.width)

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 import cv2
 import numpy as np
 
+WHOLE_PIXELS = 10**8  # that are decoded at once: 300 MB as RGB, and twice that on the way
 BAND_PIXELS = 2**22  # of a level that are in memory at once while it is shrunk
 
 

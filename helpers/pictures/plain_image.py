@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from helpers.errors import InputError, InputWarning, in_a_line
-from helpers.pictures.picture import ArrayPicture
-from helpers.pictures.samples import GREY, WHOLE_PIXELS, find_white, refuse_labels, to_eight_bits, to_rgb
+from helpers.pictures.picture import WHOLE_PIXELS, ArrayPicture
+from helpers.pictures.samples import GREY, find_white, refuse_labels, to_eight_bits, to_rgb
 from helpers.pictures.told_scale import Told, choose_scale
 
 # What is read: no format that runs another program (EPS, PDF), and TIFF is read elsewhere.

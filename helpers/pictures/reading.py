@@ -12,7 +12,7 @@ from helpers.paths import as_path
 from helpers.pictures.picture import Picture
 from helpers.pictures.plain_image import open_plain
 from helpers.pictures.slide import SlidePicture
-from helpers.pictures.tiff import TiffPicture, is_tiff
+from helpers.pictures.tiff import TiffPicture, has_huge_tiles, is_tiff
 
 # Which files of a folder are pictures. A DICOM slide is a file for each level: name one of them.
 SUFFIXES = {
@@ -49,12 +49,13 @@ def open_picture(path: Path | str) -> Picture:
     if empty:
         raise InputError(f"{path}: expected a picture, found a file of 0 bytes; copy it again")
     vendor, failure = openslide.OpenSlide.detect_format(path), ""
-    if vendor not in (None, "generic-tiff"):
+    tiff = is_tiff(path)
+    if vendor not in (None, "generic-tiff") and not (tiff and has_huge_tiles(path)):
         try:
             return SlidePicture(path)
         except openslide.OpenSlideError as error:  # such as an Aperio file of another codec, which tifffile reads
             failure = in_a_line(error)[:160]
-    if is_tiff(path):
+    if tiff:
         return TiffPicture(path)
     if failure:
         raise InputError(f"{path}: expected a whole slide, found what OpenSlide refuses ({failure}); copy it again")

@@ -8,7 +8,6 @@ DEPTHS = (8, 10, 12, 14, 16)  # bits that cameras and scanners give
 # A label image is flat, a photograph of tissue never: noise makes most neighbours differ, whatever the focus.
 FLAT = 0.9  # share of neighbours that are equal
 GREY = "one channel, which shows no stain: taken as grey, and the model knows H&E alone, so do not trust the result"
-WHOLE_PIXELS = 10**8  # that are decoded at once: 300 MB as RGB, and twice that on the way
 
 
 def find_white(name: str, samples: np.ndarray, bits: int | None = None) -> tuple[float, str]:

@@ -5,15 +5,16 @@ import re
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 from tifffile import PHOTOMETRIC, TiffFile, TiffPage, TiffPageSeries
 
 from helpers.errors import InputError, InputWarning, in_a_line
-from helpers.pictures.picture import PyramidPicture
+from helpers.pictures.picture import WHOLE_PIXELS, PyramidPicture
 from helpers.pictures.samples import GREY, find_white, refuse_labels, to_eight_bits, to_rgb
+from helpers.pictures.scale import choose_scale
 from helpers.pictures.scale_tags import read_tiff_scales
 from helpers.pictures.tiff_level import TiffLevel
 from helpers.pictures.told_scale import choose_scale
@@ -45,6 +46,8 @@ class TiffPicture(PyramidPicture):
             if complaints or any(_end(page) > self._file.filehandle.size for page in pages):
                 cut = complaints[0] if complaints else f"{self._file.filehandle.size:,} bytes, fewer than it tells of"
                 raise InputError(f"{path}: expected a whole TIFF, found it cut short or damaged ({cut}); copy it again")
+            if not all(page.imagelength and page.imagewidth for page in pages):
+                raise InputError(f"{path}: expected a picture in each level, found one without pixels; copy it again")
             self._check(pages[0])
             lock = threading.Lock()
             self._levels = [TiffLevel(page, self.name, lock) for page in pages]
@@ -124,6 +127,13 @@ def is_tiff(path: Path) -> bool:
     """Tell whether a file begins as TIFF or BigTIFF does."""
     with path.open("rb") as file:
         return file.read(4) in MAGIC
+
+
+def has_huge_tiles(path: Path) -> bool:
+    """Tell whether a TIFF has tiles that no one decodes, for want of memory for which OpenSlide ends the process."""
+    with suppress(Exception), _complaints(str(path)), TiffFile(path) as file:  # other damage OpenSlide tells itself
+        return any(page.is_tiled and page.tilewidth * page.tilelength > WHOLE_PIXELS for page in file.pages)
+    return False
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import numpy as np
 from tifffile import COMPRESSION, PHOTOMETRIC, TiffPage
 
 from helpers.errors import InputError, in_a_line
-from helpers.pictures.samples import WHOLE_PIXELS
+from helpers.pictures.picture import WHOLE_PIXELS
 
 CACHE_BYTES = 2**26  # of decoded tiles or strips that a level keeps: neighbouring rectangles share them
 APERIO_YCBCR = 33003  # JPEG 2000 whose decoder gives YCbCr; others write RGB by this number, and the decoder gives RGB

@@ -83,6 +83,14 @@ def test_a_slide_whose_pyramid_ends_early_is_refused(tmp_path, share):
         open_picture(tmp_path / "a.svs")
 
 
+def test_a_damaged_tile_size_does_not_end_the_process(tmp_path):
+    write_aperio(tmp_path / "a.svs", smooth(256, 320), compression="jpeg")
+    with tifffile.TiffFile(tmp_path / "a.svs", mode="r+") as file:
+        file.pages[2].tags["TileWidth"].overwrite(2**31 - 64)
+    with pytest.raises(InputError, match="a.svs: expected tiles or strips of at most 100,000,000 pixels"):
+        open_picture(tmp_path / "a.svs")
+
+
 # Which files.
 
 

@@ -45,7 +45,7 @@ def test_what_is_no_microscope_s_is_told_and_not_used(told, found):
 
 
 def test_without_any_the_tiles_scale_is_assumed():
-    with pytest.warns(InputWarning, match=r"found none in the file: 0.25 um/px \(40x\) is assumed") as caught:
+    with pytest.warns(InputWarning, match=r"found none: 0.25 um/px \(40x\) is assumed") as caught:
         assert resolve_scale(ArrayPicture(PIXEL), None) == 0.25
     assert caught[0].filename == __file__
 

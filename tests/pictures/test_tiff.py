@@ -233,6 +233,14 @@ def test_what_would_be_a_guess_is_refused(tmp_path, image, options, words):
     assert str(caught.value).startswith(f"{tmp_path / 'a.tif'}: expected ")
 
 
+def test_a_level_without_pixels_is_refused(tmp_path):
+    write_aperio(tmp_path / "a.svs", IMAGE)
+    with tifffile.TiffFile(tmp_path / "a.svs", mode="r+") as file:
+        file.pages[0].tags["ImageLength"].overwrite(0)
+    with pytest.raises(InputError, match="a.svs: expected a picture in each level, found one without pixels"):
+        TiffPicture(tmp_path / "a.svs")
+
+
 def test_several_pictures_are_refused(tmp_path):
     with tifffile.TiffWriter(tmp_path / "a.tif") as file:
         for image in (IMAGE, IMAGE[:100, :190]):
