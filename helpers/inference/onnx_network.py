@@ -15,7 +15,7 @@ from helpers.errors import InputError, in_a_line
 ONNX_SUFFIX = ".onnx"
 KEY = "nuclei"  # of the description among a file's metadata
 HASH = "file_sha256"  # of all bytes that stand before the description, which is the last thing in the file
-# At once, four tiles of 256: with fewer, two threads wait for each other, and more no longer fit the processor's caches.
+# At once, four tiles of 256: with fewer, two threads wait for each other; more no longer fit the processor's caches.
 PIXELS = 2**18
 
 
