@@ -23,7 +23,8 @@ def read_source(
         um_per_px = resolve_scale(picture, um_per_px)
         if picture.height * picture.width > WHOLE_PIXELS:
             raise InputError(
-                f"{picture.name}: expected up to {WHOLE_PIXELS:,} pixels, found {picture.height:,} x {picture.width:,}; "
+                f"{picture.name}: expected up to {WHOLE_PIXELS:,} pixels, found {picture.height:,} rows of "
+                f"{picture.width:,}; "
                 "its arrays would fill the memory: give it to `helpers.predict_files` or `python -m helpers predict`"
             )
         image = picture.read(0, 0, picture.height, picture.width)

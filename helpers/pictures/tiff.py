@@ -14,7 +14,6 @@ from tifffile import PHOTOMETRIC, TiffFile, TiffPage, TiffPageSeries
 from helpers.errors import InputError, InputWarning, in_a_line
 from helpers.pictures.picture import WHOLE_PIXELS, PyramidPicture
 from helpers.pictures.samples import GREY, find_white, refuse_labels, to_eight_bits, to_rgb
-from helpers.pictures.scale import choose_scale
 from helpers.pictures.scale_tags import read_tiff_scales
 from helpers.pictures.tiff_level import TiffLevel
 from helpers.pictures.told_scale import choose_scale
