@@ -83,10 +83,10 @@ def test_noise_gives_valid_polygons_that_cover_its_pixels(seed):
     check(labels, *random.integers(0, 10**6, 2).tolist())
 
 
-def test_ten_thousand_random_nuclei_are_valid_at_once():
-    cells = np.random.default_rng(0).integers(0, 2, (10_000, 6, 6))
-    numbered = cells * np.arange(1, 10_001)[:, None, None]
-    labels = numbered.reshape(100, 100, 6, 6).swapaxes(1, 2).reshape(600, 600)  # side by side, touching
+def test_many_random_nuclei_are_valid_at_once():
+    cells = np.random.default_rng(0).integers(0, 2, (2_500, 6, 6))
+    numbered = cells * np.arange(1, 2_501)[:, None, None]
+    labels = numbered.reshape(50, 50, 6, 6).swapaxes(1, 2).reshape(300, 300)  # side by side, touching
     found = geometries(trace_outlines(labels))
     assert shapely.is_valid([*found.values()]).all()
     assert np.array_equal(shapely.area([*found.values()]), cells[[number - 1 for number in found]].sum((1, 2)))
