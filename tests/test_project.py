@@ -60,6 +60,8 @@ IMPORT_NAMES = {
     "scikit-learn": "sklearn",
     "pillow": "PIL",
     "scikit-image": "skimage",
+    "openslide-python": "openslide",
+    "openslide-bin": "openslide",  # its library, which it finds by itself
 }  # the others only turn "-" into "_"
 
 

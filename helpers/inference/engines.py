@@ -28,6 +28,9 @@ def work_through(work: Callable, items: Iterable, engine: str = "threads", worke
         InputError: there is no such engine, Dask is not installed, or no scheduler answers.
     """
     check_engine(engine)
+    items = list(items)
+    if not items:
+        return
     workers = workers or min(WORKERS, os.cpu_count() or 1)
     if engine == "threads":
         with ThreadPoolExecutor(workers) as pool:

@@ -24,8 +24,8 @@ def read_source(
         if picture.height * picture.width > WHOLE_PIXELS:
             raise InputError(
                 f"{picture.name}: expected up to {WHOLE_PIXELS:,} pixels, found {picture.height:,} rows of "
-                f"{picture.width:,}; "
-                "its arrays would fill the memory: give it to `helpers.predict_files` or `python -m helpers predict`"
+                f"{picture.width:,}; its arrays would fill the memory: give it to `helpers.predict_files` or "
+                "`python -m helpers predict`"
             )
         image = picture.read(0, 0, picture.height, picture.width)
     warn_about(image, picture.name, stacklevel + 1)

@@ -60,9 +60,3 @@ def test_pixels_that_are_nearly_square_keep_their_area():
     assert resolve_scale(picture(0.2500, 0.2520), None) ** 2 == pytest.approx(0.25 * 0.252)
     with pytest.raises(InputError, match=r"expected square pixels, found 0.25 x 0.253 um \(TIFF resolution\)"):
         resolve_scale(picture(0.25, 0.253), None)
-
-
-def test_the_first_plausible_source_is_taken():
-    told = [Told(math.nan, math.nan, "ImageJ's unit"), Told(0.5, 0.5, "OME"), Told(0.25, 0.25, "dpi")]
-    assert choose_scale(told) == (0.5, "0.5 um/px (OME)")
-    assert choose_scale([]) == (None, "")
