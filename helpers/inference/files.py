@@ -22,10 +22,11 @@ from helpers.inference.symmetries import SYMMETRIES
 from helpers.inference.tiles import PLAIN
 from helpers.inference.trained_model import TrainedModel, choose_model
 from helpers.paths import as_path
+from helpers.pictures.checks import warn_about_picture
 from helpers.pictures.picture import Picture
 from helpers.pictures.reading import list_pictures, open_picture
 from helpers.pictures.scale import resolve_scale
-from helpers.pictures.survey import survey, warn_about_picture
+from helpers.pictures.survey import survey
 
 SUMMARY = "summary.csv"
 DONE, KEPT, FAILED = "done", "kept", "failed"
