@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 from scipy import ndimage
-from scipy.special import softmax
 from skimage.segmentation import watershed
 
 # Chosen on the validation groups, with the shipped network, by panoptic quality.
@@ -49,17 +48,10 @@ def part_nuclei(mask: np.ndarray, interior: np.ndarray | None, um_per_px: float)
         Meyer 1994, doi:10.1016/0165-1684(94)90060-4 (watershed by flooding from markers).
     """
     filled = _fill_holes(mask, um_per_px)
-    count, pieces = cv2.connectedComponents(filled.astype(np.uint8), connectivity=4)
-    if interior is None:
-        labels = pieces
-    else:
+    count, labels = cv2.connectedComponents(filled.astype(np.uint8), connectivity=4)
+    if interior is not None:
         _, cores = cv2.connectedComponents((filled & (interior >= CORE_LOGIT)).astype(np.uint8), connectivity=4)
-        cores = _drop_small(cores, CORE_UM2 / um_per_px**2)
-        with_core = np.zeros(count, bool)
-        with_core[pieces[cores > 0]] = True
-        with_core[0] = True  # nothing is put where there is no piece
-        markers = np.where(with_core[pieces], cores, pieces + cores.max())
-        labels = watershed(-interior, markers, mask=filled)
+        _part_pieces(labels, count, _drop_small(cores, CORE_UM2 / um_per_px**2), interior)
     return _number(_drop_small(labels, SMALLEST_UM2 / um_per_px**2))
 
 
@@ -93,8 +85,13 @@ def list_nuclei(
     if kind_logits is None:
         table["confidence"] = np.bincount(numbers, probability.ravel()[inside], count + 1)[1:] / areas
     elif count:
-        shares = softmax(kind_logits, axis=0)
-        shares = [_resize(share, *instances.shape).ravel()[inside] for share in shares]
+        if same_size := kind_logits.shape[1:] == instances.shape:
+            kind_logits = kind_logits.reshape(len(kind_logits), -1)[:, inside]
+        shares = kind_logits - kind_logits.max(axis=0)  # no library's softmax: it holds two more copies
+        np.exp(shares, out=shares)
+        shares /= shares.sum(axis=0)
+        if not same_size:
+            shares = [cv2.resize(share, instances.shape[::-1]).ravel()[inside] for share in shares]
         votes = np.stack([np.bincount(numbers, share, count + 1)[1:] / areas for share in shares], axis=1)
         table["kind"], table["confidence"] = np.array(kinds)[votes.argmax(1)], votes.max(1)
     return table
@@ -122,6 +119,22 @@ def measure(table: np.ndarray, instances: np.ndarray, um_per_px: float) -> None:
         table["top"][number], table["bottom"][number] = top, bottom
 
 
+def _part_pieces(pieces: np.ndarray, count: int, cores: np.ndarray, interior: np.ndarray) -> None:
+    """Part the pieces of a mask that have several cores, in place; their parts are numbered from `count` on.
+
+    Each is flooded by itself: watershed makes copies of what it is given, twice as large.
+    """
+    inside = np.flatnonzero(cores)
+    owner = np.zeros(int(cores.max(initial=0)) + 1, np.int64)  # the piece in which each core lies
+    owner[cores.ravel()[inside]] = pieces.ravel()[inside]
+    several = np.bincount(owner[owner > 0], minlength=count) > 1
+    for piece, box in enumerate(ndimage.find_objects(pieces), start=1):
+        if several[piece]:
+            own = pieces[box] == piece
+            parts = watershed(-interior[box], cores[box] * own, mask=own)
+            pieces[box][own] = parts[own] + count
+
+
 def _fill_holes(mask: np.ndarray, um_per_px: float) -> np.ndarray:
     """Fill what of the background is shut in, over sides of pixels, and no larger than `HOLE_UM2`."""
     _, background, facts, _ = cv2.connectedComponentsWithStats((~mask).astype(np.uint8), connectivity=4)
@@ -144,9 +157,6 @@ def _number(labels: np.ndarray) -> np.ndarray:
 
 def _drop_small(labels: np.ndarray, pixels: float) -> np.ndarray:
     """Leave out the regions of a label map that have fewer pixels."""
-    sizes = np.bincount(labels.ravel())
-    return np.where(sizes[labels] < pixels, 0, labels)
-
-
-def _resize(values: np.ndarray, height: int, width: int) -> np.ndarray:
-    return values if values.shape == (height, width) else cv2.resize(values, (width, height))
+    numbers = np.arange(labels.max(initial=0) + 1, dtype=labels.dtype)
+    numbers[np.bincount(labels.ravel()) < pixels] = 0
+    return numbers[labels]

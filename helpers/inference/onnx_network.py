@@ -37,6 +37,7 @@ class OnnxNetwork:
         options.intra_op_num_threads = threads or usable_cores()
         # Threads that wait asleep: beside other work on two cores, spinning ones took 2.5 times as long for a tile.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.enable_mem_pattern = False  # it sets aside for each pass what the arena holds already
         options.log_severity_level = 3  # what is damaged is said by the error
         self._content, self._threads = content, threads
         self._session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
@@ -62,12 +63,14 @@ class OnnxNetwork:
             logits by name, `(N, C, H, W)` float32: `nuclei` (C = 1), and what else the network tells.
         """
         batch_size = batch_size or max(1, PIXELS // math.prod(images.shape[1:3]))
-        parts = [
-            self._session.run(None, {"images": np.ascontiguousarray(images[start : start + batch_size])})
-            for start in range(0, len(images), batch_size)
-        ]
-        maps = parts[0] if len(parts) == 1 else [np.concatenate(some) for some in zip(*parts, strict=True)]
-        return dict(zip(self.outputs, maps, strict=True))
+        maps: dict[str, np.ndarray] = {}
+        for start in range(0, len(images), batch_size):
+            part = self._session.run(None, {"images": np.ascontiguousarray(images[start : start + batch_size])})
+            for name, values in zip(self.outputs, part, strict=True):  # (B, C, H, W)
+                if name not in maps:
+                    maps[name] = np.empty((len(images), *values.shape[1:]), values.dtype)
+                maps[name][start : start + batch_size] = values
+        return maps
 
     def __reduce__(self) -> tuple:
         return _restore, (self._content, self._threads, self._architecture)

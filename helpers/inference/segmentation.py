@@ -78,9 +78,11 @@ class Search:
         model, own = self.model, block.core.within(block.seen)
         maps, outside = self.predict(picture, block)
         logits = nuclei_logits(maps, outside)
-        mask, probability = logits >= model.threshold_logit, expit(logits / model.temperature)
-        interior = resize(maps["interior"][0], *outside.shape) if "interior" in maps else None
+        mask = logits >= model.threshold_logit
+        probability = expit(np.divide(logits, model.temperature, out=logits), out=logits)
+        interior = resize(maps.pop("interior")[0], *outside.shape) if "interior" in maps else None
         labels = part_nuclei(mask, interior, self.um_per_px)
+        del interior  # what is not needed any more makes room
         kinds = getattr(model.network, "kinds", ())
         nuclei = shift(list_nuclei(labels, probability, maps.get("kinds"), kinds, self.um_per_px), block.seen)
         return keep_own(Found(block, labels, nuclei, probability[own], mask[own]))

@@ -67,14 +67,12 @@ def predict_maps(
     for start in range(0, len(places), TILES):
         chunk = places[start : start + TILES]
         tiles = np.stack([padded[place] for place in chunk])  # (n, size, size, 3)
-        turned = (_run(model, tiles, device, symmetry) for symmetry in symmetries)
-        averaged = next(turned)
-        for outputs in turned:
-            averaged = {name: averaged[name] + outputs[name] for name in outputs}
-        for name, logits in averaged.items():  # (n, C, size, size)
-            blended = total.setdefault(name, np.zeros((logits.shape[1], *weight.shape), np.float32))
+        for name, logits in _sum(model, tiles, device, symmetries).items():
+            if name not in total:
+                total[name] = np.zeros((logits.shape[1], *weight.shape), np.float32)
             for place, values in zip(chunk, logits, strict=True):
-                blended[:, *place] += window * values
+                total[name][:, *place] += window * values
+        del logits, values  # else they would be in memory beside the next chunk's
         for place in chunk:
             weight[place] += window * len(symmetries)
     looked = weight > 0
@@ -118,9 +116,16 @@ def resize(array: np.ndarray, height: int, width: int) -> np.ndarray:
     return cv2.resize(array, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
-def _run(model: TrainedModel, tiles: np.ndarray, device: object, symmetry: tuple[int, bool]) -> dict[str, np.ndarray]:
-    outputs = model.run(turn(tiles, symmetry), device)
-    return {name: turn_back(maps, symmetry) for name, maps in outputs.items()}
+def _sum(
+    model: TrainedModel, tiles: np.ndarray, device: object, symmetries: tuple[tuple[int, bool], ...]
+) -> dict[str, np.ndarray]:
+    """Add up the logits of tiles `(n, size, size, 3)` over symmetries, each `(n, C, size, size)`."""
+    total: dict[str, np.ndarray] = {}
+    for symmetry in symmetries:
+        for name, maps in model.run(turn(tiles, symmetry), device).items():
+            maps = turn_back(maps, symmetry)
+            total[name] = total[name] + maps if name in total else maps
+    return total
 
 
 def _in_image(place: tuple[slice, slice], scale: tuple[float, float]) -> tuple[int, int, int, int]:
