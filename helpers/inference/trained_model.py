@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 NAME = "nuclei_lite0.safetensors"
 _INSTALLED = Path(__file__).parents[1] / "models" / NAME  # where the wheel puts what the project tracks in `models/`
 WEIGHTS = _INSTALLED if _INSTALLED.exists() else Path(__file__).parents[2] / "models" / NAME
+ONNX = WEIGHTS.with_suffix(ONNX_SUFFIX)  # of the same weights
 FORMAT = 2
 
 
@@ -151,9 +152,8 @@ def shipped_model(device: str = "cpu", fastest: bool = False) -> TrainedModel:
     # Tiles of 256 pixels that one core of an AMD EPYC (AVX2; torch 2.14, onnxruntime 1.32) does in a second, at the
     # best batch: ONNX Runtime 17, PyTorch 10. It was not measured where PyTorch computes in bfloat16 (AMX).
     # A GPU is for PyTorch: the ONNX Runtime that this package asks for has none.
-    onnx = WEIGHTS.with_suffix(ONNX_SUFFIX)
-    if fastest and device == "cpu" and onnx.is_file() and importlib.util.find_spec("onnxruntime"):
-        return load_model(onnx)
+    if fastest and device == "cpu" and ONNX.is_file() and importlib.util.find_spec("onnxruntime"):
+        return load_model(ONNX)
     model = load_model()
     on_device = importlib.import_module("helpers.devices").on_device
     return dataclasses.replace(model, network=on_device(model.network, device))

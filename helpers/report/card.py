@@ -1,5 +1,7 @@
 """The model card that travels with the shipped weights, after Mitchell et al. 2019, doi:10.1145/3287560.3287596."""
 
+from pathlib import Path
+
 from helpers.config import RECIPES, THRESHOLD, TILE_SIZE, TILE_UM_PER_PX
 from helpers.report.comparison import (
     FILLED,
@@ -45,7 +47,7 @@ def model_card(reported: Reported) -> str:
     """
     shipped = reported["shipped"]
     run = reported["runs"][shipped["run"]]
-    size = run["recipe"]["image_size"]
+    size, onnx = run["recipe"]["image_size"], Path(shipped["file"]).with_suffix(".onnx")
     known = run["data"]["name"] == REPORTED_DATA
     typed = known and "kinds" in run["recipe"].get("outputs", [])
     sources = (
@@ -54,14 +56,15 @@ def model_card(reported: Reported) -> str:
     licence = REPORTED_LICENCE if known else "That of the data they were trained on, if it asks for one."
     return f"""# Model card: nuclei in H&E, U-Net over an EfficientNet
 
-`{shipped["file"]}`, digest of its weights `{shipped["digest"]}`. Written by `python -m helpers publish --ship`.
+`{shipped["file"]}`, digest of its weights `{shipped["digest"]}`; and `{onnx}`, the same for
+ONNX Runtime, which `predict` runs on a CPU. Written by `python -m helpers publish --ship`.
 
 ## Use
 
 ```python
 import helpers
 
-found = helpers.predict(image, um_per_px=0.25)  # (H, W, 3) uint8 RGB of any size
+found = helpers.predict(image, um_per_px=0.25)  # a path, or (H, W, 3) uint8 RGB; slides: helpers.predict_files
 found.probability, found.mask  # (H, W) float32 and bool
 found.instances, found.nuclei  # (H, W) int32, a number for each nucleus, and a table with a row for each
 ```

@@ -17,7 +17,8 @@ from helpers.errors import InputError
 from helpers.evaluation.ablation import ABLATION
 from helpers.evaluation.subject import open_subject
 from helpers.files import read_json, write_csv, write_json, written_whole
-from helpers.inference.trained_model import WEIGHTS, load_model
+from helpers.inference.export import export_onnx
+from helpers.inference.trained_model import ONNX, WEIGHTS, load_model
 from helpers.paths import as_path
 from helpers.report.card import CARD, model_card
 from helpers.report.charts import read_as_jpeg
@@ -60,6 +61,7 @@ def publish_run(run: Path, project: Path, ship: bool = False) -> list[Path]:
         made, figures = Path(temporary), {}
         if ship:
             digest = _export(run, results, made / WEIGHTS.name)
+            export_onnx(made / WEIGHTS.name, made / ONNX.name)
             # The figures show the shipped weights, as they were rounded, with their temperature and map.
             subject = dataclasses.replace(open_subject(run), model=load_model(made / WEIGHTS.name))
             figures = draw_figures(subject, results, validation, pd.read_csv(run / HISTORY, index_col="epoch"))
@@ -169,8 +171,8 @@ def _write(
             if stale.name not in figures:
                 stale.unlink()
     if WEIGHTS.name in targets:  # one model is shipped: the card beside it tells of no other
-        for stale in models.glob(f"*{WEIGHTS.suffix}"):
-            if stale.name != WEIGHTS.name:
+        for stale in models.iterdir():
+            if stale.suffix in (WEIGHTS.suffix, ONNX.suffix) and stale.name not in targets:
                 stale.unlink()
     write_json(models / RESULTS, reported)
     written = [models / RESULTS]

@@ -74,6 +74,14 @@ def run(scored, tmp_path):
     return shutil.copytree(scored, tmp_path / "run")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _quick_export():
+    """Leave the export out, which takes a minute: `test_export` looks at it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(publish, "export_onnx", lambda weights, out: out.write_bytes(weights.read_bytes()[:100]))
+        yield
+
+
 @pytest.fixture(scope="module")
 def published(scored, tmp_path_factory):
     """A project that the run was published into, and the paths that were named."""
@@ -105,7 +113,14 @@ def contents(project) -> dict[str, bytes]:
 
 def test_files(published):
     project, named = published
-    expected = ["results.json", "history.csv", "nuclei_lite0.safetensors", "RESULTS.md", "MODEL_CARD.md"]
+    expected = [
+        "results.json",
+        "history.csv",
+        "nuclei_lite0.safetensors",
+        "nuclei_lite0.onnx",
+        "RESULTS.md",
+        "MODEL_CARD.md",
+    ]
     expected = [*(f"models/{name}" for name in expected), *(f"figures/{name}" for name in FIGURES)]
     expected += ["README.md", NOTEBOOK]
     assert sorted(path.relative_to(project).as_posix() for path in named) == sorted(expected)
@@ -143,6 +158,7 @@ def test_the_shipped_model_is_the_best_of_the_run(published, scored):
     model = load_model(project / "models/nuclei_lite0.safetensors")
     about = {"run": "run", "file": "nuclei_lite0.safetensors", "digest": model.digest}
     assert reported["shipped"] == about | {"evaluations": read_results(scored)["evaluations"]}
+    assert (project / "models/nuclei_lite0.onnx").stat().st_size == 100  # exported from the weights beside it
     best, _ = load_checkpoint(scored / "best_model.pth")
     for name, value in best.named_parameters():
         torch.testing.assert_close(model.network.get_parameter(name), value, rtol=1e-3, atol=1e-6)
