@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
+from helpers.pictures.picture import PyramidPicture
+
 APERIO = "Aperio Image Library v12.0.15\r\n500x300 (64x64) Q=70|AppMag = 40|MPP = 0.2500"
 
 
@@ -50,3 +52,17 @@ def write_ome(path: Path, image: np.ndarray, levels: int = 3, **sizes: object) -
         for _ in range(levels - 1):
             image = halved(image)
             file.write(image, subfiletype=1, **options)
+
+
+class SmallCopies(PyramidPicture):
+    """A pale slide whose copies, a quarter and a sixteenth as large, may be read, but never its full size."""
+
+    name = "slide"
+
+    def __init__(self, height: int, width: int) -> None:
+        self.height, self.width = height, width
+        self.sizes = [(height // part, width // part) for part in (1, 4, 16)]
+
+    def read_level(self, number: int, top: int, left: int, height: int, width: int) -> np.ndarray:
+        assert number > 0, "the full size was read"
+        return np.full((height, width, 3), 200, np.uint8)

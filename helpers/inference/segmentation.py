@@ -85,10 +85,10 @@ class Search:
         del interior  # what is not needed any more makes room
         kinds = getattr(model.network, "kinds", ())
         nuclei = shift(list_nuclei(labels, probability, maps.get("kinds"), kinds, self.um_per_px), block.seen)
-        return keep_own(Found(block, labels, nuclei, probability[own], mask[own]))
+        return keep_own(Found(block, labels, nuclei, probability[own], mask[own]), self.um_per_px)
 
     def find_logits(self, picture: Picture, block: Block) -> np.ndarray:
-        """Predict the logit of nucleus of a block's core, as `predict.predict_logits` gives it."""
+        """Predict the logit of nucleus of a block's core, as `predict_logits` gives it."""
         return nuclei_logits(*self.predict(picture, block))[block.core.within(block.seen)]
 
 
@@ -136,7 +136,7 @@ def predict_logits(
     `expit(logits / model.temperature)` the probability.
 
     Returns:
-        `(H, W)` float32; minus infinity where there is no tissue (`checks.find_outside`).
+        `(H, W)` float32; minus infinity where there is no tissue (`outside.find_outside`).
     """
     picture, logits = ArrayPicture(image), np.zeros(image.shape[:2], np.float32)
     search = Search(model, um_per_px, survey(picture, um_per_px), device, symmetries)

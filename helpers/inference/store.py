@@ -3,11 +3,12 @@
 import functools
 import json
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
 
-from helpers.errors import InputError
+from helpers.errors import InputError, in_a_line
 from helpers.files import read_json, remove_unfinished, write_json, written_whole
 from helpers.inference.blocks import Block, Box, Found
 
@@ -30,7 +31,8 @@ class BlockStore:
         self.folder, self.blocks, self.with_probability = folder, blocks, with_probability
         about = about | {"blocks": len(blocks), "probability": with_probability}
         if not self._is_about(about):
-            shutil.rmtree(folder, ignore_errors=True)
+            if folder.exists():
+                shutil.rmtree(folder)
             write_json(folder / ABOUT, about)
         remove_unfinished(folder, (f"{block.number:06d}.npz" for block in blocks))
         self._before: dict[int, int] = {}  # nuclei before each block that was put
@@ -47,14 +49,19 @@ class BlockStore:
         return Found(block, arrays["labels"].astype(np.int32), arrays["nuclei"], probability, None)
 
     def put(self, found: Found, before: int) -> None:
-        """Keep what was settled of a block that has so many nuclei before it; a killed process leaves no part."""
+        """Keep what was settled of a block that has so many nuclei before it; a killed process leaves no part.
+
+        One that was kept already is not written again: settled once more it is the same.
+        """
+        self._before[found.block.number] = before
+        if self.has(found.block):
+            return
         small = np.uint16 if len(found.nuclei) < 2**16 else np.int32
         arrays = {"labels": found.labels.astype(small), "nuclei": found.nuclei}
         if self.with_probability:
             arrays["probability"] = np.rint(found.probability * LEVELS).astype(np.uint8)
         with written_whole(self._path(found.block.number)) as temporary:
             np.savez_compressed(temporary, **arrays)
-        self._before[found.block.number] = before
 
     def read_labels(self, top: int, left: int, height: int, width: int) -> np.ndarray:
         """Read a rectangle of the picture's label map, `(height, width)` int32, out of the blocks that were put."""
@@ -88,5 +95,12 @@ class BlockStore:
         return self.folder / f"{number:06d}.npz"
 
     def _load(self, number: int) -> dict[str, np.ndarray]:
-        with np.load(self._path(number)) as file:
-            return {name: file[name] for name in file.files}
+        path = self._path(number)
+        try:
+            with np.load(path) as file:
+                return {name: file[name] for name in file.files}
+        except (EOFError, ValueError, zipfile.BadZipFile) as error:  # as a computer that lost power leaves it
+            raise InputError(
+                f"{path}: expected what an earlier run found in a block, found a damaged file ({in_a_line(error)}); "
+                f"delete {self.folder} and predict the picture again"
+            ) from None

@@ -9,6 +9,7 @@ import tifffile
 from helpers.files import written_whole
 
 TILE = 512  # pixels a side; TIFF asks for a multiple of 16
+ACROSS = 16  # tiles side by side that are read at once
 # Of zlib, which every reader knows. Label maps are runs of one number: level 6 takes twice the time for a tenth less
 # (a sixtieth of the bytes as they are), and a predictor makes them larger.
 LEVEL = 1
@@ -24,8 +25,8 @@ def write_label_image(
 
     Args:
         path: where to, whole or not at all.
-        read_labels: gives any rectangle of the label map, `(height, width)` integers. It is asked for bands as high as
-            a tile and as wide as the picture, from top to bottom, so that memory does not grow with the height.
+        read_labels: gives any rectangle of the label map, `(height, width)` integers. It is asked for pieces as high as
+            a tile and as wide as `ACROSS` of them, in reading order, so that memory does not grow with the picture.
         height: rows of the picture.
         width: its columns.
         um_per_px: its scale, written as the resolution.
@@ -84,9 +85,10 @@ def _write(
 def _tiles(read: Reader, height: int, width: int, tile: int, dtype: np.dtype) -> Iterator[np.ndarray]:
     """Give all tiles in reading order, each `(tile, tile)`, with zeros beyond the picture."""
     for top in range(0, height, tile):
-        band = read(top, 0, min(tile, height - top), width)
-        for left in range(0, width, tile):
-            piece = band[:, left : left + tile]
-            padded = np.zeros((tile, tile), dtype)
-            padded[: piece.shape[0], : piece.shape[1]] = piece
-            yield padded
+        for first in range(0, width, ACROSS * tile):
+            several = read(top, first, min(tile, height - top), min(ACROSS * tile, width - first))
+            for left in range(0, several.shape[1], tile):
+                piece = several[:, left : left + tile]
+                padded = np.zeros((tile, tile), dtype)
+                padded[: piece.shape[0], : piece.shape[1]] = piece
+                yield padded

@@ -1,6 +1,5 @@
 """A picture with the outlines of its nuclei in the colours of their kinds."""
 
-import math
 from pathlib import Path
 
 import cv2
@@ -22,11 +21,13 @@ class Overlay:
 
     Attributes:
         image: `(h, w, 3)` uint8, RGB.
-        factor: how many pixels of the picture make one of the image, along each side.
+        factor: how many pixels of the picture make one of the image, along each side; a power of two.
     """
 
     def __init__(self, picture: Picture) -> None:
-        self.factor = max(1, math.ceil(math.sqrt(picture.height * picture.width / LARGEST)))
+        self.factor = 1
+        while picture.height * picture.width > LARGEST * self.factor**2:
+            self.factor *= 2  # as the levels of slides are: for any other factor the full size would have to be read
         self.image = np.array(picture.shrink(self.factor))
 
     def add(self, labels: np.ndarray, nuclei: np.ndarray, top: int = 0, left: int = 0) -> None:

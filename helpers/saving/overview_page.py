@@ -30,7 +30,8 @@ def draw_overview(picture: Picture, overview: Overview) -> np.ndarray:
     """
     longest = max(picture.height, picture.width)
     size = tuple(max(1, round(PANEL * length / longest)) for length in (picture.width, picture.height))
-    tissue = cv2.resize(picture.shrink(math.ceil(longest / PANEL)), size, interpolation=cv2.INTER_AREA)
+    factor = 2 ** int(math.log2(max(1, longest / PANEL)))  # as the levels of slides are, or their full size is read
+    tissue = cv2.resize(picture.shrink(factor), size, interpolation=cv2.INTER_AREA)
     densities = overview.densities()
     total = sum(densities.values(), np.zeros(1))
     top = _round_up(max(1.0, float(total.max())))

@@ -24,7 +24,7 @@ def test_cores_cover_the_picture_once_and_no_block_sees_too_much(height, width, 
     assert len(cut) == len(rows) * len(columns)
     for block in cut:
         assert block.seen.shared(block.core) == block.core
-        assert max(block.seen.shape) <= SIDE / zoom + 1
+        assert max(block.seen.shape) <= SIDE / max(1, zoom) + 1
         for place in (0, 1):
             assert block.seen[place] == max(0, block.core[place] - int(np.ceil(REACH / zoom)))
 
@@ -41,7 +41,7 @@ def found_in(labels: np.ndarray, block: Block) -> Found:
     probability = np.ones(seen.shape, np.float32)
     nuclei = shift(list_nuclei(seen, probability, None, (), 0.25), block.seen)
     own = block.core.within(block.seen)
-    return keep_own(Found(block, seen, nuclei, probability[own], seen[own] > 0))
+    return keep_own(Found(block, seen, nuclei, probability[own], seen[own] > 0), 0.25)
 
 
 def scattered(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -89,6 +89,28 @@ def two_blocks(first: np.ndarray, second: np.ndarray) -> list[Found]:
         Found(block, labels, list_nuclei(labels, np.ones(labels.shape), None, (), 0.25), np.ones(1), np.ones(1))
         for block, labels in zip(parts, (first, second), strict=True)
     ]
+
+
+def test_a_nucleus_that_each_block_leaves_to_the_other_is_kept_once():
+    first, second = np.zeros((2, 10, 20), np.int32)
+    first[2:6, 8:13] = 1  # its centre is column 10, in the second block
+    second[2:6, 7:12] = 1  # its centre is column 9, in the first
+    seams = Seams(0.25)
+    one, two = (seams.settle(keep_own(found, 0.25)) for found in two_blocks(first, second))
+    assert (len(one.nuclei), len(two.nuclei)) == (1, 0)
+    np.testing.assert_array_equal(one.labels, first)
+
+
+def test_a_nucleus_beyond_the_core_that_is_cut_or_far_is_left_to_its_own_block():
+    labels = np.zeros((40, 60), np.int32)
+    labels[2:6, 48:60] = 1  # reaches to the border of what is seen
+    labels[20:30, 40:56] = 2  # within 4 um of the core
+    labels[32:36, 55:59] = 3  # farther
+    block = Block(0, Box(0, 0, 40, 40), Box(0, 0, 40, 60))
+    nuclei = list_nuclei(labels, np.ones(labels.shape), None, (), 0.25)
+    kept = keep_own(Found(block, labels, nuclei, np.ones(1), np.ones(1)), 0.25)
+    assert kept.nuclei["left"].tolist() == [40]
+    np.testing.assert_array_equal(kept.labels, labels == 2)
 
 
 def test_at_a_seam_a_pixel_stays_with_the_first_and_what_lost_more_than_half_goes():

@@ -123,6 +123,12 @@ def test_a_file_that_tells_something_else_is_not_written(monkeypatch, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_logits_that_are_no_numbers_are_told(tiny):
+    network = Tiny().eval()
+    network.other.bias.data[:] = np.nan  # of the second output: the first is right
+    assert np.isnan(compare(TrainedModel(network, 1.0), tiny[1]))
+
+
 def test_shipped_file_is_near_pytorch():
     assert compare(load_model(), SHIPPED.read_bytes()) < 1e-4
 

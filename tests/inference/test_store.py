@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from helpers.errors import InputError
 from helpers.inference import store as module
 from helpers.inference.blocks import Block, Box, Found
 from helpers.inference.instances import FIELDS
@@ -56,6 +57,23 @@ def test_another_process_finds_what_was_kept(tmp_path, two):
     np.testing.assert_array_equal(kept.labels, two[0].labels)
     np.testing.assert_array_equal(kept.nuclei, two[0].nuclei)
     assert not again.read_labels(0, 0, 8, 20).any()  # its nuclei have no numbers before it is settled again
+
+
+def test_what_was_kept_is_not_written_again(tmp_path, two):
+    BlockStore(tmp_path, {}, BLOCKS).put(two[0], 0)
+    before = (tmp_path / "000000.npz").stat().st_ino  # a file written anew has another
+    again = BlockStore(tmp_path, {}, BLOCKS)
+    again.put(again.get(BLOCKS[0]), 7)
+    assert (tmp_path / "000000.npz").stat().st_ino == before
+    assert again.read_labels(0, 0, 8, 20)[2, 9] == 8
+
+
+@pytest.mark.parametrize("content", [b"", b"half of", b"PK"])
+def test_a_damaged_block_is_said(tmp_path, content):
+    store = BlockStore(tmp_path, {}, BLOCKS)
+    (tmp_path / "000000.npz").write_bytes(content)
+    with pytest.raises(InputError, match=r"000000\.npz: expected what an earlier run found .*; delete .* and predict"):
+        store.get(BLOCKS[0])
 
 
 @pytest.mark.parametrize("change", [{"picture": "b"}, {"picture": "a", "model": "c"}, {}])

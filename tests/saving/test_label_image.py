@@ -76,12 +76,14 @@ def test_one_half_is_where_128_begins(tmp_path):
     assert tifffile.imread(tmp_path / "probability.tif").tolist() == [[0, 127, 128, 255]]
 
 
-def test_memory_does_not_grow_with_the_height(tmp_path):
-    def peak(height: int) -> int:
+def test_memory_does_not_grow_with_the_picture(tmp_path, monkeypatch):
+    monkeypatch.setattr(label_image, "ACROSS", 4)
+
+    def peak(height: int, width: int = 512) -> int:
         tracemalloc.start()
         write_label_image(
-            tmp_path / "labels.tif", lambda _top, _left, rows, columns: np.ones((rows, columns), np.int32), height, 512,
-            um_per_px=0.25, tile=128,
+            tmp_path / "labels.tif", lambda _top, _left, rows, columns: np.ones((rows, columns), np.int32), height,
+            width, um_per_px=0.25, tile=128,
         )  # fmt: skip
         _, highest = tracemalloc.get_traced_memory()
         tracemalloc.stop()
@@ -89,6 +91,7 @@ def test_memory_does_not_grow_with_the_height(tmp_path):
 
     peak(256)  # what is made once
     assert peak(16_384) < 1.5 * peak(2048)
+    assert peak(256, 16_384) < 1.5 * peak(256, 2048)
 
 
 def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path):

@@ -3,6 +3,7 @@ import errno
 import cv2
 import numpy as np
 import pytest
+from made_pictures import SmallCopies
 
 from helpers.inference.instances import list_nuclei
 from helpers.pictures.picture import ArrayPicture
@@ -51,10 +52,16 @@ def test_a_large_picture_is_shrunk_and_its_nuclei_with_it(monkeypatch):
     labels = np.zeros((20, 41), np.int32)
     labels[3:6, 33:36] = 1
     drawn = Overlay(grey(20, 41))
-    assert drawn.factor == 3
-    assert drawn.image.shape == (7, 14, 3)
+    assert drawn.factor == 4
+    assert drawn.image.shape == (5, 11, 3)
     drawn.add(labels, make_nuclei(labels, ("Dead",)))
-    assert np.argwhere((drawn.image != 128).any(-1)).tolist() == [[1, 11]]
+    assert np.argwhere((drawn.image != 128).any(-1)).tolist() == [[0, 8], [1, 8]]
+
+
+@pytest.mark.parametrize("size", [(8192, 4096), (6000, 4400), (7777, 5555)])
+def test_a_slide_is_shrunk_from_its_smaller_copies(monkeypatch, size):
+    monkeypatch.setattr(overlay, "LARGEST", 2_000_000)
+    assert (Overlay(SmallCopies(*size)).image == 200).all()
 
 
 def test_the_picture_itself_stays_as_it_is():

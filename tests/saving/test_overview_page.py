@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from made_pictures import SmallCopies
 
 from helpers.inference.instances import FIELDS
 from helpers.pictures.picture import ArrayPicture
@@ -65,6 +66,12 @@ def test_the_densest_place_is_the_brightest_and_empty_ones_the_darkest():
     assert abs(column - 0.8 * PANEL) < 25
     assert abs(row - 0.2 * PANEL) < 25
     assert panel[-1, 0].sum() == panel.sum(-1).min()
+
+
+@pytest.mark.parametrize("size", [(8192, 4096), (6000, 4400), (7777, 5555)])
+def test_a_slide_is_shrunk_from_its_smaller_copies(size):
+    page = draw_overview(SmallCopies(*size), make_overview(*size, 0.25, {}))
+    assert (page[MARGIN + 32 + PANEL // 2, MARGIN : MARGIN + 8] == 200).all()
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 5000), (5000, 3)])
