@@ -27,7 +27,7 @@ def work_through(work: Callable, items: Iterable, engine: str = "threads", worke
     Raises:
         InputError: there is no such engine, Dask is not installed, or no scheduler answers.
     """
-    check_engine(engine)
+    check_engine(engine, workers)
     items = list(items)
     if not items:
         return
@@ -42,8 +42,10 @@ def work_through(work: Callable, items: Iterable, engine: str = "threads", worke
         yield from _in_order(lambda item: client.submit(_call, there, item, pure=False), items, at_once)
 
 
-def check_engine(engine: str) -> None:
-    """Refuse what is no engine, with an InputError."""
+def check_engine(engine: str, workers: int | None = None) -> None:
+    """Refuse what is no engine, or no number of workers, with an InputError."""
+    if workers is not None and workers < 1:
+        raise InputError(f"workers: expected 1 or more, found {workers}; leave it out for the usual number")
     if engine not in ("threads", "dask") and "://" not in engine:
         raise InputError(f"engine: expected threads, dask or the address of a scheduler (tcp://...), found {engine!r}")
     if engine != "threads" and not importlib.util.find_spec("distributed"):

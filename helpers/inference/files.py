@@ -1,64 +1,25 @@
 """From pictures and slides to files: for QuPath, a spreadsheet and the eye, with no more memory than a block takes."""
 
 import contextlib
-import functools
+import traceback
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
-from helpers import __version__
-from helpers.errors import InputError, InputWarning
-from helpers.files import locked, read_json, remove_unfinished, write_csv, write_json
-from helpers.inference.blocks import Block, Found, Seams
-from helpers.inference.engines import check_engine, work_through
-from helpers.inference.outputs import ENDINGS, USUAL, open_outputs, paths_of
-from helpers.inference.segmentation import Search
-from helpers.inference.store import BlockStore
-from helpers.inference.symmetries import SYMMETRIES
-from helpers.inference.tiles import PLAIN
+from helpers.errors import InputError, InputWarning, in_a_line
+from helpers.files import locked, unreadable, write_csv
+from helpers.inference.engines import check_engine
+from helpers.inference.one_file import DONE, Order, predict_file
+from helpers.inference.outputs import ENDINGS, USUAL
+from helpers.inference.progress import Progress
 from helpers.inference.trained_model import TrainedModel, choose_model
 from helpers.paths import as_path
-from helpers.pictures.checks import warn_about_picture
-from helpers.pictures.picture import Picture
-from helpers.pictures.reading import list_pictures, open_picture
-from helpers.pictures.scale import resolve_scale
-from helpers.pictures.survey import survey
+from helpers.pictures.reading import SUFFIXES, list_pictures
 
 SUMMARY = "summary.csv"
-DONE, KEPT, FAILED = "done", "kept", "failed"
-
-
-@dataclass(frozen=True)
-class Order:
-    """What is wanted of every picture: the arguments of `predict_files`, checked."""
-
-    out: Path
-    um_per_px: float | str | None
-    model: TrainedModel
-    save: tuple[str, ...]
-    engine: str
-    workers: int | None
-    again: bool
-    device: str
-    flips_and_turns: bool
-    progress: bool
-
-    def about(self, path: Path) -> dict[str, object]:
-        """Tell what the results for a file depend on."""
-        facts = path.stat()
-        return {
-            "picture": str(path),
-            "bytes": facts.st_size,
-            "changed": facts.st_mtime_ns,
-            "um_per_px_given": None if self.um_per_px is None else str(self.um_per_px),
-            "model": self.model.digest,
-            "flips_and_turns": self.flips_and_turns,
-            "version": __version__,
-        }
+FAILED = "failed"
+FAULT = ".error.txt"  # how the name of a file ends that tells of a fault of this program
 
 
 def predict_files(
@@ -76,8 +37,9 @@ def predict_files(
 ) -> list[dict]:
     """Find the nuclei of pictures and slides of any size, and write them into files.
 
-    A picture that cannot be used does not stop the others. What is finished is not done again; a slide that was
-    stopped goes on with the blocks that it has not done.
+    A picture that cannot be used does not stop the others, nor does a fault of this program, of which `NAME.error.txt`
+    tells where it lies. What is finished is not done again; a slide that was stopped goes on with the blocks that it
+    has not done. Labels and overlays that an earlier run wrote beside the pictures are not taken for pictures.
 
     Args:
         sources: a picture, a folder or a pattern, or several.
@@ -91,7 +53,7 @@ def predict_files(
         again: do again what is finished.
         device: where to compute.
         flips_and_turns: average over the eight symmetries of the square: slower by eight times, a little better.
-        progress: show bars on standard error.
+        progress: show a bar on standard error.
 
     Returns:
         for each picture what `summary.csv` has of it: `picture`, `status` ("done", "kept" from before, or "failed"),
@@ -99,109 +61,85 @@ def predict_files(
         all, and per mm2 of tissue.
 
     Raises:
-        InputError: no picture there, something that cannot be saved, or no such engine.
+        InputError: no picture there, something that cannot be saved, no such engine, or a folder that may not be
+            written.
     """
+    save = (save,) if isinstance(save, str) else tuple(save)
     if wrong := sorted(set(save) - set(ENDINGS)):
         raise InputError(f"save: expected of {', '.join(ENDINGS)}, found {', '.join(wrong)}")
-    check_engine(engine)
+    check_engine(engine, workers)
     model, out = choose_model(model, device, fastest=True), as_path(out)
-    named = _name_results(list_pictures(sources))
-    order = Order(out, um_per_px, model, tuple(save), engine, workers, again, device, flips_and_turns, progress)
+    named = _name_results(_without_results(list_pictures(sources), out))
+    order = Order(out, um_per_px, model, save, engine, workers, again, device, flips_and_turns)
     rows = []
-    with locked(out):
-        for path, name in tqdm(named.items(), unit="picture", disable=not progress or len(named) == 1):
-            try:
-                rows.append(_predict_file(path, name, order))
-            except (InputError, OSError) as error:
-                text = str(error) if str(path) in str(error) else f"{path}: {error}"
-                warnings.warn(text, InputWarning, stacklevel=2)
-                rows.append({"picture": str(path), "status": FAILED, "message": text})
+    with locked(out), contextlib.closing(Progress(named, progress)) as bar:
+        for number, (path, name) in enumerate(named.items(), 1):
+            bar.begin(number, path)
+            row = _try_file(path, name, order, bar)
+            if row["status"] == FAILED:
+                warnings.warn(row["message"], InputWarning, stacklevel=2)
+            bar.end(worked=row["status"] == DONE)
+            rows.append(row)
             write_csv(out / SUMMARY, _same_keys(rows))
     return rows
 
 
-def _predict_file(path: Path, name: str, order: Order) -> dict:
-    """Do one picture, or find that it is done; give its row."""
-    about, summary = order.about(path), order.out / f"{name}.json"
-    paths = paths_of(order.out, name, order.save)
-    if not order.again and (done := _finished(summary, about, paths)):
-        return {"picture": str(path), "status": KEPT, "message": ""} | done
-    summary.unlink(missing_ok=True)  # from here on it is not finished
-    remove_unfinished(order.out, [file.name for file in paths.values()])
-    with open_picture(path) as picture:
-        um_per_px = resolve_scale(picture, order.um_per_px)
-        symmetries = SYMMETRIES if order.flips_and_turns else PLAIN
-        search = Search(order.model, um_per_px, survey(picture, um_per_px), order.device, symmetries)
-        warn_about_picture(picture, search.tissue, um_per_px)
-        store = BlockStore(
-            order.out / f".{name}.blocks", about | {"um_per_px": um_per_px}, search.blocks, "probability" in order.save
+def _try_file(path: Path, name: str, order: Order, bar: Progress) -> dict:
+    """Do one picture; give its row, also where it failed."""
+    report = order.out / f"{name}{FAULT}"
+    report.unlink(missing_ok=True)
+    try:
+        return {"picture": str(path), "message": ""} | predict_file(path, name, order, bar)
+    except InputError as error:
+        text = str(error) if str(path) in str(error) else f"{path}: {error}"
+    except OSError as error:
+        if error.filename == str(path):
+            text = str(unreadable(path, error))
+        else:
+            text = (
+                f"{path}: its results cannot be written into {order.out} ({error.strerror or in_a_line(error)}); make "
+                "room there or choose another folder, and run it again"
+            )
+    except MemoryError:
+        text = f"{path}: expected 300 MB of memory for each worker, found too little; run it again with one worker"
+    except Exception as error:  # nobody foresaw it: the others are not to suffer, and it is not to be hidden
+        with contextlib.suppress(OSError):
+            report.write_text(traceback.format_exc(), encoding="utf-8")
+        text = (
+            f"{path}: failed by a fault of this program ({type(error).__name__}: {in_a_line(error)[:160]}); please "
+            f"report it with {report}, which tells where"
         )
-        with open_outputs(paths, picture, search) as outputs:
-            for found, before in _find_all(path, picture, search, store, order):
-                outputs.add(found, before)
-            row = outputs.finish(store)
-    write_json(summary, {"about": about, "result": row})
-    store.remove()
-    return {"picture": str(path), "status": DONE, "message": ""} | row
+    return {"picture": str(path), "status": FAILED, "message": text}
 
 
-def _find_all(
-    path: Path, picture: Picture, search: Search, store: BlockStore, order: Order
-) -> Iterator[tuple[Found, int]]:
-    """Give what each block holds, in order, settled with its neighbours, and how many nuclei came before."""
-    blocks = [block for block in search.blocks if search.tissue.reaches(*block.seen)]
-    missing = [block for block in blocks if not store.has(block)]
-    # Threads share the open file; another process opens its own.
-    work = functools.partial(search.find, picture) if order.engine == "threads" else _Elsewhere(path, search)
-    results = work_through(work, missing, order.engine, order.workers)
-    seams = Seams(search.um_per_px)
-    hidden = not order.progress or len(blocks) == 1
-    for block in tqdm(blocks, unit="block", desc=path.name, disable=hidden, smoothing=0.1, leave=False):
-        found = store.get(block) if store.has(block) else next(results)
-        before = seams.count
-        found = seams.settle(found)
-        store.put(found, before)
-        yield found, before
+def _without_results(paths: list[Path], out: Path) -> list[Path]:
+    """Leave out labels and overlays of an earlier run: they lie in `out`, or beside the file that sums them up."""
+    endings = tuple(ending for ending in ENDINGS.values() if Path(ending).suffix in SUFFIXES)
 
+    def is_result(path: Path) -> bool:
+        ending = next(filter(path.name.endswith, endings), None)
+        return ending is not None and (
+            path.parent.absolute() == out.absolute() or path.with_name(f"{path.name[: -len(ending)]}.json").exists()
+        )
 
-@dataclass(frozen=True)
-class _Elsewhere:
-    """A search that opens the picture itself, in another process."""
-
-    path: Path
-    search: Search
-
-    def __call__(self, block: Block) -> Found:
-        return self.search.find(_opened(self.path), block)
-
-
-@functools.lru_cache(2)
-def _opened(path: Path) -> Picture:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", InputWarning)  # said where the picture was opened first
-        return open_picture(path)
-
-
-def _finished(summary: Path, about: dict, paths: dict[str, Path]) -> dict | None:
-    """Give the result that an earlier run wrote down, if it is of the same and all is there that is wanted now."""
-    with contextlib.suppress(InputError, KeyError, TypeError):
-        written = read_json(summary)
-        if written["about"] == about and all(path.is_file() for path in paths.values()):
-            return written["result"]
-    return None
+    pictures = [path for path in paths if not is_result(path)]
+    if not pictures:
+        found = f"results of an earlier run, such as {paths[0]}" if paths else "none"
+        raise InputError(f"sources: expected pictures, found {found}; name the pictures themselves")
+    return pictures
 
 
 def _name_results(paths: list[Path]) -> dict[Path, str]:
     """Name the results of each picture by its name without ending, or with it where two would be the same.
 
-    >>> list(_name_results([Path("a/x.png"), Path("a/y.tif"), Path("b/y.svs")]).values())
-    ['x', 'y.tif', 'y.svs']
+    >>> list(_name_results([Path("a/x.png"), Path("a/y.tif"), Path("b/y.svs"), Path("summary.png")]).values())
+    ['x', 'y.tif', 'y.svs', 'summary.png']
     """
     names: dict[Path, str] = {}
     for rule in (lambda path: path.stem, lambda path: path.name, lambda path: f"{path.parent.name}-{path.name}"):
         proposed = {path: rule(path) for path in paths if path not in names}
         times = Counter(name.lower() for name in proposed.values())  # some systems do not tell cases apart
-        taken = {name.lower() for name in names.values()}
+        taken = {name.lower() for name in names.values()} | {Path(SUMMARY).stem}
         names |= {
             path: name for path, name in proposed.items() if times[name.lower()] == 1 and name.lower() not in taken
         }

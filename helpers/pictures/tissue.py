@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from skimage.filters import threshold_otsu
 
+from helpers.pictures.outside import find_outside
 from helpers.pictures.picture import Picture
 
 UM_PER_PX = 4.0  # of the small copy, at most: a nucleus is one to four of its pixels
@@ -93,7 +94,7 @@ def find_ink(small: np.ndarray, um_per_px: float) -> np.ndarray:
 
 def doubt_ink(small: np.ndarray, um_per_px: float) -> str:
     """Say in a sentence that there are pen marks, or nothing where there are none. Arguments as of `find_tissue`."""
-    share = find_ink(small, um_per_px).mean()
+    share = (find_ink(small, um_per_px) & ~find_outside(small)).mean()
     if share < MARKED:
         return ""
     return (
