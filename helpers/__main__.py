@@ -63,7 +63,7 @@ def _load(module: str):
 
 
 def _predict(options: argparse.Namespace) -> int:
-    rows = _load("inference.files").predict_files(
+    rows = _load("inference.predict_files").predict_files(
         options.image, options.out, options.um_per_px,
         None if options.model is None else _load("inference.trained_model").load_model(options.model),
         options.save or _load("inference.outputs").USUAL, options.engine, options.workers, options.again,

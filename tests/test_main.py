@@ -472,7 +472,9 @@ def test_interrupted_or_out_of_room(slides, monkeypatch, capsys, error, status):
     assert call("prepare", slides) == status
     captured = capsys.readouterr()
     (line,) = captured.err.splitlines()
-    assert line.startswith({130: "interrupted; `download`, `train` and", 2: "error: [Errno 28] No space left"}[status])
+    assert line.startswith(
+        {130: "interrupted; `download`, `predict`, `train` and", 2: "error: [Errno 28] No space left"}[status]
+    )
 
 
 def test_a_fault_of_the_code_is_not_hidden(slides, monkeypatch):

@@ -11,7 +11,7 @@ from helpers.pictures.outside import find_outside
 from helpers.pictures.picture import Picture, compose
 from helpers.pictures.stain_check import doubt_stain
 from helpers.pictures.survey import Tissue
-from helpers.pictures.tissue import doubt_ink
+from helpers.pictures.tissue_area import doubt_ink
 
 WHOLE = 2048**2  # pixels; a larger picture is judged by windows
 WINDOWS, WINDOW = 16, 256  # how many, and pixels a side

@@ -15,10 +15,10 @@ from PIL import Image
 
 import helpers
 from helpers.errors import InputError, InputWarning
-from helpers.inference import blocks, files, segmentation
-from helpers.inference.files import predict_files
+from helpers.inference import blocks, one_file, segmentation
 from helpers.inference.outputs import ENDINGS
 from helpers.inference.predict import predict
+from helpers.inference.predict_files import predict_files
 from helpers.inference.trained_model import TrainedModel, load_model
 
 
@@ -209,7 +209,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, model, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(files.BlockStore, "put", fail)
+        patch.setattr(one_file.BlockStore, "put", fail)
         with pytest.warns(InputWarning, match="No space left"):
             (row,) = predict_files(tmp_path / "a.png", tmp_path / "out", 0.25, model, again=True)
     assert row["status"] == "failed"
@@ -265,13 +265,13 @@ def test_the_package_offers_it():
 
 def test_dask_gives_the_same_bytes_and_survives_a_lost_worker(tmp_path, small_blocks, monkeypatch):
     distributed = pytest.importorskip("distributed")
-    model = load_model(Path(files.__file__).parents[2] / "models/nuclei_lite0.onnx")
+    model = load_model(Path(blocks.__file__).parents[2] / "models/nuclei_lite0.onnx")
     path = write_tiff(tmp_path / "a.tif", picture(), 64)
     predict_files(path, tmp_path / "threads", model=model)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Dask's own
         with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-            kill, original = [], files.BlockStore.put
+            kill, original = [], one_file.BlockStore.put
 
             def put(self, found, before):
                 original(self, found, before)
@@ -279,7 +279,7 @@ def test_dask_gives_the_same_bytes_and_survives_a_lost_worker(tmp_path, small_bl
                     kill.append(next(iter(cluster.workers.values())))
                     kill[0].process.process.kill()
 
-            monkeypatch.setattr(files.BlockStore, "put", put)
+            monkeypatch.setattr(one_file.BlockStore, "put", put)
             predict_files(path, tmp_path / "dask", model=model, engine=cluster.scheduler_address)
     assert kill
     assert contents(tmp_path / "dask") == contents(tmp_path / "threads")
