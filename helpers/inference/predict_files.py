@@ -16,6 +16,7 @@ from helpers.inference.progress import Progress
 from helpers.inference.trained_model import TrainedModel, choose_model
 from helpers.paths import as_path
 from helpers.pictures.reading import SUFFIXES, list_pictures
+from helpers.preprocessing import check_scale
 
 SUMMARY = "summary.csv"
 FAILED = "failed"
@@ -61,13 +62,14 @@ def predict_files(
         all, and per mm2 of tissue.
 
     Raises:
-        InputError: no picture there, something that cannot be saved, no such engine, or a folder that may not be
-            written.
+        InputError: no picture there, something that cannot be saved, no such engine or device, a scale out of range,
+            or a folder that may not be written.
     """
     save = (save,) if isinstance(save, str) else tuple(save)
     if wrong := sorted(set(save) - set(ENDINGS)):
         raise InputError(f"save: expected of {', '.join(ENDINGS)}, found {', '.join(wrong)}")
     check_engine(engine, workers)
+    um_per_px = None if um_per_px is None else check_scale(um_per_px)
     model, out = choose_model(model, device, fastest=True), as_path(out)
     named = _name_results(_without_results(list_pictures(sources), out))
     order = Order(out, um_per_px, model, save, engine, workers, again, device, flips_and_turns)

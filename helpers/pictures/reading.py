@@ -81,8 +81,8 @@ def list_pictures(sources: Iterable[Path | str] | Path | str) -> list[Path]:
         path = as_path(source)
         if path.is_dir():
             listed = _pictures(_entries(path))
-        elif path.exists() or not glob.has_magic(str(path)):
-            if not path.exists():
+        elif os.path.lexists(path) or not glob.has_magic(str(path)):  # a link that leads nowhere stops no others
+            if not os.path.lexists(path):
                 raise InputError(f"{path}: expected a picture, found no such file or folder; check the path")
             listed = [path]
         else:
