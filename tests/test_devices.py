@@ -64,7 +64,5 @@ def test_a_cpu_takes_as_many_pixels_at_once_whatever_the_tile():
 
 
 def test_a_device_that_is_not_there_is_refused():
-    with pytest.raises(
-        InputError, match=r"device nonsense: expected one that PyTorch can use here, found none \(.*cpu"
-    ):
+    with pytest.raises(InputError, match=r"device nonsense: expected one .* here, found none \(.*give cpu"):
         on_device(nn.Conv2d(1, 1, 1), "nonsense")

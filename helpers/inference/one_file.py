@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+import shutil
 import socket
 import warnings
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from helpers import __version__
 from helpers.errors import InputError, InputWarning
-from helpers.files import read_json, remove_unfinished, write_json
+from helpers.files import read_json, write_json
 from helpers.inference.blocks import Block, Found, Seams
 from helpers.inference.engines import work_through
 from helpers.inference.outputs import open_outputs, paths_of
@@ -74,7 +75,7 @@ def predict_file(path: Path, name: str, order: Order, bar: Progress) -> dict:
         InputError: it cannot be used, or the results of another picture stand where its own would.
         OSError: a disk is full, or a file may not be written.
     """
-    about, summary = order.about(path), order.out / f"{name}.json"
+    about, summary, blocks = order.about(path), order.out / f"{name}.json", order.out / f".{name}.blocks"
     paths = paths_of(order.out, name, order.save)
     if not order.again:
         written = _read_summary(summary)
@@ -84,25 +85,26 @@ def predict_file(path: Path, name: str, order: Order, bar: Progress) -> dict:
                 f"{written['about']['picture']} by the same name; choose another folder, or replace them (--again)"
             )
         if written["about"] == about and all(file.is_file() for file in paths.values()):
+            shutil.rmtree(blocks, ignore_errors=True)  # of a second time that was stopped
             return {"status": KEPT} | written["result"]
-    summary.unlink(missing_ok=True)  # from here on it is not finished
-    remove_unfinished(order.out, [file.name for file in paths.values()])
     with open_picture(path) as picture:
         um_per_px = resolve_scale(picture, order.um_per_px)
         symmetries = SYMMETRIES if order.flips_and_turns else PLAIN
         search = Search(order.model, um_per_px, survey(picture, um_per_px), order.device, symmetries)
         warn_about_picture(picture, search.tissue, um_per_px)
-        store = BlockStore(
-            order.out / f".{name}.blocks", about | {"um_per_px": um_per_px}, search.blocks, "probability" in order.save
-        )
+        store = BlockStore(blocks, about | {"um_per_px": um_per_px}, search.blocks, "probability" in order.save)
         try:
-            with open_outputs(paths, picture, search) as outputs:
+            made = paths_of(store.folder, name, order.save)  # until all are whole, what was there before stays
+            with open_outputs(made, picture, search) as outputs:
                 for found, before in _find_all(path, picture, search, store, order, bar):
                     outputs.add(found, before)
                 row = outputs.finish(store)
         except InputError:  # a damaged file, which will be another when it is whole
             store.remove()
             raise
+    summary.unlink(missing_ok=True)  # until all are in their place it is not finished
+    for kind, file in made.items():
+        file.replace(paths[kind])
     write_json(summary, {"about": about, "result": row})
     store.remove()
     return {"status": DONE} | row
