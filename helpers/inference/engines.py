@@ -3,10 +3,11 @@
 import contextlib
 import importlib
 import importlib.util
+import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 
 from helpers.errors import InputError, in_a_line
 
@@ -25,7 +26,7 @@ def work_through(work: Callable, items: Iterable, engine: str = "threads", worke
         workers: how many; None for `WORKERS`, or one on a machine of one core, or all that the scheduler has.
 
     Raises:
-        InputError: there is no such engine, Dask is not installed, or no scheduler answers.
+        InputError: there is no such engine, Dask is not installed, no scheduler answers or it is lost, or workers die.
     """
     check_engine(engine, workers)
     items = list(items)
@@ -36,7 +37,7 @@ def work_through(work: Callable, items: Iterable, engine: str = "threads", worke
         with ThreadPoolExecutor(workers) as pool:
             yield from _in_order(lambda item: pool.submit(work, item), items, workers + 1)
         return
-    with _cluster(engine, workers) as client:
+    with _quiet(), _cluster(engine, workers) as client, _losses_told(engine):
         at_once = 2 * max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
         there = client.scatter(work, broadcast=True)
         yield from _in_order(lambda item: client.submit(_call, there, item, pure=False), items, at_once)
@@ -76,6 +77,36 @@ def _cluster(engine: str, workers: int) -> Iterator:
         ) from None
     with client:
         yield client
+
+
+@contextlib.contextmanager
+def _losses_told(engine: str) -> Iterator[None]:
+    """Turn the loss of all workers, or of their scheduler, into an InputError."""
+    distributed = importlib.import_module("distributed")
+    try:
+        yield
+    except distributed.KilledWorker:
+        raise InputError(
+            f"engine {engine}: expected workers that live, found that several died over one part of the picture; "
+            "give each more memory, and run it again: what is finished is kept"
+        ) from None
+    except (CancelledError, distributed.comm.CommClosedError) as error:
+        raise InputError(
+            f"engine {engine}: expected a scheduler to the end, found it gone ({in_a_line(error)[:160]}); start it "
+            "again, and run it again: what is finished is kept"
+        ) from None
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Dask from logging what is mended without anybody, or told in a sentence."""
+    logger = logging.getLogger("distributed")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _in_order(submit: Callable[[object], Future], items: Iterable, at_once: int) -> Iterator:
