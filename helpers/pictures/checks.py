@@ -11,8 +11,9 @@ from helpers.pictures.outside import find_outside
 from helpers.pictures.picture import Picture, compose
 from helpers.pictures.stain_check import doubt_stain
 from helpers.pictures.survey import Tissue
-from helpers.pictures.tissue_area import doubt_ink
+from helpers.pictures.tissue_area import find_ink
 
+MARKED = 0.002  # share of a picture from which ink is worth a warning; dust and pigment are less
 WHOLE = 2048**2  # pixels; a larger picture is judged by windows
 WINDOWS, WINDOW = 16, 256  # how many, and pixels a side
 
@@ -71,6 +72,17 @@ def warn_about_picture(picture: Picture, tissue: Tissue, um_per_px: float) -> No
         doubt = doubt_ink(tissue.small, um_per_px * tissue.factor)
     if doubt:
         warnings.warn(f"{picture.name}: {doubt}", InputWarning, stacklevel=3)
+
+
+def doubt_ink(small: np.ndarray, um_per_px: float) -> str:
+    """Say in a sentence that there are pen marks, or nothing where there are none. Arguments as of `find_ink`."""
+    share = (find_ink(small, um_per_px) & ~find_outside(small)).mean()
+    if share < MARKED:
+        return ""
+    return (
+        f"{share:.1%} of the picture look like pen marks (or pigment): no tissue is counted there, and what is found "
+        "there is not to be trusted"
+    )
 
 
 def _windows(picture: Picture, tissue: Tissue) -> Iterator[np.ndarray]:
