@@ -91,7 +91,7 @@ def _try_file(path: Path, name: str, order: Order, bar: Progress) -> dict:
     report = order.out / f"{name}{FAULT}"
     report.unlink(missing_ok=True)
     try:
-        return {"picture": str(path), "message": ""} | predict_file(path, name, order, bar)
+        return {"picture": str(path), "status": DONE, "message": ""} | predict_file(path, name, order, bar)
     except InputError as error:
         text = str(error) if str(path) in str(error) else f"{path}: {error}"
     except OSError as error:
@@ -138,7 +138,11 @@ def _name_results(paths: list[Path]) -> dict[Path, str]:
     ['x', 'y.tif', 'y.svs', 'summary.png']
     """
     names: dict[Path, str] = {}
-    for rule in (lambda path: path.stem, lambda path: path.name, lambda path: f"{path.parent.name}-{path.name}"):
+    for rule in (
+        lambda path: path.stem,
+        lambda path: path.name,
+        lambda path: f"{path.absolute().parent.name}-{path.name}",
+    ):
         proposed = {path: rule(path) for path in paths if path not in names}
         times = Counter(name.lower() for name in proposed.values())  # some systems do not tell cases apart
         taken = {name.lower() for name in names.values()} | {Path(SUMMARY).stem}

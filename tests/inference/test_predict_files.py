@@ -314,6 +314,17 @@ def test_pictures_of_one_name_get_results_of_their_own(tmp_path, model):
     assert names == {"one-a.png.csv", "two-a.png.csv", "a.tif.csv", "b.csv"}
 
 
+def test_a_picture_of_the_folder_one_stands_in_is_named_after_it(tmp_path, model, monkeypatch):
+    for place in ("here", "here/below"):
+        (tmp_path / place).mkdir()
+        Image.fromarray(picture(40, 40)).save(tmp_path / place / "a.png")
+    monkeypatch.chdir(tmp_path / "here")
+    rows = predict_files(["a.png", "below/a.png"], "out", 0.25, model, save=("csv",))
+    assert list(rows[0])[:3] == ["picture", "status", "message"]
+    names = {path.name for path in (tmp_path / "here/out").glob("*.csv")} - {"summary.csv"}
+    assert names == {"here-a.png.csv", "below-a.png.csv"}
+
+
 def test_no_tissue_is_said(tmp_path, model):
     Image.fromarray(np.full((300, 300, 3), 245, np.uint8)).save(tmp_path / "a.png")
     with pytest.warns(InputWarning, match="no tissue was found"):
