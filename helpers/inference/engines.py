@@ -5,6 +5,8 @@ import importlib
 import importlib.util
 import logging
 import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
@@ -62,10 +64,9 @@ def _cluster(engine: str, workers: int) -> Iterator:
     """Give a client of the scheduler at an address, or of a cluster of its own that ends with the work."""
     distributed = importlib.import_module("distributed")
     if engine == "dask":
-        with (
-            distributed.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
-            distributed.Client(cluster) as client,
-        ):
+        with _interrupts_ignored():
+            made = distributed.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+        with made as cluster, distributed.Client(cluster) as client:
             yield client
         return
     try:
@@ -98,8 +99,22 @@ def _losses_told(engine: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Have the processes that are started meanwhile ignore Ctrl-C: this one hears it, and ends them."""
+    if threading.current_thread() is not threading.main_thread():  # where Python sets no handlers
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keep Dask from logging what is mended without anybody, or told in a sentence."""
+    importlib.import_module("distributed")  # which sets levels of its own
     logger = logging.getLogger("distributed")
     level = logger.level
     logger.setLevel(logging.CRITICAL)

@@ -1,6 +1,9 @@
 """Who does the work: order, how much at once, and what is refused."""
 
 import contextlib
+import logging
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import CancelledError, Future
@@ -99,3 +102,20 @@ def test_a_lost_cluster_is_said(monkeypatch, error, words):
 def test_no_workers_are_refused(workers):
     with pytest.raises(InputError, match=f"workers: expected 1 or more, found {workers}"):
         list(work_through(str, [1], workers=workers))
+
+
+def test_workers_that_are_started_leave_an_interruption_to_this_process():
+    command = [sys.executable, "-c", "import signal; print(signal.getsignal(signal.SIGINT) == signal.SIG_IGN)"]
+    with engines._interrupts_ignored():
+        inside = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    outside = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    assert (inside, outside) == ("True", "False")
+
+
+def test_dask_logs_nothing_meanwhile_and_again_afterwards():
+    pytest.importorskip("distributed")
+    logger = logging.getLogger("distributed")
+    before = logger.level
+    with engines._quiet():
+        assert logger.level == logging.CRITICAL
+    assert logger.level == before
