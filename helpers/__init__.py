@@ -13,7 +13,7 @@ _EXPORTS = {
     "examine": "helpers.explanation.examine",
     "load_model": "helpers.inference.trained_model",
     "predict": "helpers.inference.predict",
-    "predict_files": "helpers.inference.files",
+    "predict_files": "helpers.inference.predict_files",
 }
 __all__ = ["examine", "load_model", "predict", "predict_files"]  # noqa: F822, they come from __getattr__
 

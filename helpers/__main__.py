@@ -8,6 +8,8 @@ import sys
 import warnings
 from collections.abc import Sequence
 
+from tqdm import tqdm
+
 from helpers.arguments import PAIRS, read_arguments
 from helpers.config import RECIPES
 from helpers.errors import InputError, InputWarning
@@ -52,7 +54,7 @@ def _warn(message: Warning, category: type[Warning], filename: str, lineno: int,
     if category is not InputWarning:
         sys.stderr.write(warnings.formatwarning(message, category, filename, lineno))
     elif os.environ.get("RANK", "0") == "0":
-        print(f"warning: {message}", file=sys.stderr)
+        tqdm.write(f"warning: {message}", file=sys.stderr)  # above a bar, where there is one
 
 
 def _load(module: str):
@@ -61,20 +63,19 @@ def _load(module: str):
 
 
 def _predict(options: argparse.Namespace) -> int:
-    rows = _load("inference.files").predict_files(
+    rows = _load("inference.predict_files").predict_files(
         options.image, options.out, options.um_per_px,
         None if options.model is None else _load("inference.trained_model").load_model(options.model),
         options.save or _load("inference.outputs").USUAL, options.engine, options.workers, options.again,
-        options.device, options.flips_and_turns, progress=True,
+        options.device, options.flips_and_turns, progress=sys.stderr.isatty(),
     )  # fmt: skip
     for row in rows:
         if row["status"] != "failed":
             found = f"{row['all nuclei']:,} nuclei, {row['tissue_mm2']:.3g} mm2 of tissue"
             print(f"{row['picture']}: {found} ({row['status']})")
     failed = sum(row["status"] == "failed" for row in rows)
-    print(
-        f"{len(rows) - failed} of {len(rows)} pictures are in {options.out}; {options.out / 'summary.csv'} sums them up"
-    )
+    made = f"{len(rows) - failed} of {len(rows)} done" if failed else f"{len(rows)} done"
+    print(f"{made}; the results are in {options.out}, and {options.out / 'summary.csv'} sums them up")
     return int(failed > 0)
 
 

@@ -6,6 +6,8 @@ from contextlib import AbstractContextManager
 import torch
 from torch import nn
 
+from helpers.errors import InputError, in_a_line
+
 CPU_PIXELS = 2**17  # at once
 
 
@@ -25,9 +27,15 @@ def choose_batch_size(side: int, device: torch.device) -> int:
 def on_device(network: nn.Module, device: torch.device | str) -> nn.Module:
     """Give a network on a device: itself if it is there, else a copy, so that the caller's own stays where it is.
 
-    Of one that was made in inference mode it is a copy too, through whose weights a gradient can pass.
+    Of one that was made in inference mode it is a copy too, through whose weights a gradient can pass. A device that
+    is not there is an InputError.
     """
-    there = torch.empty(0, device=device).device  # "cuda" gets the number of the current one
+    try:
+        there = torch.empty(0, device=device).device  # "cuda" gets the number of the current one
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # no such word, no driver, no support
+        raise InputError(
+            f"device {device}: expected one that PyTorch can use here, found none ({in_a_line(error)[:160]}); give cpu"
+        ) from None
     with torch.inference_mode(False):  # a caller's own would leave weights that no gradient can pass
         if any(weights.device != there or weights.is_inference() for weights in network.parameters()):
             network = copy.deepcopy(network).to(there)

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -31,6 +31,9 @@ def written_whole(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk names none
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -44,21 +47,32 @@ def locked(folder: Path, wait: float = 0) -> Iterator[None]:
         wait: seconds to wait for another process to end its work there.
 
     Raises:
-        InputError: another process, or another part of this one, is at work there.
+        InputError: another process, or another part of this one, is at work there, or it may not be written.
     """
     made = not folder.exists()
     if not (made or folder.is_dir()):
         raise InputError(f"{folder}: expected a folder, or a place for a new one, found a file; give another")
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder / LOCK, timeout=wait):
-            yield
-    except Timeout:
-        raise InputError(f"{folder}: another process is at work in it; wait for it, or give another folder") from None
-    finally:
-        if made and [path.name for path in folder.iterdir()] in ([], [LOCK]):
-            (folder / LOCK).unlink(missing_ok=True)
-            folder.rmdir()
+    with ExitStack() as stack:
+        stack.callback(_remove_empty, folder, made)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(FileLock(folder / LOCK, timeout=wait))
+        except Timeout:
+            raise InputError(
+                f"{folder}: another process is at work in it; wait for it, or give another folder"
+            ) from None
+        except OSError as error:
+            raise InputError(
+                f"{folder}: cannot be written ({error.strerror or error}); give another folder, or the right to write"
+            ) from None
+        yield
+
+
+def _remove_empty(folder: Path, made: bool) -> None:
+    """Remove a folder that was made for nothing."""
+    if made and folder.is_dir() and [path.name for path in folder.iterdir()] in ([], [LOCK]):
+        (folder / LOCK).unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def remove_unfinished(folder: Path, names: Iterable[str]) -> None:

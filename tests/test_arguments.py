@@ -14,7 +14,8 @@ from helpers.training.comparisons import NETWORK_NAMES
 REQUIRED = {
     "sample": ["OUT"], "download": [], "convert": ["SOURCE", "OUT", "--kind=nuinsseg"], "prepare": ["DATASET"],
     "train": ["DATASET", "--out=RUN"], "evaluate": ["RUN", "DATASET"], "explain": ["RUN", "DATASET"],
-    "ablate": ["DATASET", "--out=FOLDER"], "publish": ["RUN"],
+    "ablate": ["DATASET", "--out=FOLDER"], "publish": ["RUN"], "predict": ["IMAGE", "--out=FOLDER"],
+    "export": ["--onnx=FILE"],
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from torch import nn
 
 from helpers import devices
 from helpers.devices import choose_batch_size, cpu_has_bfloat16, mixed_precision, on_device, pick_device
+from helpers.errors import InputError
 
 CPU = torch.device("cpu")
 
@@ -60,3 +61,8 @@ def test_a_cpu_takes_as_many_pixels_at_once_whatever_the_tile():
     sizes = {side: choose_batch_size(side, CPU) for side in (32, 128, 256, 1024)}
     assert sizes == {32: 16, 128: 8, 256: 2, 1024: 1}
     assert choose_batch_size(256, torch.device("cuda")) == 16
+
+
+def test_a_device_that_is_not_there_is_refused():
+    with pytest.raises(InputError, match=r"device nonsense: expected one .* here, found none \(.*give cpu"):
+        on_device(nn.Conv2d(1, 1, 1), "nonsense")

@@ -1,5 +1,6 @@
 """Files appear whole or not at all, and JSON that another program can read."""
 
+import errno
 import json
 import math
 import subprocess
@@ -159,3 +160,26 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path):
 def test_who_waits_gets_the_lock(tmp_path):
     with holder(tmp_path, 0.5), locked(tmp_path, wait=30):
         pass
+
+
+def test_a_folder_that_may_not_be_written_is_refused(tmp_path, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("helpers.files.FileLock", refuse)  # file modes would not stop root
+    with (
+        pytest.raises(InputError, match=r"out: cannot be written \(Permission denied\); give another"),
+        locked(tmp_path / "out"),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_of_the_work_in_a_folder_stays_what_it_is(tmp_path):
+    with pytest.raises(PermissionError), locked(tmp_path):
+        raise PermissionError
+
+
+def test_a_full_disk_is_told_with_the_file(old):
+    with pytest.raises(OSError, match="No space left on device.*results.json"), written_whole(old):
+        raise OSError(errno.ENOSPC, "No space left on device")

@@ -26,6 +26,7 @@ from helpers.data.prepare import prepare
 from helpers.evaluation import ablation
 from helpers.explanation import explanation
 from helpers.files import write_json
+from helpers.sample_tissue.sample import sample_field
 from helpers.training import run
 from helpers.training.checkpoints import export_weights
 
@@ -329,6 +330,40 @@ def test_what_cannot_be_done_is_said_in_one_line(slides, tmp_path, arguments, me
     assert (slides / "Images/images.npy").stat().st_mtime_ns == before
 
 
+def test_pictures_become_files_and_a_bad_one_is_told(tmp_path, capsys):
+    image = sample_field(0)[0][:96, :128]
+    write_image(tmp_path / "in/a b.png", image)
+    (tmp_path / "in/c.png").write_bytes(b"no picture")
+    asked = ("predict", tmp_path / "in", "--out", tmp_path / "out", "--um-per-px", "0.25", "--save", "csv")
+    for status in ("done", "kept"):
+        assert call(*asked) == 1
+        captured = capsys.readouterr()
+        (warning,) = captured.err.splitlines()  # and no bar, for this is no terminal
+        assert warning.startswith(f"warning: {tmp_path / 'in/c.png'}: expected a picture or a slide, found no format")
+        found, last = captured.out.splitlines()
+        assert re.fullmatch(rf"{tmp_path / 'in/a b.png'}: \d+ nuclei, 0\.00\d+ mm2 of tissue \({status}\)", found)
+        assert last.startswith(f"1 of 2 done; the results are in {tmp_path / 'out'}, and ")
+    (tmp_path / "in/c.png").unlink()
+    assert call(*asked) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("1 done; the results are in ")
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--um-per-px", "40"), "expected 0.1 to 1.0 micrometres a pixel"),
+        (("--engine", "spark"), "engine: expected threads, dask or the address of a scheduler"),
+        (("--device", "nonsense"), "device nonsense: expected one that PyTorch can use here"),
+        (("--model", "nowhere.onnx"), "nowhere.onnx: there are no such weights"),
+    ],
+)
+def test_what_no_picture_can_be_predicted_with(tmp_path, capsys, more, message):
+    write_image(tmp_path / "a.png", sample_field(0)[0][:64, :64])
+    assert call("predict", tmp_path / "a.png", "--out", tmp_path / "out", *more) == 2
+    assert_one_line(capsys, message)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_download_becomes_a_fold(tmp_path, capsys):
     ids = np.zeros((512, 512), np.uint16)
     ids[20:60, 20:60] = 9
@@ -472,7 +507,9 @@ def test_interrupted_or_out_of_room(slides, monkeypatch, capsys, error, status):
     assert call("prepare", slides) == status
     captured = capsys.readouterr()
     (line,) = captured.err.splitlines()
-    assert line.startswith({130: "interrupted; `download`, `train` and", 2: "error: [Errno 28] No space left"}[status])
+    assert line.startswith(
+        {130: "interrupted; `download`, `predict`, `train` and", 2: "error: [Errno 28] No space left"}[status]
+    )
 
 
 def test_a_fault_of_the_code_is_not_hidden(slides, monkeypatch):

@@ -11,8 +11,9 @@ from helpers.pictures.outside import find_outside
 from helpers.pictures.picture import Picture, compose
 from helpers.pictures.stain_check import doubt_stain
 from helpers.pictures.survey import Tissue
-from helpers.pictures.tissue import doubt_ink
+from helpers.pictures.tissue_area import find_ink
 
+MARKED = 0.002  # share of a picture from which ink is worth a warning; dust and pigment are less
 WHOLE = 2048**2  # pixels; a larger picture is judged by windows
 WINDOWS, WINDOW = 16, 256  # how many, and pixels a side
 
@@ -30,13 +31,16 @@ def check_array(image: np.ndarray) -> np.ndarray:
     return image
 
 
-def warn_about(image: np.ndarray, name: str = "image", stacklevel: int = 3) -> None:
+def warn_about(image: np.ndarray, name: str = "image", stacklevel: int = 3) -> bool:
     """Warn once of what is no tissue in a picture, and once if its colours are not those of H&E.
 
     Args:
         image: `(H, W, 3)` or `(H, W, 4)` uint8.
         name: what messages call it.
         stacklevel: where the warning points, as in `warnings.warn`.
+
+    Returns:
+        whether its colours are those of H&E, as far as can be told.
     """
     outside = find_outside(image)
     if outside.any():
@@ -48,24 +52,37 @@ def warn_about(image: np.ndarray, name: str = "image", stacklevel: int = 3) -> N
         )
     if doubt := doubt_stain(compose(image), ~outside):
         warnings.warn(f"{name}: {doubt}", InputWarning, stacklevel=stacklevel)
+    return not doubt
 
 
 def warn_about_picture(picture: Picture, tissue: Tissue, um_per_px: float) -> None:
-    """Warn once of each thing that is doubtful about a picture: no tissue, ink, other colours than those of H&E.
+    """Warn once of each thing that is doubtful about a picture: no tissue, other colours than those of H&E, or ink.
 
-    Of a large one, windows over the tissue are looked at.
+    Of a large one, windows over the tissue are looked at. Where the colours are others, nothing is said of ink.
     """
-    doubts = []
+    doubt, stained = "", True
     if not tissue.somewhere.any():
-        doubts = ["no tissue was found: it looks like empty glass"]
+        doubt = "no tissue was found: it looks like empty glass"
     elif picture.height * picture.width <= WHOLE:
-        warn_about(picture.read(0, 0, picture.height, picture.width), picture.name, 4)
+        stained = warn_about(picture.read(0, 0, picture.height, picture.width), picture.name, 4)
     else:
         windows = np.concatenate(list(_windows(picture, tissue)))  # (n * WINDOW, WINDOW, 3)
-        doubts = [doubt_stain(windows, np.ones(windows.shape[:2], bool))]
-    doubts.append(doubt_ink(tissue.small, um_per_px * tissue.factor))
-    for doubt in filter(None, doubts):
+        doubt = doubt_stain(windows, np.ones(windows.shape[:2], bool))
+    if stained and not doubt:
+        doubt = doubt_ink(tissue.small, um_per_px * tissue.factor)
+    if doubt:
         warnings.warn(f"{picture.name}: {doubt}", InputWarning, stacklevel=3)
+
+
+def doubt_ink(small: np.ndarray, um_per_px: float) -> str:
+    """Say in a sentence that there are pen marks, or nothing where there are none. Arguments as of `find_ink`."""
+    share = (find_ink(small, um_per_px) & ~find_outside(small)).mean()
+    if share < MARKED:
+        return ""
+    return (
+        f"{share:.1%} of the picture look like pen marks (or pigment): no tissue is counted there, and what is found "
+        "there is not to be trusted"
+    )
 
 
 def _windows(picture: Picture, tissue: Tissue) -> Iterator[np.ndarray]:

@@ -1,6 +1,7 @@
 """Which files are pictures, and which reader opens each."""
 
 import glob
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -75,13 +76,13 @@ def list_pictures(sources: Iterable[Path | str] | Path | str) -> list[Path]:
     Raises:
         InputError: a path that is not there, or a folder or pattern without a picture.
     """
-    found: dict[Path, None] = {}
+    found: dict[Path, Path] = {}
     for source in [sources] if isinstance(sources, Path | str) else sources:
         path = as_path(source)
         if path.is_dir():
             listed = _pictures(_entries(path))
-        elif path.exists() or not glob.has_magic(str(path)):
-            if not path.exists():
+        elif os.path.lexists(path) or not glob.has_magic(str(path)):  # a link that leads nowhere stops no others
+            if not os.path.lexists(path):
                 raise InputError(f"{path}: expected a picture, found no such file or folder; check the path")
             listed = [path]
         else:
@@ -92,8 +93,9 @@ def list_pictures(sources: Iterable[Path | str] | Path | str) -> list[Path]:
                 f"{path}: expected pictures, found none by this {kind}, whose names end in "
                 f"{', '.join(sorted(SUFFIXES))}"
             )
-        found.update(dict.fromkeys(listed))
-    return list(found)
+        for path in listed:  # `a.png`, `./a.png` and its absolute path are one; a link has a name of its own
+            found.setdefault(Path(os.path.abspath(path)), path)
+    return list(found.values())
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from helpers.pictures.picture import Picture
-from helpers.pictures.tissue import find_tissue, may_hold_nuclei, overview_factor
+from helpers.pictures.tissue_area import find_tissue, may_hold_nuclei, overview_factor
 
 
 @dataclass(frozen=True)

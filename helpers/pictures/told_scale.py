@@ -39,8 +39,8 @@ def choose_scale(told: Iterable[Told]) -> tuple[float | None, str]:
                 return math.nan, f"{x:.4g} x {y:.4g} um ({source})"
             mean = x if x == y else math.sqrt(x * y)  # which keeps the area
             return mean, f"{mean:.4g} um/px ({source})"
-    return None, ", ".join(f"{_written(x)} um/px ({source})" for x, _, source in told)
+    return None, ", ".join(f"{_written(x)} ({source})" for x, _, source in told)
 
 
 def _written(number: float) -> str:
-    return "no" if math.isnan(number) else f"{number:.4g}"
+    return "no number" if math.isnan(number) else f"{number:.4g} um/px"

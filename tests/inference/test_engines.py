@@ -1,7 +1,12 @@
 """Who does the work: order, how much at once, and what is refused."""
 
+import contextlib
+import logging
+import subprocess
+import sys
 import threading
 import time
+from concurrent.futures import CancelledError, Future
 
 import pytest
 
@@ -63,3 +68,54 @@ def test_a_scheduler_must_answer(monkeypatch):
     monkeypatch.setattr(engines, "SECONDS", 1)
     with pytest.raises(InputError, match="tcp://127.0.0.1:9: expected a Dask scheduler there, none answers"):
         list(work_through(str, [1], "tcp://127.0.0.1:9"))
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (lambda distributed: distributed.KilledWorker("a block", None, 3), "several died over one part of the picture"),
+        (lambda distributed: CancelledError("lost"), r"found it gone \(lost\); start it again"),
+        (lambda distributed: distributed.comm.CommClosedError(), r"found it gone \(CommClosedError\)"),
+    ],
+)
+def test_a_lost_cluster_is_said(monkeypatch, error, words):
+    distributed = pytest.importorskip("distributed")
+
+    class Client:
+        def scheduler_info(self, n_workers):
+            return {"workers": {"one": {}}}
+
+        def scatter(self, work, broadcast):
+            return work
+
+        def submit(self, *_, pure):
+            future = Future()
+            future.set_exception(error(distributed))
+            return future
+
+    monkeypatch.setattr(engines, "_cluster", lambda *_: contextlib.nullcontext(Client()))
+    with pytest.raises(InputError, match=rf"^engine tcp://node: .*{words}"):
+        list(work_through(str, [1], "tcp://node"))
+
+
+@pytest.mark.parametrize("workers", [0, -1])
+def test_no_workers_are_refused(workers):
+    with pytest.raises(InputError, match=f"workers: expected 1 or more, found {workers}"):
+        list(work_through(str, [1], workers=workers))
+
+
+def test_workers_that_are_started_leave_an_interruption_to_this_process():
+    command = [sys.executable, "-c", "import signal; print(signal.getsignal(signal.SIGINT) == signal.SIG_IGN)"]
+    with engines._interrupts_ignored():
+        inside = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    outside = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    assert (inside, outside) == ("True", "False")
+
+
+def test_dask_logs_nothing_meanwhile_and_again_afterwards():
+    pytest.importorskip("distributed")
+    logger = logging.getLogger("distributed")
+    before = logger.level
+    with engines._quiet():
+        assert logger.level == logging.CRITICAL
+    assert logger.level == before

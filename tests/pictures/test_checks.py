@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from helpers.errors import InputError
-from helpers.pictures.checks import check_array, warn_about
+from helpers.pictures.checks import check_array, warn_about, warn_about_picture
+from helpers.pictures.picture import ArrayPicture
+from helpers.pictures.survey import survey
 from helpers.sample_tissue.sample import sample_field
 
 
@@ -45,3 +47,33 @@ def test_a_good_picture_raises_no_warning(tissue):
         warnings.simplefilter("error")
         warn_about(tissue)
         warn_about(np.dstack([tissue, np.full(tissue.shape[:2], 255, np.uint8)]))
+
+
+def told(image: np.ndarray) -> list[str]:
+    """Give all that is said of a picture, without its name."""
+    picture = ArrayPicture(image, "a.png")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warn_about_picture(picture, survey(picture, 0.25), 0.25)
+    assert all(str(entry.message).startswith("a.png: ") for entry in caught)
+    return [str(entry.message).removeprefix("a.png: ") for entry in caught]
+
+
+def test_of_a_picture_of_other_colours_nothing_is_said_of_ink():
+    grey = np.repeat(sample_field(0)[0][..., 1:2], 3, axis=2)
+    (text,) = told(grey)
+    assert text.startswith("the colours are not those of haematoxylin and eosin")
+
+
+def test_what_is_black_beyond_the_edge_is_no_ink():
+    image = sample_field(0)[0].copy()
+    image[:100] = 0
+    (text,) = told(image)
+    assert "black or transparent to the border" in text
+
+
+def test_ink_on_tissue_is_said():
+    image = sample_field(0)[0].copy()
+    image[100:200, 60:200] = (40, 60, 170)
+    (text,) = told(image)
+    assert "look like pen marks" in text

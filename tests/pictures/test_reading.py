@@ -144,3 +144,17 @@ def test_a_source_without_pictures_is_refused(folder, source, words):
     with pytest.raises(InputError, match=words) as caught:
         list_pictures([folder / "b.png", folder / source])
     assert str(caught.value).startswith(str(folder / source))
+
+
+def test_one_file_is_listed_once_however_it_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(IMAGE).save("a.png")
+    (tmp_path / "link.png").symlink_to("a.png")
+    assert list_pictures(["a.png", "./a.png", tmp_path / "a.png", "*.png"]) == [Path("a.png"), Path("link.png")]
+
+
+def test_a_link_that_leads_nowhere_stops_no_others(tmp_path):
+    (tmp_path / "link.png").symlink_to("gone.png")
+    assert list_pictures(tmp_path / "link.png") == [tmp_path / "link.png"]
+    with pytest.raises(InputError, match=r"link.png: expected a picture, found no such file"):
+        open_picture(tmp_path / "link.png")

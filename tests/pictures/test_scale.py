@@ -35,7 +35,7 @@ def test_the_given_scale_goes_before_the_file_s():
 @pytest.mark.parametrize(
     ("told", "found"),
     [(352.8, "352.8 um/px"), (84.67, "84.67 um/px"), (0.0, "0 um/px"), (-0.25, "-0.25 um/px")]
-    + [(math.nan, "no um/px"), (math.inf, "inf um/px"), (1e-9, "1e-09 um/px")],
+    + [(math.nan, "no number"), (math.inf, "inf um/px"), (1e-9, "1e-09 um/px")],
 )
 def test_what_is_no_microscope_s_is_told_and_not_used(told, found):
     with pytest.warns(

@@ -36,7 +36,7 @@ def test_a_screen_s_resolution_is_no_scale(tmp_path):
 
 def test_a_resolution_without_a_unit_is_no_scale(tmp_path):
     path = write(tmp_path / "a.tif", resolution=(40_000, 40_000), resolutionunit="none")
-    assert scale_of(path) == (None, "no um/px (TIFF resolution without a unit)")
+    assert scale_of(path) == (None, "no number (TIFF resolution without a unit)")
 
 
 @pytest.mark.parametrize("value", [(0, 1), (0, 0), (40_000, 0)])

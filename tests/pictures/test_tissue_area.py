@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
+from helpers.pictures.checks import doubt_ink
 from helpers.pictures.picture import ArrayPicture, shrink_area
-from helpers.pictures.tissue import doubt_ink, find_ink, find_tissue, may_hold_nuclei, overview_factor
+from helpers.pictures.tissue_area import find_ink, find_tissue, may_hold_nuclei, overview_factor
 from helpers.sample_tissue.sample import sample_field
 
 SCALES = [(1, 0.25), (4, 0.25), (16, 0.25), (4, 1.0), (32, 0.25)]  # factor and um/px at full size

@@ -15,10 +15,10 @@ from PIL import Image
 
 import helpers
 from helpers.errors import InputError, InputWarning
-from helpers.inference import blocks, files, segmentation
-from helpers.inference.files import predict_files
+from helpers.inference import blocks, one_file, segmentation
 from helpers.inference.outputs import ENDINGS
 from helpers.inference.predict import predict
+from helpers.inference.predict_files import predict_files
 from helpers.inference.trained_model import TrainedModel, load_model
 
 
@@ -60,7 +60,7 @@ def read_results(out: Path, name: str) -> tuple[np.ndarray, list[dict], list[dic
 
 def contents(out: Path) -> dict[str, bytes]:
     """Give the bytes of all results but the summaries, which name the picture's path."""
-    return {path.name: path.read_bytes() for path in sorted(out.iterdir()) if path.suffix != ".json"}
+    return {path.name: path.read_bytes() for path in sorted(out.iterdir()) if path.is_file() and path.suffix != ".json"}
 
 
 # The same as in memory.
@@ -162,7 +162,7 @@ def test_a_stopped_picture_goes_on_where_it_was(tmp_path, model, small_blocks, m
             predict_files(path, tmp_path / "out", model=model, workers=1)
     left = sorted(file.name for file in (tmp_path / "out").iterdir())
     assert left == [".a.blocks", ".lock"]  # no half-written result
-    (tmp_path / "out/.a.4242.geojson").write_text("half of")  # as a killed process leaves it
+    (tmp_path / "out/.a.blocks/.a.4242.geojson").write_text("half of")  # as a killed process leaves it
     kept = len(list((tmp_path / "out/.a.blocks").glob("*.npz")))
     assert kept >= 3
     with monkeypatch.context() as patch:
@@ -201,22 +201,108 @@ def test_one_bad_picture_stops_no_other(tmp_path, model):
     assert str(tmp_path / "b.png") in lines[1]["message"]
 
 
-def test_a_full_disk_leaves_nothing_half_written(tmp_path, model, monkeypatch):
+@pytest.mark.parametrize("step", ["BlockStore.put", "Outputs.finish", "open_outputs"])
+def test_a_full_disk_leaves_the_results_of_before(tmp_path, model, monkeypatch, step):
     Image.fromarray(picture()).save(tmp_path / "a.png")
-    predict_files(tmp_path / "a.png", tmp_path / "out", 0.25, model, save=("csv",))
+    predict_files(tmp_path / "a.png", tmp_path / "out", 0.25, model)
+    before = contents(tmp_path / "out")
 
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(files.BlockStore, "put", fail)
-        with pytest.warns(InputWarning, match="No space left"):
+        patch.setattr(f"helpers.inference.{'one_file' if step != 'Outputs.finish' else 'outputs'}.{step}", fail)
+        with pytest.warns(InputWarning, match=r"a\.png: its results cannot be written into .*out \(No space left"):
             (row,) = predict_files(tmp_path / "a.png", tmp_path / "out", 0.25, model, again=True)
     assert row["status"] == "failed"
-    assert str(tmp_path / "a.png") in row["message"]
-    assert not [path for path in (tmp_path / "out").glob(".*") if path.name not in (".lock", ".a.blocks")]
+    assert contents(tmp_path / "out") | {"summary.csv": b""} == before | {"summary.csv": b""}
     (row,) = predict_files(tmp_path / "a.png", tmp_path / "out", 0.25, model)
+    assert row["status"] == "kept"
+    assert not (tmp_path / "out/.a.blocks").exists()
+
+
+def test_a_fault_of_the_program_is_named_and_stops_no_other(tmp_path, model, monkeypatch):
+    for name in ("a", "b"):
+        Image.fromarray(picture(40, 40)).save(tmp_path / f"{name}.png")
+    original = segmentation.Search.find
+
+    def find(self, source, block):
+        if source.name.endswith("a.png"):
+            raise KeyError("lost")
+        return original(self, source, block)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(segmentation.Search, "find", find)
+        with pytest.warns(InputWarning, match=r"a\.png: failed by a fault of this .* \(KeyError: 'lost'\); please"):
+            rows = predict_files(tmp_path, tmp_path / "out", 0.25, model)
+    assert [row["status"] for row in rows] == ["failed", "done"]
+    assert "in find\n    raise KeyError" in (tmp_path / "out/a.error.txt").read_text()
+    predict_files(tmp_path, tmp_path / "out", 0.25, model)
+    assert not (tmp_path / "out/a.error.txt").exists()
+
+
+def test_too_little_memory_is_said(tmp_path, model, monkeypatch):
+    Image.fromarray(picture(40, 40)).save(tmp_path / "a.png")
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(segmentation.Search, "find", fail)
+    with pytest.warns(InputWarning, match=r"a\.png: .*300 MB of memory for each worker"):
+        predict_files(tmp_path / "a.png", tmp_path / "out", 0.25, model)
+
+
+def test_a_damaged_slide_leaves_nothing(tmp_path, model):
+    path = write_tiff(tmp_path / "a.tif", picture(), 64)
+    with tifffile.TiffFile(path) as file:
+        place = file.pages[0].dataoffsets[-1]
+    data = bytearray(path.read_bytes())
+    data[place : place + 40] = bytes(40)
+    path.write_bytes(data)
+    with pytest.warns(InputWarning, match=r"a\.tif: expected a whole TIFF, found pixels that cannot be decoded"):
+        predict_files(path, tmp_path / "out", 0.25, model)
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {".lock", "summary.csv"}
+
+
+def test_results_beside_the_pictures_are_not_taken_for_pictures(tmp_path, model):
+    Image.fromarray(picture(40, 40)).save(tmp_path / "a.png")
+    for _ in range(2):
+        rows = predict_files(tmp_path, tmp_path, 0.25, model)
+        assert [row["picture"] for row in rows] == [str(tmp_path / "a.png")]
+    assert rows[0]["status"] == "kept"
+    (tmp_path / "a.json").unlink()  # as after an interruption
+    assert len(predict_files(tmp_path, tmp_path, 0.25, model)) == 1
+    assert len(predict_files(str(tmp_path / "*.*"), tmp_path / "out", 0.25, model)) == 1
+    with pytest.raises(InputError, match=r"expected pictures, found results .*, such as .*a\.labels\.tif"):
+        predict_files(tmp_path / "a.labels.tif", tmp_path / "out", 0.25, model)
+
+
+def test_another_picture_of_the_name_replaces_nothing_unasked(tmp_path, model):
+    for place in ("one", "two"):
+        (tmp_path / place).mkdir()
+        Image.fromarray(picture(40, 40)).save(tmp_path / place / "a.png")
+    predict_files(tmp_path / "one", tmp_path / "out", 0.25, model)
+    with pytest.warns(InputWarning, match=r"two.a\.png: expected no results of another .*one.a\.png by the same"):
+        (row,) = predict_files(tmp_path / "two", tmp_path / "out", 0.25, model)
+    assert row["status"] == "failed"
+    (row,) = predict_files(tmp_path / "two", tmp_path / "out", 0.25, model, again=True)
     assert row["status"] == "done"
+
+
+def test_a_path_may_be_written_in_several_ways(tmp_path, model, monkeypatch):
+    Image.fromarray(picture(40, 40)).save(tmp_path / "a.png")
+    monkeypatch.chdir(tmp_path)
+    rows = predict_files(["a.png", "./a.png", tmp_path / "a.png"], "out", 0.25, model)
+    assert [row["picture"] for row in rows] == ["a.png"]
+    assert predict_files(tmp_path / "a.png", "out", 0.25, model)[0]["status"] == "kept"
+
+
+@pytest.mark.parametrize("written", ["[]", "{}", '{"about": []}', "no JSON"])
+def test_a_summary_of_something_else_counts_for_nothing(tmp_path, model, written):
+    Image.fromarray(picture(40, 40)).save(tmp_path / "a.png")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/a.json").write_text(written)
+    assert predict_files(tmp_path / "a.png", tmp_path / "out", 0.25, model)[0]["status"] == "done"
 
 
 def test_pictures_of_one_name_get_results_of_their_own(tmp_path, model):
@@ -226,6 +312,17 @@ def test_pictures_of_one_name_get_results_of_their_own(tmp_path, model):
     predict_files([tmp_path / "one", tmp_path / "two"], tmp_path / "out", 0.25, model, save=("csv",))
     names = {path.name for path in (tmp_path / "out").glob("*.csv")} - {"summary.csv"}
     assert names == {"one-a.png.csv", "two-a.png.csv", "a.tif.csv", "b.csv"}
+
+
+def test_a_picture_of_the_folder_one_stands_in_is_named_after_it(tmp_path, model, monkeypatch):
+    for place in ("here", "here/below"):
+        (tmp_path / place).mkdir()
+        Image.fromarray(picture(40, 40)).save(tmp_path / place / "a.png")
+    monkeypatch.chdir(tmp_path / "here")
+    rows = predict_files(["a.png", "below/a.png"], "out", 0.25, model, save=("csv",))
+    assert list(rows[0])[:3] == ["picture", "status", "message"]
+    names = {path.name for path in (tmp_path / "here/out").glob("*.csv")} - {"summary.csv"}
+    assert names == {"here-a.png.csv", "below-a.png.csv"}
 
 
 def test_no_tissue_is_said(tmp_path, model):
@@ -246,6 +343,9 @@ def test_an_assumed_scale_is_said_with_the_file(tmp_path, model):
     [
         ({"save": ("geojson", "xml")}, "save: expected of .*, found xml"),
         ({"engine": "spark"}, "engine: expected threads, dask or the address"),
+        ({"workers": 0}, "workers: expected 1 or more, found 0"),
+        ({"um_per_px": 40}, "expected 0.1 to 1.0 micrometres a pixel"),
+        ({"sources": []}, "sources: expected pictures, found none"),
         ({"sources": "nowhere.png"}, r"nowhere\.png: expected a picture, found no such file"),
     ],
 )
@@ -265,13 +365,13 @@ def test_the_package_offers_it():
 
 def test_dask_gives_the_same_bytes_and_survives_a_lost_worker(tmp_path, small_blocks, monkeypatch):
     distributed = pytest.importorskip("distributed")
-    model = load_model(Path(files.__file__).parents[2] / "models/nuclei_lite0.onnx")
+    model = load_model(Path(blocks.__file__).parents[2] / "models/nuclei_lite0.onnx")
     path = write_tiff(tmp_path / "a.tif", picture(), 64)
     predict_files(path, tmp_path / "threads", model=model)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Dask's own
         with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-            kill, original = [], files.BlockStore.put
+            kill, original = [], one_file.BlockStore.put
 
             def put(self, found, before):
                 original(self, found, before)
@@ -279,7 +379,7 @@ def test_dask_gives_the_same_bytes_and_survives_a_lost_worker(tmp_path, small_bl
                     kill.append(next(iter(cluster.workers.values())))
                     kill[0].process.process.kill()
 
-            monkeypatch.setattr(files.BlockStore, "put", put)
+            monkeypatch.setattr(one_file.BlockStore, "put", put)
             predict_files(path, tmp_path / "dask", model=model, engine=cluster.scheduler_address)
     assert kill
     assert contents(tmp_path / "dask") == contents(tmp_path / "threads")

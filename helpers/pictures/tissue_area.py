@@ -31,7 +31,6 @@ CLOSED_UM, DUST_UM, INK_UM = 12.0, 6.0, 4.0  # radii of gaps that are closed, of
 # 71 of 400,000 pixels are as black. Seven tiles are warned of, and show blue ink; on the others it is never.
 RED_LEADS, BLUE_LEADS, INK_DENSITY = 0.05, 0.1, 0.3
 BLACK_COLOUR, BLACK_DENSITY = 0.05, 1.2
-MARKED = 0.002  # share of a picture from which ink is worth a warning; dust and pigment are less
 
 
 def overview_factor(picture: Picture, um_per_px: float) -> int:
@@ -89,17 +88,6 @@ def find_tissue(small: np.ndarray, um_per_px: float) -> np.ndarray:
 def find_ink(small: np.ndarray, um_per_px: float) -> np.ndarray:
     """Find blue, green and black ink, `(h, w)` bool; red ink looks like eosin. Arguments are those of `find_tissue`."""
     return _ink(_densities(_smooth(small, um_per_px)), um_per_px)
-
-
-def doubt_ink(small: np.ndarray, um_per_px: float) -> str:
-    """Say in a sentence that there are pen marks, or nothing where there are none. Arguments as of `find_tissue`."""
-    share = find_ink(small, um_per_px).mean()
-    if share < MARKED:
-        return ""
-    return (
-        f"{share:.1%} of the picture look like pen marks (or pigment): no tissue is counted there, and what is found "
-        "there is not to be trusted"
-    )
 
 
 def _smooth(small: np.ndarray, um_per_px: float) -> np.ndarray:
