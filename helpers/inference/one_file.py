@@ -15,7 +15,7 @@ from helpers.errors import InputError, InputWarning
 from helpers.files import read_json, write_json
 from helpers.inference.blocks import Block, Found, Seams
 from helpers.inference.engines import work_through
-from helpers.inference.outputs import open_outputs, paths_of
+from helpers.inference.outputs import ENDINGS, open_outputs, paths_of
 from helpers.inference.progress import Progress
 from helpers.inference.segmentation import Search
 from helpers.inference.store import BlockStore
@@ -53,7 +53,7 @@ class Order:
             "bytes": facts.st_size,
             "changed": facts.st_mtime_ns,
             "um_per_px_given": None if self.um_per_px is None else str(self.um_per_px),
-            "model": self.model.digest,
+            "model": [self.model.digest, self.model.um_per_px, self.model.threshold_logit, self.model.temperature],
             "flips_and_turns": self.flips_and_turns,
             "version": __version__,
         }
@@ -76,15 +76,23 @@ def predict_file(path: Path, name: str, order: Order, bar: Progress) -> dict:
         OSError: a disk is full, or a file may not be written.
     """
     about, summary, blocks = order.about(path), order.out / f"{name}.json", order.out / f".{name}.blocks"
-    paths = paths_of(order.out, name, order.save)
+    paths, written = paths_of(order.out, name, order.save), _read_summary(summary)
     if not order.again:
-        written = _read_summary(summary)
         if written["about"].get("picture", about["picture"]) != about["picture"]:
             raise InputError(
                 f"{path}: expected no results of another picture in {order.out}, found those of "
                 f"{written['about']['picture']} by the same name; choose another folder, or replace them (--again)"
             )
-        if written["about"] == about and all(file.is_file() for file in paths.values()):
+        if (
+            not written["about"]
+            and not blocks.exists()
+            and (there := [file for file in (summary, *paths.values()) if file.exists()])
+        ):
+            raise InputError(
+                f"{path}: expected no file by the name of its results, found {there[0]}, which an earlier run did not "
+                "write; choose another folder, or replace it (--again)"
+            )
+        if written["about"] == about and order.model.digest and all(file.is_file() for file in paths.values()):
             shutil.rmtree(blocks, ignore_errors=True)  # of a second time that was stopped
             return {"status": KEPT} | written["result"]
     with open_picture(path) as picture:
@@ -103,6 +111,9 @@ def predict_file(path: Path, name: str, order: Order, bar: Progress) -> dict:
             store.remove()
             raise
     summary.unlink(missing_ok=True)  # until all are in their place it is not finished
+    if written["about"] != about:  # what else was saved then tells of another picture, model or scale
+        for file in paths_of(order.out, name, ENDINGS).values():
+            file.unlink(missing_ok=True)
     for kind, file in made.items():
         file.replace(paths[kind])
     write_json(summary, {"about": about, "result": row})
@@ -121,17 +132,18 @@ def _find_all(
     work = functools.partial(search.find, picture)
     if order.engine != "threads":
         work = _Elsewhere(Path(os.path.abspath(path)), path.stat().st_mtime_ns, search)
-    results = work_through(work, missing, order.engine, order.workers)
     seams = Seams(search.um_per_px)
-    for block in blocks:
-        kept = store.has(block)
-        found = store.get(block) if kept else next(results)
-        before = seams.count
-        found = seams.settle(found)
-        store.put(found, before)
-        if not kept:
-            bar.step()
-        yield found, before
+    # Closed before the picture is, whatever happens: no worker reads on.
+    with contextlib.closing(work_through(work, missing, order.engine, order.workers)) as results:
+        for block in blocks:
+            kept = store.has(block)
+            found = store.get(block) if kept else next(results)
+            before = seams.count
+            found = seams.settle(found)
+            store.put(found, before)
+            if not kept:
+                bar.step()
+            yield found, before
 
 
 @dataclass(frozen=True)

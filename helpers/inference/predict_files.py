@@ -1,6 +1,7 @@
 """From pictures and slides to files: for QuPath, a spreadsheet and the eye, with no more memory than a block takes."""
 
 import contextlib
+import csv
 import traceback
 import warnings
 from collections import Counter
@@ -45,7 +46,7 @@ def predict_files(
     Args:
         sources: a picture, a folder or a pattern, or several.
         out: folder of the results, made if it is missing. Of `NAME.svs` it gets `NAME.json`, which sums up, and what
-            `save` names; `summary.csv` gets a row for each picture.
+            `save` names; `summary.csv` has a row for each picture, those of earlier calls too.
         um_per_px: scale of all of them, micrometres a pixel; None for what each file says.
         model: as from `load_model`; None for the shipped one.
         save: of `outputs.ENDINGS`.
@@ -75,6 +76,7 @@ def predict_files(
     order = Order(out, um_per_px, model, save, engine, workers, again, device, flips_and_turns)
     rows = []
     with locked(out), contextlib.closing(Progress(named, progress)) as bar:
+        earlier = [row for row in _read_rows(out / SUMMARY) if row["picture"] not in map(str, named)]
         for number, (path, name) in enumerate(named.items(), 1):
             bar.begin(number, path)
             row = _try_file(path, name, order, bar)
@@ -82,7 +84,7 @@ def predict_files(
                 warnings.warn(row["message"], InputWarning, stacklevel=2)
             bar.end(worked=row["status"] == DONE)
             rows.append(row)
-            write_csv(out / SUMMARY, _same_keys(rows))
+            write_csv(out / SUMMARY, _same_keys([*earlier, *rows]))
     return rows
 
 
@@ -155,6 +157,15 @@ def _name_results(paths: list[Path]) -> dict[Path, str]:
             "folders of their own"
         )
     return {path: names[path] for path in paths}
+
+
+def _read_rows(path: Path) -> list[dict]:
+    """Read the summary of earlier calls; nothing where there is none, or another table."""
+    with contextlib.suppress(OSError, UnicodeDecodeError, csv.Error), open(path, encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+        if all({"picture", "status"} <= row.keys() and None not in row for row in rows):
+            return rows
+    return []
 
 
 def _same_keys(rows: list[dict]) -> list[dict]:

@@ -1,6 +1,7 @@
 """The shipped network on ONNX Runtime: the same weights, the same logits, and files that are not whole refused."""
 
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -212,3 +213,12 @@ def test_hash_is_of_what_stands_before_the_description():
     text = onnx.load(ONNX).metadata_props[0].value
     assert onnx.load(ONNX).metadata_props[0].key == KEY
     assert hash_before(content, text) == json.loads(text)[HASH] != hash_before(flip_a_bit(content), text)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there Windows itself keeps what ONNX Runtime reports")
+def test_onnx_runtime_keeps_no_identity_and_reports_nothing(tmp_path):
+    code = "import numpy, helpers; helpers.predict(numpy.full((64, 64, 3), 90, numpy.uint8), 0.25)"
+    environment = {key: value for key, value in os.environ.items() if key not in ("ORT_DISABLE_TELEMETRY", "CI")}
+    environment |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], env=environment, check=True)
+    assert [str(path) for path in tmp_path.rglob("*") if "icrosoft" in str(path)] == []

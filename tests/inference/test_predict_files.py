@@ -20,6 +20,7 @@ from helpers.inference.outputs import ENDINGS
 from helpers.inference.predict import predict
 from helpers.inference.predict_files import predict_files
 from helpers.inference.trained_model import TrainedModel, load_model
+from helpers.pictures.tiff import TiffPicture
 
 
 @pytest.fixture
@@ -188,6 +189,69 @@ def test_what_is_done_is_kept_until_something_changes(tmp_path, model, monkeypat
     assert [status(), status()] == ["done", "kept"]
 
 
+@pytest.mark.parametrize("change", [{"threshold_logit": 1.0}, {"temperature": 2.0}, {"um_per_px": 0.3}, {"digest": ""}])
+def test_whatever_decides_the_result_counts(tmp_path, model, change):
+    path, other = write_tiff(tmp_path / "a.tif", picture(), 64), dataclasses.replace(model, **change)
+    statuses = [predict_files(path, tmp_path / "out", model=each)[0]["status"] for each in (model, other)]
+    assert statuses == ["done", "done"]
+
+
+def test_what_was_saved_of_an_older_picture_goes_with_it(tmp_path, model):
+    path = write_tiff(tmp_path / "a.tif", picture(), 64)
+    predict_files(path, tmp_path / "out", model=model, save=("geojson", "csv"))
+    predict_files(path, tmp_path / "out", model=model, save=("overview",))  # the same picture: the others stay
+    assert (tmp_path / "out/a.geojson").exists()
+    write_tiff(path, picture(120, 120), 64)
+    predict_files(path, tmp_path / "out", model=model, save=("csv",))
+    assert {file.name for file in (tmp_path / "out").glob("a.*")} == {"a.csv", "a.json"}
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.csv", "a.geojson"])
+def test_a_file_of_the_user_s_own_is_not_replaced_unasked(tmp_path, model, name):
+    path = write_tiff(tmp_path / "a.tif", picture(), 64)
+    (tmp_path / name).write_text("drawn by hand")
+    with pytest.warns(InputWarning, match=rf"expected no file by the name of its results, found .*{name}"):
+        (row,) = predict_files(path, tmp_path, model=model)
+    assert row["status"] == "failed"
+    assert (tmp_path / name).read_text() == "drawn by hand"
+    assert predict_files(path, tmp_path, model=model, again=True)[0]["status"] == "done"
+
+
+def test_no_worker_reads_on_when_the_file_is_closed(tmp_path, model, small_blocks, monkeypatch):
+    path, open_, late = write_tiff(tmp_path / "a.tif", picture(), 64), [], []
+    find, put = segmentation.Search.find, one_file.BlockStore.put
+
+    def watched(self, source, block):
+        open_.append(block.number)
+        found = find(self, source, block)
+        open_.remove(block.number)
+        return found
+
+    def fail(self, *given):
+        if len(list(self.folder.glob("*.npz"))) == 2:
+            raise OSError(28, "No space left on device")
+        put(self, *given)
+
+    closed = TiffPicture.close
+    monkeypatch.setattr(segmentation.Search, "find", watched)
+    monkeypatch.setattr(one_file.BlockStore, "put", fail)
+    monkeypatch.setattr(TiffPicture, "close", lambda self: late.extend(open_) or closed(self))
+    with pytest.warns(InputWarning, match="No space left"):
+        predict_files(path, tmp_path / "out", model=model)
+    assert late == []
+
+
+def test_the_summary_remembers_earlier_calls(tmp_path, model):
+    for name in ("a", "b"):
+        Image.fromarray(picture(60, 60)).save(tmp_path / f"{name}.png")
+        predict_files(tmp_path / f"{name}.png", tmp_path / "out", 0.25, model, save=("csv",))
+    rows = predict_files(tmp_path / "a.png", tmp_path / "out", 0.25, model, save=("csv",))
+    assert [row["picture"] for row in rows] == [str(tmp_path / "a.png")]
+    with open(tmp_path / "out/summary.csv", encoding="utf-8", newline="") as file:
+        lines = {line["picture"]: line["status"] for line in csv.DictReader(file)}
+    assert lines == {str(tmp_path / "b.png"): "done", str(tmp_path / "a.png"): "kept"}
+
+
 def test_one_bad_picture_stops_no_other(tmp_path, model):
     for name in ("a", "c"):
         Image.fromarray(picture()).save(tmp_path / f"{name}.png")
@@ -270,8 +334,8 @@ def test_results_beside_the_pictures_are_not_taken_for_pictures(tmp_path, model)
         rows = predict_files(tmp_path, tmp_path, 0.25, model)
         assert [row["picture"] for row in rows] == [str(tmp_path / "a.png")]
     assert rows[0]["status"] == "kept"
-    (tmp_path / "a.json").unlink()  # as after an interruption
-    assert len(predict_files(tmp_path, tmp_path, 0.25, model)) == 1
+    (tmp_path / "a.json").unlink()
+    assert len(predict_files(tmp_path, tmp_path, 0.25, model, again=True)) == 1
     assert len(predict_files(str(tmp_path / "*.*"), tmp_path / "out", 0.25, model)) == 1
     with pytest.raises(InputError, match=r"expected pictures, found results .*, such as .*a\.labels\.tif"):
         predict_files(tmp_path / "a.labels.tif", tmp_path / "out", 0.25, model)
@@ -298,11 +362,13 @@ def test_a_path_may_be_written_in_several_ways(tmp_path, model, monkeypatch):
 
 
 @pytest.mark.parametrize("written", ["[]", "{}", '{"about": []}', "no JSON"])
-def test_a_summary_of_something_else_counts_for_nothing(tmp_path, model, written):
+def test_a_summary_of_something_else_is_not_taken_for_one(tmp_path, model, written):
     Image.fromarray(picture(40, 40)).save(tmp_path / "a.png")
     (tmp_path / "out").mkdir()
     (tmp_path / "out/a.json").write_text(written)
-    assert predict_files(tmp_path / "a.png", tmp_path / "out", 0.25, model)[0]["status"] == "done"
+    with pytest.warns(InputWarning, match=r"found .*a\.json, which an earlier run did not write"):
+        predict_files(tmp_path / "a.png", tmp_path / "out", 0.25, model)
+    assert predict_files(tmp_path / "a.png", tmp_path / "out", 0.25, model, again=True)[0]["status"] == "done"
 
 
 def test_pictures_of_one_name_get_results_of_their_own(tmp_path, model):
