@@ -84,7 +84,11 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _sample(options: argparse.Namespace) -> None:
-    print(_load("sample_tissue.sample").write_sample_fold(options.out, options.tiles, options.seed))
+    sample = _load("sample_tissue.sample")
+    if options.out.suffix == ".tif":
+        print(sample.write_sample_picture(options.out, options.seed))
+    else:
+        print(sample.write_sample_fold(options.out, options.tiles, options.seed))
 
 
 def _download(options: argparse.Namespace) -> None:

@@ -93,7 +93,7 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
         _flag("--again", "do again what is finished"),
     )),
     "sample": ("write a fold of sample tiles in PanNuke's layout", "4.7 MB of disk and 0.1 s a tile", (
-        _place("out", "folder to write; it must not hold a data set yet"),
+        _place("out", "folder to write; it must not hold a data set yet. A name that ends in .tif gives one picture"),
         _option("--tiles", "number of tiles (default: %(default)s)", type=int, default=120),
         _option("--seed", "another seed, other tissue (default: %(default)s)", type=int, default=0),
     )),

@@ -20,7 +20,7 @@ EXTRAS = (
     "sklearn",
     "matplotlib",
     "requests",
-    "filelock",
+    "distributed",
     "onnx",
     "onnxscript",
     "IPython",
@@ -31,12 +31,16 @@ import sys
 sys.modules |= dict.fromkeys({extras!r})  # None: importing it fails as if it were not installed
 import numpy as np
 import helpers
+from helpers.__main__ import main
 from helpers.inference.trained_model import WEIGHTS
 
 image = np.full((300, 300, 3), 230, np.uint8)
 image[100:140, 100:140] = (70, 40, 120)
 print(WEIGHTS)
-print(helpers.predict(image, um_per_px=0.25).mask.shape, helpers.examine(image[:64, :64]).mask.shape)
+print(helpers.predict(image, um_per_px=0.25).mask.shape, "torch" in sys.modules)
+main(["sample", "tissue.tif"])
+print(main(["predict", "tissue.tif", "--out", "found"]), "torch" in sys.modules)
+print(helpers.examine(image[:64, :64], um_per_px=0.25).mask.shape)
 """
 
 
@@ -81,6 +85,9 @@ def test_it_predicts_elsewhere_with_no_more_than_it_asks_for(wheel, tmp_path):
         env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
     )  # fmt: skip
     assert found.returncode == 0, found.stderr[-2000:]
-    weights, shapes = found.stdout.splitlines()
+    weights, array, _, *command, examined = found.stdout.splitlines()
     assert Path(weights).is_relative_to(tmp_path / "env")
-    assert shapes == "(300, 300) (64, 64)"
+    assert array == "(300, 300) False"  # no PyTorch is waited for
+    assert command[-1] == "0 False"
+    assert (tmp_path / "elsewhere/found/tissue.geojson").stat().st_size > 10_000
+    assert examined == "(64, 64)"

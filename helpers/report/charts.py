@@ -162,7 +162,7 @@ def plot_areas(nuclei: pd.DataFrame, mm2: float) -> Figure:
 def read_as_jpeg(path: Path | str) -> bytes:
     """Read a published figure as JPEG, a third as large, so that a notebook that holds several stays small."""
     with Image.open(path) as image, io.BytesIO() as buffer:
-        image.convert("RGB").save(buffer, "jpeg", quality=45)
+        image.convert("RGB").save(buffer, "jpeg", quality=40)
         return buffer.getvalue()
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from helpers.config import RECIPES, Recipe
 from helpers.errors import InputError
 from helpers.paths import as_path
-from helpers.sample_tissue.sample import write_sample_fold
+from helpers.sample_tissue.sample import write_sample_fold, write_sample_picture
 
 QUICK_FOLDER = Path("build") / "quick"
 FULL_RUN = Path("runs") / "report"
+PICTURE = Path("build") / "picture" / "tissue.tif"
 # All of its epochs: where early stopping would have ended is recorded beside.
 FULL_RECIPE = replace(RECIPES["report"], stop_early=False)
 
@@ -31,6 +32,7 @@ class Mode:
         control_recipe: how the control of its explanations is, on images with the masks of others.
         explained_tiles: on how many the faithfulness of its maps is measured.
         sanity_tiles: on how many of those the sanity checks are made.
+        picture: a painted picture that stands for the reader's own.
     """
 
     name: str
@@ -42,10 +44,11 @@ class Mode:
     control_recipe: Recipe
     explained_tiles: int
     sanity_tiles: int
+    picture: Path
 
 
 def choose_mode(environment: Mapping[str, str] = os.environ) -> Mode:
-    """Choose what the notebook runs on; in quick mode write the sample tiles afresh.
+    """Choose what the notebook runs on; write the painted picture, and in quick mode the sample tiles, afresh.
 
     Args:
         environment: `NUCLEI_MODE` is "quick" (default) or "full"; `NUCLEI_DATASET` is the data set of full mode
@@ -55,21 +58,21 @@ def choose_mode(environment: Mapping[str, str] = os.environ) -> Mode:
         InputError: another mode, or a folder that cannot be written.
     """
     name = environment.get("NUCLEI_MODE", "quick")
+    if name not in ("quick", "full"):
+        raise InputError(f"NUCLEI_MODE: expected 'quick' or 'full', found {name!r}")
+    shutil.rmtree(PICTURE.parent, ignore_errors=True)
+    picture = write_sample_picture(PICTURE)
     if name == "full":
         dataset = as_path(environment.get("NUCLEI_DATASET", "Dataset"))
         label, control = f"this run, {dataset.resolve().name}", _control(FULL_RECIPE, epochs=3)
         nuclei = RECIPES["nuclei"]
-        return Mode(name, label, dataset, FULL_RUN, FULL_RECIPE, nuclei, control, explained_tiles=100, sanity_tiles=20)
-    if name != "quick":
-        raise InputError(f"NUCLEI_MODE: expected 'quick' or 'full', found {name!r}")
+        return Mode(name, label, dataset, FULL_RUN, FULL_RECIPE, nuclei, control, 100, 20, picture)
     shutil.rmtree(QUICK_FOLDER, ignore_errors=True)
     dataset = write_sample_fold(QUICK_FOLDER / "sample")
     recipe, run = RECIPES["quick"], QUICK_FOLDER / "run"
     control = _control(recipe, epochs=1)
     nuclei = RECIPES["quick-nuclei"]
-    return Mode(
-        name, "this run, sample tiles", dataset, run, recipe, nuclei, control, explained_tiles=6, sanity_tiles=2
-    )
+    return Mode(name, "this run, sample tiles", dataset, run, recipe, nuclei, control, 6, 2, picture)
 
 
 def _control(recipe: Recipe, epochs: int) -> Recipe:

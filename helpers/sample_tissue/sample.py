@@ -14,10 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import tifffile
 
-from helpers.config import BACKGROUND_CHANNEL, CLASS_NAMES, TILE_SIZE
+from helpers.config import BACKGROUND_CHANNEL, CLASS_NAMES, TILE_SIZE, TILE_UM_PER_PX
 from helpers.data.fold_writer import Tile, write_fold
 from helpers.errors import InputError
+from helpers.files import written_whole
 from helpers.paths import as_path
 from helpers.sample_tissue.field import BARE_KINDS, paint_field
 from helpers.sample_tissue.tissue import FIELD_SIZE, TISSUES
@@ -84,3 +86,19 @@ def write_sample_fold(folder: Path, num_tiles: int = 120, seed: int = 0, dtype: 
     if dtype not in MASK_DTYPES:
         raise InputError(f"{folder}: found dtype {dtype!r}, expected one of {', '.join(MASK_DTYPES)}; choose one")
     return write_fold(folder, num_tiles, sample_tiles(num_tiles, seed), dtype, MASK_DTYPES[dtype])
+
+
+def write_sample_picture(path: Path, seed: int = 0) -> Path:
+    """Write the field of slide 0 as a tiled TIFF of 512 x 512 pixels that tells its scale, and return `path`.
+
+    Args:
+        path: where to, whole or not at all; its name ends in `.tif`.
+        seed: number of the sample, as of `write_sample_fold`.
+    """
+    per_cm = 1e4 / TILE_UM_PER_PX
+    with written_whole(as_path(path)) as temporary:
+        tifffile.imwrite(
+            temporary, sample_field(0, seed)[0], photometric="rgb", tile=(TILE_SIZE, TILE_SIZE), compression="zlib",
+            resolution=(per_cm, per_cm), resolutionunit="CENTIMETER", metadata=None, software=False,
+        )  # fmt: skip
+    return path

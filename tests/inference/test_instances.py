@@ -55,6 +55,14 @@ def test_holes_are_filled():
     assert (part_nuclei(mask, interior_of((30, 20)), SCALE) > 0).sum() == discs((30, 20)).sum()
 
 
+def test_the_lumen_of_a_gland_is_no_part_of_its_nuclei():
+    rows, columns = np.mgrid[:120, :120]
+    distance = np.hypot(rows - 60, columns - 60)
+    ring = (distance >= 25) & (distance <= 45)  # touching nuclei around 120 um2 of lumen
+    np.testing.assert_array_equal(part_nuclei(ring, None, 0.25) > 0, ring)
+    assert (part_nuclei(ring, None, 0.1) > 0)[60, 60]  # 20 um2 are a hole
+
+
 def test_specks_are_left_out_by_their_area_and_not_their_pixels():
     side = int(np.sqrt(SMALLEST_UM2) / SCALE)  # a square just below the smallest area
     mask = np.zeros((60, 80), bool)

@@ -6,6 +6,7 @@ import pytest
 
 from helpers.data.fold import find_folds
 from helpers.errors import InputError
+from helpers.pictures.reading import open_picture
 from helpers.report import modes
 
 
@@ -40,7 +41,15 @@ def test_quick_starts_afresh(tmp_path):
 def test_full_takes_the_named_data_set_and_the_report_recipe(tmp_path):
     mode = modes.choose_mode({"NUCLEI_MODE": "full", "NUCLEI_DATASET": "PanNuke/Fold 1"})
     assert (mode.dataset.name, mode.recipe.name, mode.label) == ("Fold 1", "report", "this run, Fold 1")
-    assert not list(tmp_path.iterdir())
+    assert [path.relative_to(tmp_path) for path in tmp_path.rglob("*.*")] == [modes.PICTURE]
+
+
+def test_the_reader_s_picture_is_painted_afresh_and_tells_its_scale(tmp_path):
+    (tmp_path / modes.PICTURE.parent / "found").mkdir(parents=True)
+    mode = modes.choose_mode({})
+    assert [path.name for path in mode.picture.parent.iterdir()] == ["tissue.tif"]
+    with open_picture(mode.picture) as picture:
+        assert (picture.height, picture.width, picture.um_per_px) == (512, 512, 0.25)
 
 
 def test_another_mode_is_refused():

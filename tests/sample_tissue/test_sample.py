@@ -11,7 +11,8 @@ from helpers.data.fold import find_folds
 from helpers.data.fold_writer import Tile
 from helpers.data.stitching import stitch
 from helpers.errors import InputError
-from helpers.sample_tissue.sample import sample_field, sample_tiles, write_sample_fold
+from helpers.pictures.reading import open_picture
+from helpers.sample_tissue.sample import sample_field, sample_tiles, write_sample_fold, write_sample_picture
 from helpers.sample_tissue.tissue import TISSUES
 from helpers.stain import separate_stains
 
@@ -162,3 +163,12 @@ def test_arguments_out_of_range_are_refused(tmp_path, arguments, message):
     with pytest.raises(InputError, match=message):
         write_sample_fold(tmp_path / "fold", **arguments)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_picture_is_the_field_and_tells_its_scale(tmp_path):
+    path = write_sample_picture(tmp_path / "a.tif", seed=3)
+    with open_picture(path) as picture:
+        np.testing.assert_array_equal(picture.read(0, 0, 512, 512), sample_field(0, 3)[0])
+        assert picture.um_per_px == 0.25
+    again = write_sample_picture(tmp_path / "b.tif", seed=3)
+    assert path.read_bytes() == again.read_bytes()
