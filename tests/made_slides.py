@@ -5,7 +5,6 @@ import math
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -73,14 +72,14 @@ def _field(number: int, factor: int) -> np.ndarray:
     return cv2.resize(image, (CELL // factor, CELL // factor), interpolation=cv2.INTER_AREA)
 
 
-def peak_megabytes(code: str, *arguments: object) -> tuple[float, float]:
-    """Run something in a process of its own; give its peak of resident memory in MB, mapped pages too, and seconds."""
+def peak_megabytes(code: str, *arguments: object) -> tuple[float, list[str]]:
+    """Run something in a process of its own; give its peak of resident memory in MB, mapped pages too, and its words."""
     code = f"import sys\nfrom pathlib import Path\n{code}"
     # Not `getrusage`: that counts what the process had in memory which this one was forked from.
     code += f"\nprint(next(line for line in open('{STATUS}') if line.startswith('VmHWM:')).split()[1])"
-    started = time.perf_counter()
     child = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)], check=True, capture_output=True, text=True,
         env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
     )  # fmt: skip
-    return int(child.stdout.split()[-1]) * 1024 / 1e6, time.perf_counter() - started
+    *words, kilobytes = child.stdout.split()
+    return int(kilobytes) * 1024 / 1e6, words
