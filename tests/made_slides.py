@@ -73,7 +73,7 @@ def _field(number: int, factor: int) -> np.ndarray:
 
 
 def peak_megabytes(code: str, *arguments: object) -> tuple[float, list[str]]:
-    """Run something in a process of its own; give its peak of resident memory in MB, mapped pages too, and its words."""
+    """Run something in a process of its own; give its peak of memory in MB, mapped pages too, and its words."""
     code = f"import sys\nfrom pathlib import Path\n{code}"
     # Not `getrusage`: that counts what the process had in memory which this one was forked from.
     code += f"\nprint(next(line for line in open('{STATUS}') if line.startswith('VmHWM:')).split()[1])"
