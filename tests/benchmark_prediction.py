@@ -21,7 +21,7 @@ from benchmark_run import add, in_turn, record
 from made_slides import CELL, ROOT, in_a_disc, peak_megabytes, write_slide
 from PIL import Image
 
-from helpers.inference.files import predict_files
+from helpers import predict_files
 from helpers.inference.onnx_network import OnnxNetwork, usable_cores
 from helpers.inference.trained_model import TrainedModel, shipped_model
 from helpers.pictures.reading import open_picture
@@ -33,7 +33,7 @@ OLD_TREE = os.environ.get("NUCLEI_OLD_TREE")
 BATCHES = (1, 2, 4, 8)  # of which each network gets its best
 SIDE, CROP = 20_000, 2_000
 OURS = """
-from helpers.inference.files import predict_files
+from helpers import predict_files
 def work():
     predict_files(sys.argv[1], sys.argv[2], um_per_px=0.25, save=("geojson", "csv", "labels"), again=True)
 """
@@ -53,7 +53,7 @@ print(time.perf_counter() - started)
 """
 SLIDE = """
 import time
-from helpers.inference.files import predict_files
+from helpers import predict_files
 started = time.perf_counter()
 row = predict_files(sys.argv[1], sys.argv[2])[0]
 print(row["tissue_mm2"], time.perf_counter() - started)

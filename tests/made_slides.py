@@ -22,7 +22,8 @@ LEVELS = (1, 4, 16)
 SHARE = 0.3  # of a slide's area that holds tissue
 STATUS = Path("/proc/self/status")  # where Linux tells of a process's memory
 PREDICT = """
-from helpers.inference.files import USUAL, predict_files
+from helpers import predict_files
+from helpers.inference.outputs import USUAL
 rows = predict_files(sys.argv[1], sys.argv[2], save=sys.argv[3:] or USUAL)
 assert rows[0]["status"] == "done", rows
 """

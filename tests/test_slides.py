@@ -29,8 +29,7 @@ def test_a_slide_is_predicted_like_its_array_in_memory_that_does_not_grow(tmp_pa
     expected = helpers.predict(image, um_per_px=0.25)
     assert len(expected.nuclei) > 50
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "out/slide.labels.tif"), expected.instances)
-    print(peak, of_smaller)
-    assert peak < of_smaller + 100
+    assert peak < of_smaller + 100  # the whole picture's maps would take 24 bytes for each of 9 million pixels more
 
 
 @pytest.mark.skipif(not NIGHTLY, reason="some minutes: tried every night")
