@@ -47,9 +47,9 @@ notebook: $(REPORT_ENVIRONMENT)  ## run the notebook in quick mode and store its
 	$(EXECUTE) --to=notebook --output=notebook.partial
 	@mv -f build/notebook.partial.ipynb $(NOTEBOOK)
 
-benchmark: $(TEST_ENVIRONMENT)  ## measure preparation and training beside the alternative, into models/benchmarks.json
+benchmark: $(TEST_ENVIRONMENT)  ## measure preparing, training and predicting beside the alternative, into models/benchmarks.json
 	$(RUN) pytest tests/benchmark_speed.py
-	@cp build/benchmarks.json models/benchmarks.json
+	$(RUN) pytest tests/benchmark_prediction.py
 
 lint: $(TEST_ENVIRONMENT)  ## check style and formatting
 	$(RUN) ruff check .

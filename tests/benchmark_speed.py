@@ -1,19 +1,14 @@
 """What preparation and training cost beside the alternative, measured in turn in one run: `make benchmark`.
 
-Not part of `make test`: it takes a quarter of an hour, 13 GB of disk, and a machine that does nothing else. Writes one
-JSON file, which the notebook shows.
+Not part of `make test`: it takes a quarter of an hour, 13 GB of disk, and a machine that does nothing else. Writes into
+the JSON file that the notebook shows.
 """
 
 import os
-import platform
 import shutil
-import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -21,22 +16,19 @@ import pytest
 import segmentation_models_pytorch as smp
 import torch
 from benchmark_loops import prepare_as_the_report
+from benchmark_run import add, in_turn, record
+from made_slides import peak_megabytes
 
 from helpers.config import RECIPES
 from helpers.data.cache import Cache
 from helpers.data.prepare import prepare
 from helpers.data.split import Split
-from helpers.files import write_json
 from helpers.losses import BinarySegLoss
-from helpers.provenance import describe_environment
 from helpers.sample_tissue.sample import write_sample_fold
 from helpers.training.comparisons import untrained_model
 from helpers.training.epochs import average_weights, train_epoch
 from helpers.training.loaders import make_loaders, start_epoch
 
-ROOT = Path(__file__).resolve().parents[1]
-OUT = ROOT / "build" / "benchmarks.json"
-ROUNDS = 5
 SAMPLE = 40  # tiles that are painted; folds repeat them
 EPOCH = 160  # tiles of a measured epoch
 STRONG = replace(RECIPES["strong"], pretrained=False)
@@ -57,46 +49,8 @@ train_run(Path(sys.argv[1]), Path(sys.argv[1]) / "run", recipe, device=torch.dev
 @pytest.fixture(scope="session")
 def rows() -> Iterator[list[dict]]:
     """What was measured; written at the end."""
-    measured: list[dict] = []
-    yield measured
-    environment = describe_environment(torch.device("cpu")) | {"processor": processor()}
-    write_json(OUT, {"date": datetime.now(UTC).date().isoformat(), "environment": environment, "rows": measured})
-
-
-def processor() -> str:
-    """Name the processor, where the system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
-
-
-def in_turn(benchmark, ours: Callable, theirs: Callable, before: Callable = lambda: None) -> tuple[float, float, float]:
-    """Time two things by turns, after a round of each that does not count.
-
-    Args:
-        benchmark: pytest-benchmark's fixture.
-        ours: what is measured.
-        theirs: what it is measured against.
-        before: done before each, and not timed.
-
-    Returns:
-        median seconds of each, and the median of the ratio ours / theirs.
-    """
-    their_seconds: list[float] = []
-
-    def their_turn() -> None:
-        before()
-        started = time.perf_counter()
-        theirs()
-        their_seconds.append(time.perf_counter() - started)
-        before()
-
-    benchmark.pedantic(ours, setup=their_turn, rounds=ROUNDS, warmup_rounds=1)
-    our_seconds, their_seconds = benchmark.stats.stats.data, their_seconds[1:]
-    ratios = [one / other for one, other in zip(our_seconds, their_seconds, strict=True)]
-    return statistics.median(our_seconds), statistics.median(their_seconds), statistics.median(ratios)
+    with record("preparation and training") as measured:
+        yield measured
 
 
 def write_float64_fold(folder: Path, sample: Path, count: int) -> Path:
@@ -111,18 +65,6 @@ def write_float64_fold(folder: Path, sample: Path, count: int) -> Path:
         out.flush()
     np.save(folder / "Images/types.npy", tissues)
     return folder
-
-
-def peak_megabytes(what: str, *arguments: object) -> tuple[float, float]:
-    """Run something in a process of its own; give its peak of resident memory in MB, mapped pages too, and seconds."""
-    code = f"import sys\nfrom pathlib import Path\n{MEASURED[what]}"
-    code += "print(next(line for line in open('/proc/self/status') if line.startswith('VmHWM:')).split()[1])"
-    started = time.perf_counter()
-    child = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)], check=True, capture_output=True, text=True,
-        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
-    )  # fmt: skip
-    return int(child.stdout.split()[-1]) * 1024 / 1e6, time.perf_counter() - started
 
 
 @pytest.fixture(scope="session")
@@ -158,14 +100,6 @@ def read_once(fold: Path) -> None:
                 pass
 
 
-def add(
-    rows: list[dict], what: str, against: str, ours: float, theirs: float | None, unit: str, goal: str, met: bool
-) -> None:
-    rows.append(
-        {"what": what, "ours": ours, "against": against, "theirs": theirs, "unit": unit, "goal": goal, "met": met}
-    )
-
-
 def test_preparation_from_a_cold_cache(benchmark, rows, fold):
     ours, theirs, ratio = in_turn(
         benchmark, lambda: prepare(fold, progress=False), lambda: read_once(fold), lambda: forget(fold)
@@ -189,8 +123,10 @@ def test_cost_of_preparation_as_the_fold_grows(rows, tmp_path, sample):
     for count in (100, 400, 1600, 2656):
         fold = write_float64_fold(tmp_path / str(count), sample, count)
         if count == 400:
-            theirs, _ = peak_megabytes("report", fold)
-        peaks[count], seconds[count] = peak_megabytes("ours", fold)
+            theirs, _ = peak_megabytes(MEASURED["report"], fold)
+        started = time.perf_counter()
+        peaks[count], _ = peak_megabytes(MEASURED["ours"], fold)
+        seconds[count] = time.perf_counter() - started
         shutil.rmtree(fold)
     add(
         rows, "peak memory, preparing 400 tiles", "the report's loop", peaks[400], theirs, "MB",
@@ -261,7 +197,7 @@ def test_the_loader_alone(benchmark, rows, cache):
 
 @pytest.mark.parametrize("network", ["unet", "unet-stem1"])
 def test_memory_of_training(rows, sample, network):
-    peak, _ = peak_megabytes("training", sample, network)
+    peak, _ = peak_megabytes(MEASURED["training"], sample, network)
     shutil.rmtree(sample / "run")
     add(
         rows, f"peak memory, training {network} at batch 4 of 256 pixels, CPU", "the report's card", peak, 8000, "MB",

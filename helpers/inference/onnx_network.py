@@ -5,6 +5,7 @@ import importlib
 import json
 import math
 import os
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -40,6 +41,7 @@ class OnnxNetwork:
         options.enable_mem_pattern = False  # it sets aside for each pass what the arena holds already
         options.log_severity_level = 3  # what is damaged is said by the error
         self._content, self._threads = content, threads
+        self._one_at_a_time = threading.Lock()  # each pass at once takes memory of its own; all cores work on one
         self._session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         self.text = self._session.get_modelmeta().custom_metadata_map.get(KEY, "{}")
 
@@ -65,7 +67,9 @@ class OnnxNetwork:
         batch_size = batch_size or max(1, PIXELS // math.prod(images.shape[1:3]))
         maps: dict[str, np.ndarray] = {}
         for start in range(0, len(images), batch_size):
-            part = self._session.run(None, {"images": np.ascontiguousarray(images[start : start + batch_size])})
+            batch = np.ascontiguousarray(images[start : start + batch_size])
+            with self._one_at_a_time:
+                part = self._session.run(None, {"images": batch})
             for name, values in zip(self.outputs, part, strict=True):  # (B, C, H, W)
                 if name not in maps:
                     maps[name] = np.empty((len(images), *values.shape[1:]), values.dtype)

@@ -136,8 +136,9 @@ class ArrayPicture(Picture):
 
     def shrink(self, factor: int) -> np.ndarray:
         """Give the means over squares; those at the border count the pixels that they have."""
+        rows = max(1, BAND_PIXELS // self.width // factor) * factor
         return np.concatenate(
-            [shrink_area(compose(self.image[top : top + factor]), factor) for top in range(0, self.height, factor)]
+            [shrink_area(compose(self.image[top : top + rows]), factor) for top in range(0, self.height, rows)]
         )
 
 

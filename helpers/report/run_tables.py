@@ -197,7 +197,11 @@ def _verdict(row: dict) -> str:
 
 
 def read_benchmarks(models: Path | str) -> dict:
-    """Read `benchmarks.json` from the folder of models: `date`, `environment` and `rows`; an InputError without it."""
+    """Read `benchmarks.json` from the folder of models; an InputError without it.
+
+    Returns:
+        what was measured in one run on one machine, to its `date`, `environment` and `rows`.
+    """
     return read_json(as_path(models) / "benchmarks.json")
 
 
@@ -215,20 +219,24 @@ def benchmark_table(benchmarks: dict) -> pd.DataFrame:
             "goal": row["goal"],
             "met": "yes" if row["met"] else "no",
         }
-        for row in benchmarks["rows"]
+        for run in benchmarks.values()
+        for row in run["rows"]
     }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("what")
 
 
 def describe_benchmarks(benchmarks: dict) -> str:
-    """Say in Markdown where and when it was measured, and how many goals were met."""
-    machine, rows = benchmarks["environment"], benchmarks["rows"]
-    packages = machine["packages"]
-    return (
-        f"{sum(row['met'] for row in rows)} of {len(rows)} goals met on {benchmarks['date']}: {machine['processor']}, "
-        f"{machine['device']}, Python {machine['python']}, torch {packages['torch']}, NumPy {packages['numpy']}, "
-        f"OpenCV {packages['opencv-python']}. Times are medians over rounds in which the two took turns."
-    )
+    """Say in Markdown where and when each run was measured, and how many goals were met."""
+    lines = []
+    for name, run in benchmarks.items():
+        machine, rows = run["environment"], run["rows"]
+        packages = machine["packages"]
+        lines.append(
+            f"- {name[:1].upper()}{name[1:]}: {sum(row['met'] for row in rows)} of {len(rows)} goals met on "
+            f"{run['date']}: {machine['processor']}, {machine['device']}, Python {machine['python']}, torch "
+            f"{packages['torch']}, NumPy {packages['numpy']}, OpenCV {packages['opencv-python']}."
+        )
+    return "\n".join([*lines, "", "Times are medians over rounds in which the two took turns; a slide is timed once."])
 
 
 def _show(value: float, unit: str) -> str:

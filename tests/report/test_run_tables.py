@@ -90,7 +90,7 @@ def test_words_by_hand():
     ]
 
 
-MADE = {
+RUN = {
     "date": "2026-01-02",
     "environment": {
         "processor": "Some CPU", "device": "CPU, 2 threads (x86_64)", "python": "3.11.0",
@@ -99,9 +99,10 @@ MADE = {
     "rows": [
         {"what": "memory", "ours": 512.0, "theirs": 2100.0, "unit": "MB", "against": "loop", "goal": "", "met": True},
         {"what": "time", "ours": 1.234, "theirs": 12.34, "unit": "s", "against": "loop", "goal": "", "met": True},
-        {"what": "other", "ours": 3200.0, "theirs": None, "unit": "MB", "against": "all", "goal": "3 GB", "met": False},
     ],
 }  # fmt: skip
+OTHER = {"what": "other", "ours": 3200.0, "theirs": None, "unit": "MB", "against": "all", "goal": "3 GB", "met": False}
+MADE = {"preparing": RUN, "predicting": RUN | {"date": "2026-01-03", "rows": [OTHER]}}
 
 
 def test_benchmarks_by_hand():
@@ -112,14 +113,14 @@ def test_benchmarks_by_hand():
 
 
 def test_sentence_on_benchmarks():
-    assert describe_benchmarks(MADE).startswith(
-        "2 of 3 goals met on 2026-01-02: Some CPU, CPU, 2 threads (x86_64), Python"
-    )
+    first, second, *_ = describe_benchmarks(MADE).splitlines()
+    assert first.startswith("- Preparing: 2 of 2 goals met on 2026-01-02: Some CPU, CPU, 2 threads (x86_64), Python")
+    assert second.startswith("- Predicting: 0 of 1 goals met on 2026-01-03: Some CPU")
 
 
 def test_what_is_committed_can_be_shown():
     benchmarks = read_benchmarks(Path(__file__).parents[2] / "models")
-    assert len(benchmark_table(benchmarks)) == len(benchmarks["rows"]) >= 8
+    assert len(benchmark_table(benchmarks)) == sum(len(run["rows"]) for run in benchmarks.values()) >= 15
     assert "goals met on" in describe_benchmarks(benchmarks)
 
 
