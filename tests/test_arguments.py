@@ -15,6 +15,7 @@ REQUIRED = {
     "sample": ["OUT"], "download": [], "convert": ["SOURCE", "OUT", "--kind=nuinsseg"], "prepare": ["DATASET"],
     "train": ["DATASET", "--out=RUN"], "evaluate": ["RUN", "DATASET"], "explain": ["RUN", "DATASET"],
     "ablate": ["DATASET", "--out=FOLDER"], "publish": ["RUN"],
+    "predict": ["IMAGE", "--out=FOLDER"], "export": ["--onnx=FILE"],
 }  # fmt: skip
 
 
