@@ -80,7 +80,11 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> None:
-    _load("inference.export").export_onnx(options.weights, options.onnx)
+    if options.int8 is None:
+        _load("inference.export").export_onnx(options.weights, options.onnx)
+    else:
+        tiles = _load("evaluation.subject").read_training_tiles(options.weights, options.int8)
+        _load("inference.integers").export_integers(options.weights, options.onnx, tiles)
     print(options.onnx)
 
 

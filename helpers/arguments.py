@@ -83,8 +83,8 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
                 type=_positive),
         _option("--save", "one thing to save, may be given again (default: geojson, csv, labels, overlay)",
                 action="append", choices=SAVED),
-        _option("--model", "weights of your own (.safetensors or .onnx; default: the shipped ones)", type=as_path,
-                metavar="WEIGHTS"),
+        _option("--model", "weights of your own (.safetensors or .onnx), or `int8`: the shipped ones in integers of 8 "
+                "bits, faster and slightly other (default: the shipped ones)", type=as_path, metavar="WEIGHTS"),
         _option("--engine", "threads, dask, or the address of a Dask scheduler (default: %(default)s)",
                 default="threads"),
         _option("--workers", "how much is done at once, 300 MB each (default: 2)", type=_from(1)),
@@ -190,9 +190,12 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
         _option("--project", "folder that holds models/ and figures/ (default: this one)", type=as_path,
                 default=Path()),
     )),
-    "export": ("write weights as one ONNX file, which needs no PyTorch to be used", "half a minute", (
+    "export": ("write weights as one ONNX file, which needs no PyTorch to be used",
+               "half a minute, with --int8 a whole one", (
         _place("weights", "such as --init takes; left out, the shipped ones", nargs="?"),
         _option("--onnx", "the file to write", type=as_path, required=True, metavar="FILE"),
+        _option("--int8", "in integers of 8 bits, by tiles of the data set it was trained on, prepared if it is not "
+                "yet", type=as_path, metavar="DATASET"),
     )),
 }
 # fmt: on

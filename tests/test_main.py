@@ -24,8 +24,10 @@ from helpers.config import Recipe
 from helpers.data.fold import find_folds
 from helpers.data.prepare import prepare
 from helpers.evaluation import ablation
+from helpers.evaluation.subject import read_training_tiles
 from helpers.explanation import explanation
 from helpers.files import write_json
+from helpers.inference import integers
 from helpers.sample_tissue.sample import sample_field
 from helpers.training import run
 from helpers.training.checkpoints import export_weights
@@ -283,6 +285,16 @@ def test_a_run_is_explained(finished_run, tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out == "preferred map: none passes\n"
 
 
+def test_integers_are_made_by_the_tiles_of_a_data_set(finished_run, tmp_path, monkeypatch, capsys):
+    asked, weights, out = [], tmp_path / "tiny.safetensors", tmp_path / "eight.onnx"
+    export_weights(finished_run.folder / "best_model.pth", weights)
+    monkeypatch.setattr(integers, "export_integers", lambda *arguments: asked.extend(arguments))
+    assert call("export", weights, "--onnx", out, "--int8", finished_run.dataset) == 0
+    assert asked[:2] == [weights, out]
+    np.testing.assert_array_equal(asked[2], read_training_tiles(weights, finished_run.dataset))
+    assert capsys.readouterr().out == f"{out}\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -436,6 +448,7 @@ PLACES = {
     ("explain", "RUN", "SLIDES", "--shuffled", "X"): set(),
     ("ablate", "X", "--out", "new", "--row", "report"): {"a data set"},
     ("publish", "X", "--project", "new"): set(),
+    ("export", "--onnx", "new", "--int8", "X"): set(),
 }
 
 

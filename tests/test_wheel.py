@@ -38,6 +38,7 @@ image = np.full((300, 300, 3), 230, np.uint8)
 image[100:140, 100:140] = (70, 40, 120)
 print(WEIGHTS)
 print(helpers.predict(image, um_per_px=0.25).mask.shape, "torch" in sys.modules)
+print(helpers.predict(image, um_per_px=0.25, model=helpers.load_model("int8")).mask.shape, "torch" in sys.modules)
 main(["sample", "tissue.tif"])
 print(main(["predict", "tissue.tif", "--out", "found"]), "torch" in sys.modules)
 print(helpers.examine(image[:64, :64], um_per_px=0.25).mask.shape)
@@ -59,7 +60,7 @@ def test_weights_card_and_licences_are_inside(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         metadata = Parser().parsestr(archive.read(next(name for name in names if name.endswith("METADATA"))).decode())
-        for weights in ("nuclei_lite0.safetensors", "nuclei_lite0.onnx"):
+        for weights in ("nuclei_lite0.safetensors", "nuclei_lite0.onnx", "nuclei_lite0_int8.onnx"):
             assert archive.read(f"helpers/models/{weights}") == (ROOT / "models" / weights).read_bytes()
     assert metadata["License-Expression"] == "MIT AND CC-BY-NC-SA-4.0"
     assert {"LICENSE", "MODEL_CARD.md"} == {Path(name).name for name in metadata.get_all("License-File")}
@@ -85,9 +86,9 @@ def test_it_predicts_elsewhere_with_no_more_than_it_asks_for(wheel, tmp_path):
         env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
     )  # fmt: skip
     assert found.returncode == 0, found.stderr[-2000:]
-    weights, array, _, *command, examined = found.stdout.splitlines()
+    weights, array, eight, _, *command, examined = found.stdout.splitlines()
     assert Path(weights).is_relative_to(tmp_path / "env")
-    assert array == "(300, 300) False"  # no PyTorch is waited for
+    assert array == eight == "(300, 300) False"  # no PyTorch is waited for
     assert command[-1] == "0 False"
     assert (tmp_path / "elsewhere/found/tissue.geojson").stat().st_size > 10_000
     assert examined == "(64, 64)"

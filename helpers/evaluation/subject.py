@@ -9,6 +9,7 @@ import numpy as np
 
 from helpers.config import OFFICIAL_SPLITS, RECIPES, Recipe
 from helpers.data.cache import Cache
+from helpers.data.prepare import prepare
 from helpers.errors import InputError, InputWarning
 from helpers.files import read_json
 from helpers.inference.trained_model import WEIGHTS, TrainedModel, find_weights, load_model
@@ -135,6 +136,31 @@ def choose_tiles(subject: Subject, cache: Cache, part: str = PARTS[0]) -> tuple[
         "others, or the run, or the project's own weights in a clone, on the very data set it was trained on, which "
         "gives its validation part"
     )
+
+
+def read_training_tiles(weights: Path | None, dataset: Path, count: int = 64) -> np.ndarray:
+    """Read tiles that weights were trained on, spread evenly over their data set: the same ones each time.
+
+    Args:
+        weights: as for `load_model`; None for the shipped ones.
+        dataset: the data set they were trained on, or one that holds some of its tiles; they are known by their pixels.
+        count: tiles at most.
+
+    Returns:
+        `(n, image_size, image_size, 3)` uint8, RGB, at the network's scale.
+
+    Raises:
+        InputError: the weights or the data set cannot be read, or they were trained on none of its tiles.
+    """
+    model = load_model(WEIGHTS if weights is None else weights)
+    cache = prepare(dataset, model.network.img_size, "majority")  # of its labels nothing is used
+    seen = np.flatnonzero(np.isin(cache.tile_digests, model.seen.training_tiles))
+    if not len(seen):
+        raise InputError(
+            f"{cache.name}: expected tiles that {weights or WEIGHTS} was trained on, found none among {len(cache)}; "
+            "give the very data set it was trained on"
+        )
+    return cache.images[seen[np.linspace(0, len(seen) - 1, min(count, len(seen))).round().astype(int)]]
 
 
 def _choose_test_fold(subject: Subject, cache: Cache) -> np.ndarray:

@@ -36,12 +36,14 @@ class _FromBytes(nn.Module):
         super().__init__()
         self.network = network
         # Not "mean": the exporter calls the output of a mean so too, and tells the two no longer apart.
-        self.register_buffer("mean_of_rgb", 255 * torch.tensor(IMAGENET_MEAN))
-        self.register_buffer("deviation_of_rgb", 255 * torch.tensor(IMAGENET_STD))
+        self.register_buffer("mean_of_rgb", 255 * torch.tensor(IMAGENET_MEAN)[:, None, None])
+        self.register_buffer("deviation_of_rgb", 255 * torch.tensor(IMAGENET_STD)[:, None, None])
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Take `(B, H, W, 3)` uint8 to logits by name, `(B, C, H, W)`."""
-        outputs = self.network(((images.float() - self.mean_of_rgb) / self.deviation_of_rgb).permute(0, 3, 1, 2))
+        # Planes first: over rows of three numbers, ONNX Runtime takes six times as long to subtract and divide.
+        images = images.permute(0, 3, 1, 2).float()
+        outputs = self.network((images - self.mean_of_rgb) / self.deviation_of_rgb)
         return outputs if isinstance(outputs, dict) else {"nuclei": outputs}
 
 
@@ -64,9 +66,7 @@ def export_onnx(weights: Path | None, out: Path) -> float:
         InputError: the weights cannot be read, `out` has another ending, or the file would tell something else than
             PyTorch does; then none is written.
     """
-    weights, out = WEIGHTS if weights is None else as_path(weights), as_path(out)
-    if out.suffix != ONNX_SUFFIX:
-        raise InputError(f"{out}: expected a name that ends in {ONNX_SUFFIX}")
+    weights, out = WEIGHTS if weights is None else as_path(weights), as_onnx_path(out)
     weights = find_weights(weights) or weights
     if weights.suffix == ONNX_SUFFIX:
         raise InputError(f"{weights}: expected a .safetensors file to export, found one that is exported already")
@@ -82,6 +82,14 @@ def export_onnx(weights: Path | None, out: Path) -> float:
     with written_whole(out) as temporary:
         temporary.write_bytes(content)
     return apart
+
+
+def as_onnx_path(given: Path | str) -> Path:
+    """Give a path as `as_path` does; an InputError where the name has another ending than `load_model` knows."""
+    path = as_path(given)
+    if path.suffix != ONNX_SUFFIX:
+        raise InputError(f"{path}: expected a name that ends in {ONNX_SUFFIX}")
+    return path
 
 
 def compare(model: TrainedModel, content: bytes) -> float:

@@ -1,5 +1,6 @@
 """A network's ONNX file in integers of 8 bits: half as large, and a third faster on a CPU."""
 
+import hashlib
 import json
 import tempfile
 from collections.abc import Iterator
@@ -12,7 +13,8 @@ from onnx import numpy_helper
 from onnxruntime import quantization
 
 from helpers.errors import InputError
-from helpers.inference.export import describe
+from helpers.files import written_whole
+from helpers.inference.export import as_onnx_path, describe, export_onnx
 from helpers.inference.onnx_network import KEY
 
 # In float32 stay the first two blocks of the encoder: as integers they cost up to 0.004 of Dice, and save a twentieth.
@@ -29,6 +31,25 @@ class _Tiles(quantization.CalibrationDataReader):
         return None if tile is None else {"images": tile[None]}
 
 
+def export_integers(weights: Path | None, out: Path, tiles: np.ndarray) -> None:
+    """Write a network as one ONNX file in integers: as `export_onnx` writes it, then `to_integers`.
+
+    Args:
+        weights: as for `export_onnx`.
+        out: the file to write, `.onnx`.
+        tiles: as for `to_integers`.
+
+    Raises:
+        InputError: as of both; then nothing is written.
+    """
+    out = as_onnx_path(out)
+    with tempfile.TemporaryDirectory() as folder:
+        export_onnx(weights, Path(folder, "float.onnx"))
+        content = to_integers(Path(folder, "float.onnx").read_bytes(), tiles)
+    with written_whole(out) as temporary:
+        temporary.write_bytes(content)
+
+
 def to_integers(content: bytes, tiles: np.ndarray) -> bytes:
     """Turn an exported network's convolutions into integers: weights of 8 bits a channel, features of 8 bits a layer.
 
@@ -40,7 +61,8 @@ def to_integers(content: bytes, tiles: np.ndarray) -> bytes:
             those of these tiles; 64 will do.
 
     Returns:
-        the content of the new file, described as the old one is.
+        the content of the new file, described as the old one is, but for its digest: what it finds is kept apart from
+        what the weights find. Their digest stands beside it, as `weights_sha256`.
 
     Raises:
         InputError: no tiles.
@@ -53,6 +75,9 @@ def to_integers(content: bytes, tiles: np.ndarray) -> bytes:
         options.optimized_model_filepath = str(joined)
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        network = onnx.load(joined)
+        network.metadata_props.add(key="onnx.quant.pre_process", value="onnxruntime.quant")  # or it warns that none was
+        onnx.save(network, joined)
         quantization.quantize_static(
             joined,
             written,
@@ -61,11 +86,14 @@ def to_integers(content: bytes, tiles: np.ndarray) -> bytes:
             per_channel=True,
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
-            nodes_to_exclude=_in_float(onnx.load_from_string(content).graph, onnx.load(joined).graph),
+            nodes_to_exclude=_in_float(onnx.load_from_string(content).graph, network.graph),
         )
         network = onnx.load(written)
     about = next(entry.value for entry in onnx.load_from_string(content).metadata_props if entry.key == KEY)
-    return describe(network, json.loads(about))
+    del network.metadata_props[:]
+    digest = hashlib.sha256(network.SerializeToString(deterministic=True)).hexdigest()
+    about = json.loads(about)
+    return describe(network, about | {"sha256": digest, "weights_sha256": about["sha256"]})
 
 
 def _in_float(graph: onnx.GraphProto, joined: onnx.GraphProto) -> list[str]:

@@ -27,6 +27,8 @@ NAME = "nuclei_lite0.safetensors"
 _INSTALLED = Path(__file__).parents[1] / "models" / NAME  # where the wheel puts what the project tracks in `models/`
 WEIGHTS = _INSTALLED if _INSTALLED.exists() else Path(__file__).parents[2] / "models" / NAME
 ONNX = WEIGHTS.with_suffix(ONNX_SUFFIX)  # of the same weights
+INT8 = WEIGHTS.with_name(f"{WEIGHTS.stem}_int8{ONNX_SUFFIX}")  # the same in integers of 8 bits, by `integers`
+NAMED = {"int8": INT8}  # what `load_model` knows by a name; a folder of that name is reached by its full path
 FORMAT = 2
 
 
@@ -41,7 +43,7 @@ class TrainedModel:
         temperature: what its logits are divided by to make probabilities that hold, as `calibration` fitted it.
         attention: the map to look at, named as in `faithfulness.all_maps`.
         seen: what it was trained on, to know that again.
-        digest: SHA-256 over the names and values of its weights.
+        digest: SHA-256 over the names and values of its weights; of a network in integers, over its whole graph.
     """
 
     network: "nn.Module | OnnxNetwork"
@@ -78,7 +80,9 @@ def load_model(path: Path | str = WEIGHTS) -> TrainedModel:
     Args:
         path: a `.safetensors` file that `export_weights` wrote, or a folder that holds one, for a network of PyTorch's;
             or an `.onnx` file that `export_onnx` wrote, for one that is faster on a CPU and needs no PyTorch, but can
-            neither be trained nor examined. The project's own safetensors by default.
+            neither be trained nor examined; or `"int8"`, for the shipped network in integers of 8 bits, which is faster
+            still on a CPU, but tells slightly other numbers, and others on another kind of processor. The project's
+            own safetensors by default.
 
     Returns:
         the network, ready for use, with its scale, threshold, temperature and map.
@@ -86,7 +90,8 @@ def load_model(path: Path | str = WEIGHTS) -> TrainedModel:
     Raises:
         InputError: there is no such file, it is another kind of file, damaged, or the weights of another network.
     """
-    path = find_weights(as_path(path)) or as_path(path)
+    path = as_path(NAMED.get(str(path), path))
+    path = find_weights(path) or path
     if not path.is_file():
         raise InputError(
             f"{path}: there are no such weights; give the path of a .safetensors file, or none for the shipped model"

@@ -15,10 +15,11 @@ from PIL import Image
 
 from helpers.errors import InputError
 from helpers.evaluation.ablation import ABLATION
-from helpers.evaluation.subject import open_subject
+from helpers.evaluation.subject import open_subject, read_training_tiles
 from helpers.files import read_json, write_csv, write_json, written_whole
 from helpers.inference.export import export_onnx
-from helpers.inference.trained_model import ONNX, WEIGHTS, load_model
+from helpers.inference.integers import to_integers
+from helpers.inference.trained_model import INT8, ONNX, WEIGHTS, load_model
 from helpers.paths import as_path
 from helpers.report.card import CARD, model_card
 from helpers.report.charts import read_as_jpeg
@@ -65,6 +66,8 @@ def publish_run(run: Path, project: Path, ship: bool = False) -> list[Path]:
             # The figures show the shipped weights, as they were rounded, with their temperature and map.
             subject = dataclasses.replace(open_subject(run), model=load_model(made / WEIGHTS.name))
             figures = draw_figures(subject, results, validation, pd.read_csv(run / HISTORY, index_col="epoch"))
+            tiles = read_training_tiles(made / WEIGHTS.name, Path(results["data"]["path"]))
+            (made / INT8.name).write_bytes(to_integers((made / ONNX.name).read_bytes(), tiles))
             shipped = {"run": name, "file": WEIGHTS.name, "digest": digest}
             reported["shipped"] = shipped | {"evaluations": results["evaluations"]}
         results["data"].pop("path", None)  # of use on this machine alone

@@ -14,7 +14,7 @@ from helpers.data.prepare import prepare
 from helpers.datasets.convert import convert
 from helpers.errors import InputError, InputWarning
 from helpers.evaluation.evaluation import evaluate
-from helpers.evaluation.subject import PARTS, choose_tiles, open_subject
+from helpers.evaluation.subject import PARTS, choose_tiles, open_subject, read_training_tiles
 from helpers.files import read_json, write_json
 from helpers.inference.trained_model import WEIGHTS, load_model
 from helpers.sources import Seen
@@ -241,3 +241,16 @@ def test_what_trained_the_shipped_weights_is_known_in_the_real_data_set(real_dat
     np.testing.assert_array_equal(seen, trained)  # MoNuSeg's pixels have changed, its names have not
     part, indices = choose_tiles(subject, cache)
     assert (part, indices.tolist()) == ("validation", np.flatnonzero(~trained).tolist())
+
+
+def test_training_tiles_are_spread_evenly_and_none_validates(weights, finished_run, tmp_path):
+    cache = prepare(finished_run.dataset, 64, progress=False)
+    training = np.setdiff1d(np.arange(len(cache)), read_results(finished_run.folder)["data"]["validation_indices"])
+    np.testing.assert_array_equal(read_training_tiles(weights, finished_run.dataset), cache.images[training])
+    np.testing.assert_array_equal(
+        read_training_tiles(weights, finished_run.dataset, 3),
+        cache.images[training[[0, round((len(training) - 1) / 2), -1]]],
+    )
+    other = write_fold(tmp_path / "other", example_images(2), example_masks(2))
+    with pytest.raises(InputError, match=r"other: expected tiles that .*tiny\.safetensors was trained on, found none"):
+        read_training_tiles(weights, other)

@@ -23,7 +23,15 @@ def reported(finished_run, tmp_path) -> dict:
 def test_numbers_follow_the_results(reported):
     card, run = model_card(reported), reported["runs"]["run"]
     assert CARD.endswith(".md")
-    for text in ("weights.safetensors", "abc123", run["data"]["digest"], "7,179,405 parameters", "1.00 um/px"):
+    for text in (
+        "weights.safetensors",
+        "weights.onnx",
+        "weights_int8.onnx",
+        "abc123",
+        run["data"]["digest"],
+        "7,179,405 parameters",
+        "1.00 um/px",
+    ):
         assert text in card
     assert f"{run['data']['train_tiles']} tiles of 256 pixels" in card
     (entry,) = run["evaluations"].values()

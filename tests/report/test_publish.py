@@ -76,9 +76,10 @@ def run(scored, tmp_path):
 
 @pytest.fixture(scope="module", autouse=True)
 def _quick_export():
-    """Leave the export out, which takes a minute: `test_export` looks at it."""
+    """Leave the export out, which takes a minute: `test_export` and `test_integers` look at it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(publish, "export_onnx", lambda weights, out: out.write_bytes(weights.read_bytes()[:100]))
+        patch.setattr(publish, "to_integers", lambda content, tiles: content + str(tiles.shape).encode())
         yield
 
 
@@ -118,6 +119,7 @@ def test_files(published):
         "history.csv",
         "nuclei_lite0.safetensors",
         "nuclei_lite0.onnx",
+        "nuclei_lite0_int8.onnx",
         "RESULTS.md",
         "MODEL_CARD.md",
     ]
@@ -158,7 +160,11 @@ def test_the_shipped_model_is_the_best_of_the_run(published, scored):
     model = load_model(project / "models/nuclei_lite0.safetensors")
     about = {"run": "run", "file": "nuclei_lite0.safetensors", "digest": model.digest}
     assert reported["shipped"] == about | {"evaluations": read_results(scored)["evaluations"]}
-    assert (project / "models/nuclei_lite0.onnx").stat().st_size == 100  # exported from the weights beside it
+    exported = (project / "models/nuclei_lite0.onnx").read_bytes()
+    assert len(exported) == 100  # exported from the weights beside it
+    training = reported["runs"]["run"]["data"]["train_tiles"]
+    integers = (project / "models/nuclei_lite0_int8.onnx").read_bytes()
+    assert integers == exported + str((training, 64, 64, 3)).encode()  # by the ranges of the tiles it was trained on
     best, _ = load_checkpoint(scored / "best_model.pth")
     for name, value in best.named_parameters():
         torch.testing.assert_close(model.network.get_parameter(name), value, rtol=1e-3, atol=1e-6)
