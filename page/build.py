@@ -1,0 +1,125 @@
+"""Build the static page: its own files, the network and its runtime, painted samples, and the report.
+
+    python page/build.py build/page
+
+The packages of `package-lock.json` must be there (`npm ci` in `page/`). What both the page and Python must agree on is
+written into `model.json` from Python's own modules, so that nothing stands in two places.
+"""
+
+import hashlib
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from PIL import Image
+from report import write_report
+
+from helpers.config import SCALES
+from helpers.errors import InputError
+from helpers.inference import blocks, instances, tiles
+from helpers.inference.trained_model import WEIGHTS, load_model
+from helpers.pictures.plain_image import UM_PER_INCH
+from helpers.pictures.told_scale import PLAUSIBLE
+from helpers.sample_tissue.sample import sample_field
+from helpers.saving.colours import kind_colour
+
+SOURCES = Path(__file__).parent
+PACKAGES = SOURCES / "node_modules"
+OWN = ("index.html", "style.css", "icon.svg", "service-worker.js")
+RUNTIME = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+NETWORK = WEIGHTS.with_suffix(".onnx")
+SAMPLES = 5  # one of each painted tissue
+NOTEBOOK = SOURCES.parent / "cancer_nuclei_analysis.ipynb"
+REPORT = "report"
+
+
+def build_page(out: Path, notebook: Path | None = NOTEBOOK) -> Path:
+    """Write the page into a folder, made anew.
+
+    Args:
+        out: the folder; what it held before is deleted, if a page was built there.
+        notebook: the executed one that becomes the report; None for a page without it.
+
+    Returns:
+        `out`.
+
+    Raises:
+        InputError: the JavaScript packages are not there, or `out` holds something else.
+    """
+    runtime = PACKAGES / "onnxruntime-web" / "dist"
+    if not runtime.is_dir():
+        raise InputError(f"{runtime}: expected the JavaScript packages; run `npm ci --ignore-scripts` in {SOURCES}")
+    if out.exists() and any(out.iterdir()) and not (out / "files.json").is_file():
+        raise InputError(f"{out}: expected no such folder, or one with an earlier page, found another; name a new one")
+    shutil.rmtree(out, ignore_errors=True)
+    (out / "onnxruntime").mkdir(parents=True)
+    for name in OWN:
+        shutil.copy(SOURCES / name, out)
+    shutil.copytree(SOURCES / "modules", out / "modules")
+    for name in RUNTIME:
+        shutil.copy(runtime / name, out / "onnxruntime")
+    shutil.copy(NETWORK, out / "model.onnx")
+    (out / "model.json").write_text(json.dumps(describe_model() | {"samples": write_samples(out)}), encoding="utf-8")
+    if notebook:
+        write_report(notebook, out / REPORT)
+    (out / ".nojekyll").touch()  # GitHub Pages serves all files as they are
+    list_files(out)
+    return out
+
+
+def describe_model() -> dict[str, object]:
+    """Tell what the page must know of the network, and all numbers by which Python finds nuclei."""
+    model = load_model(NETWORK)
+    kinds = list(model.network.kinds)
+    return {
+        "um_per_px": model.um_per_px,
+        "threshold_logit": model.threshold_logit,
+        "temperature": model.temperature,
+        "img_size": model.network.img_size,
+        "kinds": kinds,
+        "colours": {kind: kind_colour(kind) for kind in kinds},
+        "overlap": tiles.OVERLAP,
+        "nothing": tiles.NOTHING,
+        "block_side": blocks.SIDE,
+        "block_reach": blocks.REACH,
+        "core_logit": instances.CORE_LOGIT,
+        "core_um2": instances.CORE_UM2,
+        "hole_um2": instances.HOLE_UM2,
+        "smallest_um2": instances.SMALLEST_UM2,
+        "scales": SCALES,
+        "plausible": PLAUSIBLE,
+    }
+
+
+def write_samples(out: Path) -> list[dict[str, str]]:
+    """Paint samples that tell their scale, and list them by the name of their tissue."""
+    (out / "samples").mkdir()
+    samples = []
+    for slide in range(SAMPLES):
+        image, _, tissue = sample_field(slide)
+        file = f"samples/{tissue.lower().replace(' ', '-')}.png"
+        dpi = UM_PER_INCH / load_model(NETWORK).um_per_px
+        Image.fromarray(image).save(out / file, dpi=(dpi, dpi), optimize=True)
+        samples.append({"name": tissue, "file": file})
+    return samples
+
+
+def list_files(out: Path) -> None:
+    """Write what the service worker keeps for use without a network, under a name that changes with any of it."""
+    files = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
+    kept = [name for name in files if name not in (".nojekyll", "service-worker.js")]
+    digest = hashlib.sha256()
+    for name in files:
+        digest.update(name.encode() + b"\0" + (out / name).read_bytes())
+    listing = {"version": digest.hexdigest()[:16], "files": kept}
+    (out / "files.json").write_text(json.dumps(listing), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python page/build.py FOLDER")
+    try:
+        print(f"The page is written: {build_page(Path(sys.argv[1])).resolve()}")
+    except InputError as error:
+        sys.exit(str(error))

@@ -1,0 +1,47 @@
+/** Connected regions of a map, over sides of pixels. */
+
+/**
+ * Number the regions of equal values that are not 0, from 1 in reading order.
+ * @param {Uint8Array|Int32Array} values (height, width)
+ * @param {number} height
+ * @param {number} width
+ * @returns {{labels: Int32Array, count: number}} (height, width), and how many there are
+ */
+export function numberRegions(values, height, width) {
+  const labels = new Int32Array(values.length), stack = [];
+  let count = 0;
+  for (let start = 0; start < values.length; start++) {
+    if (!values[start] || labels[start]) continue;
+    const value = values[start];
+    labels[start] = ++count;
+    stack.push(start);
+    const visit = (at) => {
+      if (values[at] === value && !labels[at]) {
+        labels[at] = count;
+        stack.push(at);
+      }
+    };
+    while (stack.length) {
+      const at = stack.pop(), column = at % width;
+      if (at >= width) visit(at - width);
+      if (column > 0) visit(at - 1);
+      if (column < width - 1) visit(at + 1);
+      if (at < width * (height - 1)) visit(at + width);
+    }
+  }
+  return { labels, count };
+}
+
+/** Count the pixels of each number of a label map, 0 included. */
+export function countPixels(labels, count) {
+  const pixels = new Int32Array(count + 1);
+  for (const label of labels) pixels[label]++;
+  return pixels;
+}
+
+/** Leave out the regions of a label map that have fewer pixels; in place. */
+export function dropSmall(labels, count, fewest) {
+  const pixels = countPixels(labels, count);
+  for (let i = 0; i < labels.length; i++) if (pixels[labels[i]] < fewest) labels[i] = 0;
+  return labels;
+}
