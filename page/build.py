@@ -1,11 +1,13 @@
 """Build the static page: its own files, the network and its runtime, painted samples, and the report.
 
     python page/build.py build/page
+    python page/build.py build/page --without-report    # in seconds, to try changes
 
 The packages of `package-lock.json` must be there (`npm ci` in `page/`). What both the page and Python must agree on is
 written into `model.json` from Python's own modules, so that nothing stands in two places.
 """
 
+import argparse
 import hashlib
 import json
 import shutil
@@ -19,6 +21,7 @@ from helpers.config import SCALES
 from helpers.errors import InputError
 from helpers.inference import blocks, instances, tiles
 from helpers.inference.trained_model import WEIGHTS, load_model
+from helpers.pictures import outside, tissue
 from helpers.pictures.plain_image import UM_PER_INCH
 from helpers.pictures.told_scale import PLAUSIBLE
 from helpers.sample_tissue.sample import sample_field
@@ -87,6 +90,10 @@ def describe_model() -> dict[str, object]:
         "core_um2": instances.CORE_UM2,
         "hole_um2": instances.HOLE_UM2,
         "smallest_um2": instances.SMALLEST_UM2,
+        "black": outside.BLACK,
+        "fewest_black": outside.FEWEST,
+        "fringe": outside.FRINGE,
+        "tissue": {name.lower(): value for name, value in vars(tissue).items() if name.isupper()},
         "scales": SCALES,
         "plausible": PLAUSIBLE,
     }
@@ -117,9 +124,11 @@ def list_files(out: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python page/build.py FOLDER")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path, help="folder to write, made anew")
+    parser.add_argument("--without-report", action="store_true", help="leave out the executed notebook")
+    chosen = parser.parse_args()
     try:
-        print(f"The page is written: {build_page(Path(sys.argv[1])).resolve()}")
+        print(f"The page is written: {build_page(chosen.out, None if chosen.without_report else NOTEBOOK).resolve()}")
     except InputError as error:
         sys.exit(str(error))

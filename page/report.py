@@ -10,11 +10,18 @@ import nbformat
 
 from helpers.report.web_page import WebPage
 
-PICTURE = re.compile(r'<img\b(?P<before>[^>]*?)\bsrc="data:image/(?P<kind>png|jpeg);base64,(?P<data>[^"]+)"(?P<after>[^>]*)>')
+PICTURE = re.compile(
+    r'<img\b(?P<before>[^>]*?)\bsrc="data:image/(?P<kind>png|jpeg);base64,(?P<data>[^"]+)"(?P<after>[^>]*)>'
+)
 HEADING = re.compile(r'<h(?P<level>[23])[^>]*\bid="(?P<id>[^"]+)"[^>]*>(?P<text>.*?)</h(?P=level)>', re.DOTALL)
 ANCHOR = re.compile(r'<a class="anchor-link".*?</a>', re.DOTALL)
 # No script runs here, and nothing comes from elsewhere; nbconvert's styles stand inside.
-POLICY = "default-src 'self'; script-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:"
+POLICY = "; ".join(
+    [
+        *("default-src 'self'", "script-src 'none'", "style-src 'self' 'unsafe-inline'"),
+        *("img-src 'self' data:", "font-src 'self' data:"),
+    ]
+)
 
 
 def write_report(notebook: Path, folder: Path) -> Path:

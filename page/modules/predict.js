@@ -3,11 +3,13 @@
 import { cutBlocks } from "./blocks.js";
 import { resize } from "./resize.js";
 import { predictMaps, sizeAtScale, tilePlaces } from "./tiles.js";
+import { survey } from "./tissue.js";
 
 /**
  * @typedef {object} Maps what the network tells of every pixel of a picture
  * @property {number} height pixels
  * @property {number} width
+ * @property {number} mm2 area of the tissue, square millimetres
  * @property {Float32Array} nuclei (height, width), logits of nucleus
  * @property {Float32Array} interior (height, width), logits of the interior of a nucleus
  * @property {Uint16Array[]} kinds (height, width) for each kind, its probability times 65,535
@@ -27,36 +29,51 @@ function softmax(logits, count) {
 /**
  * Predict a whole picture.
  * @param {(tile: Uint8Array) => Promise<Object<string, Float32Array>>} run as of `predictMaps`
- * @param {{rgba: Uint8ClampedArray, height: number, width: number}} picture laid on white
+ * @param {{rgba: Uint8ClampedArray, height: number, width: number, outside: Uint8Array|null}} picture laid on white,
+ *   and where it holds no tissue, as of `findOutside`
  * @param {number} umPerPx its scale, micrometres a pixel
  * @param {object} model of `model.json`
  * @param {(done: number, of: number) => Promise<void>} [onTile] called after every tile
  * @returns {Promise<Maps>}
  */
 export async function predictPicture(run, picture, umPerPx, model, onTile = async () => {}) {
-  const { height, width } = picture, pixels = height * width;
-  const blocks = cutBlocks(height, width, umPerPx / model.um_per_px, model);
-  const shape = ({ seen: [top, left, bottom, right] }) => [bottom - top, right - left];
-  const of = blocks.reduce((sum, block) =>
-    sum + tilePlaces(...sizeAtScale(shape(block), umPerPx, model.um_per_px), model).length, 0);
+  const { height, width, outside } = picture, pixels = height * width, { mm2, reaches } = survey(picture, umPerPx, model);
+  const blocks = cutBlocks(height, width, umPerPx / model.um_per_px, model).map((block) => {
+    const { seen } = block, size = [seen[2] - seen[0], seen[3] - seen[1]];
+    return { ...block, size, places: placesIn(seen, size, umPerPx, model, reaches) };
+  });
+  const of = blocks.reduce((sum, { places }) => sum + places.length, 0);
   const whole = {
-    height, width,
-    nuclei: new Float32Array(pixels),
-    interior: new Float32Array(pixels),
+    height, width, mm2,
+    nuclei: new Float32Array(pixels).fill(model.nothing),
+    interior: new Float32Array(pixels).fill(model.nothing),
     kinds: model.kinds.map(() => new Uint16Array(pixels)),
   };
   let done = 0;
   for (const block of blocks) {
-    const size = shape(block);
-    const found = await predictMaps(run, cutPicture(picture, block.seen), size, umPerPx, model, () => onTile(++done, of));
+    const { seen, size, places } = block;
+    if (places.length === 0) continue;
+    const image = cutPicture(picture, seen);
+    const found = await predictMaps(run, image, size, umPerPx, model, places, () => onTile(++done, of));
     const area = found.height * found.width;
     softmax(found.maps.kinds, model.kinds.length);
-    const place = (logits, out, scale) => putCore(resize(logits, [found.height, found.width, 1], ...size), block, out, width, scale);
-    place(found.maps.nuclei, whole.nuclei);
-    place(found.maps.interior, whole.interior);
-    whole.kinds.forEach((out, kind) => place(found.maps.kinds.subarray(kind * area, (kind + 1) * area), out, 65535));
+    const put = (map, out, scale) => putCore(resize(map, [found.height, found.width, 1], ...size), block, out, width, scale);
+    put(found.maps.nuclei, whole.nuclei);
+    put(found.maps.interior, whole.interior);
+    whole.kinds.forEach((out, kind) => put(found.maps.kinds.subarray(kind * area, (kind + 1) * area), out, 65535));
   }
+  outside?.forEach((none, i) => { if (none) whole.nuclei[i] = -Infinity; });
   return whole;
+}
+
+/** Give the tiles of a block where there may be tissue, `[row, column]` at the model's scale each. */
+function placesIn(seen, size, umPerPx, model, reaches) {
+  const [height, width] = sizeAtScale(size, umPerPx, model.um_per_px), side = model.img_size;
+  const [down, across] = [size[0] / height, size[1] / width]; // pixels of the picture for one at the model's scale
+  return tilePlaces(height, width, model).filter(([top, left]) => reaches(
+    seen[0] + Math.floor(top * down), seen[1] + Math.floor(left * across),
+    Math.min(seen[2], seen[0] + Math.ceil((top + side) * down)), Math.min(seen[3], seen[1] + Math.ceil((left + side) * across)),
+  ));
 }
 
 /** Cut a rectangle out of a picture, without alpha. */

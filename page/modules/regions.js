@@ -1,13 +1,14 @@
-/** Connected regions of a map, over sides of pixels. */
+/** Connected regions of a map. */
 
 /**
  * Number the regions of equal values that are not 0, from 1 in reading order.
  * @param {Uint8Array|Int32Array} values (height, width)
  * @param {number} height
  * @param {number} width
+ * @param {boolean} [corners] whether pixels that share a corner alone are connected too
  * @returns {{labels: Int32Array, count: number}} (height, width), and how many there are
  */
-export function numberRegions(values, height, width) {
+export function numberRegions(values, height, width, corners = false) {
   const labels = new Int32Array(values.length), stack = [];
   let count = 0;
   for (let start = 0; start < values.length; start++) {
@@ -22,11 +23,15 @@ export function numberRegions(values, height, width) {
       }
     };
     while (stack.length) {
-      const at = stack.pop(), column = at % width;
-      if (at >= width) visit(at - width);
-      if (column > 0) visit(at - 1);
-      if (column < width - 1) visit(at + 1);
-      if (at < width * (height - 1)) visit(at + width);
+      const at = stack.pop(), column = at % width, isFirst = column === 0, isLast = column === width - 1;
+      if (!isFirst) visit(at - 1);
+      if (!isLast) visit(at + 1);
+      for (const line of [at - width, at + width]) {
+        if (line < 0 || line >= values.length) continue;
+        visit(line);
+        if (corners && !isFirst) visit(line - 1);
+        if (corners && !isLast) visit(line + 1);
+      }
     }
   }
   return { labels, count };

@@ -53,16 +53,17 @@ function cutTile(image, [height, width], [top, left], size, tile) {
  * @param {[number, number]} size its height and width
  * @param {number} umPerPx its scale, micrometres a pixel
  * @param {object} model of `model.json`
+ * @param {[number, number][]} places of `tilePlaces`, those that are worth looking at
  * @param {() => Promise<void>} [onTile] called after every tile; what it throws ends the work
  * @returns {Promise<{maps: Object<string, Float32Array>, height: number, width: number}>} logits by name,
- *   (C, height, width)
+ *   (C, height, width), without any where there are no places
  */
-export async function predictMaps(run, image, size, umPerPx, model, onTile = async () => {}) {
+export async function predictMaps(run, image, size, umPerPx, model, places, onTile = async () => {}) {
   const [height, width] = sizeAtScale(size, umPerPx, model.um_per_px), side = model.img_size;
   const atScale = resize(image, [...size, 3], height, width);
   const window = tileWindow(side), weight = new Float32Array(height * width), maps = {};
   const tile = new Uint8Array(side * side * 3);
-  for (const [top, left] of tilePlaces(height, width, model)) {
+  for (const [top, left] of places) {
     cutTile(atScale, [height, width], [top, left], side, tile);
     const outputs = await run(tile);
     const rows = Math.min(side, height - top), columns = Math.min(side, width - left);
@@ -85,8 +86,12 @@ export async function predictMaps(run, image, size, umPerPx, model, onTile = asy
     }
     await onTile();
   }
-  for (const total of Object.values(maps)) {
-    for (let i = 0; i < total.length; i++) total[i] /= weight[i % weight.length];
+  for (const [name, total] of Object.entries(maps)) {
+    const unseen = name === "kinds" ? 0 : model.nothing; // where no tile was looked at
+    for (let i = 0; i < total.length; i++) {
+      const of = weight[i % weight.length];
+      total[i] = of > 0 ? total[i] / of : unseen;
+    }
   }
   return { maps, height, width };
 }
