@@ -41,7 +41,7 @@ report: $(REPORT_ENVIRONMENT)  ## run the notebook in quick mode on sample tiles
 	@echo "The report is written: $$PWD/$(REPORT)"
 
 page: $(REPORT_ENVIRONMENT) $(PACKAGES)  ## build the page, the model in the browser beside the stored report, into build/page
-	$(VENV)/bin/python page/build.py build/page
+	$(RUN) page.build build/page
 
 serve: page  ## build the page and show it at http://127.0.0.1:8000
 	$(RUN) http.server 8000 --bind 127.0.0.1 --directory build/page

@@ -1,7 +1,7 @@
 """Build the static page: its own files, the network and its runtime, painted samples, and the report.
 
-    python page/build.py build/page
-    python page/build.py build/page --without-report    # in seconds, to try changes
+    python -m page.build build/page
+    python -m page.build build/page --without-report    # in seconds, to try changes
 
 The packages of `package-lock.json` must be there (`npm ci` in `page/`). What both the page and Python must agree on is
 written into `model.json` from Python's own modules, so that nothing stands in two places.
@@ -15,7 +15,6 @@ import sys
 from pathlib import Path
 
 from PIL import Image
-from report import write_report
 
 from helpers.config import SCALES
 from helpers.errors import InputError
@@ -26,6 +25,7 @@ from helpers.pictures.plain_image import UM_PER_INCH
 from helpers.pictures.told_scale import PLAUSIBLE
 from helpers.sample_tissue.sample import sample_field
 from helpers.saving.colours import kind_colour
+from page.report import write_report
 
 SOURCES = Path(__file__).parent
 PACKAGES = SOURCES / "node_modules"
@@ -66,7 +66,6 @@ def build_page(out: Path, notebook: Path | None = NOTEBOOK) -> Path:
     (out / "model.json").write_text(json.dumps(describe_model() | {"samples": write_samples(out)}), encoding="utf-8")
     if notebook:
         write_report(notebook, out / REPORT)
-    (out / ".nojekyll").touch()  # GitHub Pages serves all files as they are
     list_files(out)
     return out
 
@@ -115,7 +114,7 @@ def write_samples(out: Path) -> list[dict[str, str]]:
 def list_files(out: Path) -> None:
     """Write what the service worker keeps for use without a network, under a name that changes with any of it."""
     files = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
-    kept = [name for name in files if name not in (".nojekyll", "service-worker.js")]
+    kept = [name for name in files if name != "service-worker.js"]
     digest = hashlib.sha256()
     for name in files:
         digest.update(name.encode() + b"\0" + (out / name).read_bytes())

@@ -58,7 +58,7 @@ def built(tmp_path_factory) -> Path:
     if not (ROOT / "page/node_modules").is_dir():
         pytest.skip("no JavaScript packages: `npm ci --ignore-scripts` in `page/`, or `make page`")
     out = tmp_path_factory.mktemp("page") / "built"
-    command = [sys.executable, "page/build.py", str(out), "--without-report"]
+    command = [sys.executable, "-m", "page.build", str(out), "--without-report"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return out
