@@ -16,7 +16,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from helpers.config import SCALES
+from helpers.config import SCALES, TILE_UM_PER_PX
 from helpers.errors import InputError
 from helpers.inference import blocks, instances, tiles
 from helpers.inference.trained_model import WEIGHTS, load_model
@@ -33,6 +33,7 @@ OWN = ("index.html", "style.css", "icon.svg", "service-worker.js")
 RUNTIME = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 NETWORK = WEIGHTS.with_suffix(".onnx")
 SAMPLES = 5  # one of each painted tissue
+SMALL = 128  # pixels a side of their small copies
 NOTEBOOK = SOURCES.parent / "cancer_nuclei_analysis.ipynb"
 REPORT = "report"
 
@@ -105,9 +106,10 @@ def write_samples(out: Path) -> list[dict[str, str]]:
     for slide in range(SAMPLES):
         image, _, tissue = sample_field(slide)
         file = f"samples/{tissue.lower().replace(' ', '-')}.png"
-        dpi = UM_PER_INCH / load_model(NETWORK).um_per_px
+        dpi, small = UM_PER_INCH / TILE_UM_PER_PX, file.replace(".png", ".small.jpg")
         Image.fromarray(image).save(out / file, dpi=(dpi, dpi), optimize=True)
-        samples.append({"name": tissue, "file": file})
+        Image.fromarray(image).resize((SMALL, SMALL), Image.Resampling.BOX).save(out / small, quality=85)
+        samples.append({"name": tissue, "file": file, "small": small})
     return samples
 
 

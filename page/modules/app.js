@@ -1,6 +1,7 @@
 /** The page: it takes pictures and settings, and shows what the worker finds. */
 
 import { View } from "./draw.js";
+import { usableThreads } from "./threads.js";
 
 const byId = (id) => document.getElementById(id);
 const view = new View(byId("view"));
@@ -12,8 +13,15 @@ const ASSUMED_SCALE = String(model.um_per_px);
 const start = new Blob([`import ${JSON.stringify(new URL("worker.js", import.meta.url).href)};`], { type: "text/javascript" });
 const worker = new Worker(URL.createObjectURL(start), { type: "module" });
 
+let job = 0; // number of the latest wish; answers to older ones are passed over
 let isBusy = false, isFound = false; // with finding; whether nuclei are shown
-let parts = 0, wanted = null; // answers to the slider that are on their way, and the threshold that waits for them
+let isParting = false, isMoved = false; // whether an answer to the slider is on its way, and the slider moved since
+
+/** Ask the worker for something; what is new makes it leave what it was asked before. */
+function ask(message, isNew = true) {
+  if (isNew) job++;
+  worker.postMessage({ job, ...message });
+}
 
 const threshold = () => Number(byId("threshold").value);
 const tell = (text) => { byId("status").textContent = text; };
@@ -23,7 +31,7 @@ const count = (number) => Math.round(number).toLocaleString("en");
 /** Show whether work is going on. */
 function setBusy(busy) {
   isBusy = busy;
-  byId("cancel").hidden = byId("progress").hidden = !busy;
+  for (const id of ["cancel", "progress", "tiles"]) byId(id).hidden = !busy;
   byId("predict").disabled = busy || !view.picture;
   for (const button of byId("saves").children) button.disabled = busy || !isFound;
   byId("view").setAttribute("aria-busy", busy);
@@ -33,17 +41,20 @@ function open(message) {
   fail("");
   tell("Opening ...");
   isFound = false;
+  setBusy(false);
   showCounts({}, 0, 0);
   view.showOverlay(null);
-  worker.postMessage({ type: "open", ...message });
+  ask({ type: "open", ...message });
 }
 
 function predict() {
   fail("");
   byId("progress").value = 0;
-  tell("Loading the model ...");
+  byId("tiles").textContent = "Loading the model ...";
+  tell("Finding nuclei ...");
   setBusy(true);
-  worker.postMessage({ type: "predict", scale: byId("scale").value, threshold: chosenThreshold() });
+  isParting = isMoved = false;
+  ask({ type: "predict", scale: byId("scale").value, threshold: chosenThreshold() });
 }
 
 /** The threshold as it was moved to; null at the model's own. */
@@ -93,14 +104,14 @@ const answers = {
   },
   progress({ done, of }) {
     byId("progress").value = done / of;
-    tell(`${done} of ${of} tiles`);
+    byId("tiles").textContent = `${done} of ${of} tiles`;
   },
   predicted({ tiles, ms, threads }) {
-    byId("threads").textContent =
-      `${Math.round(ms / tiles)} ms a tile with ${threads} thread${threads > 1 ? "s" : ""}.${threads > 1 || crossOriginIsolated ? "" : " Loaded again, the page may use more."}`;
+    const again = crossOriginIsolated ? "" : " Loaded again, the page may use more.";
+    byId("threads").textContent = `${Math.round(ms / tiles) || 0} ms a tile, in ${inThreads(threads)}.${again}`;
   },
   found({ overlay, counts, total, mm2, ms }) {
-    parts = Math.max(0, parts - 1);
+    isParting = false;
     isFound = true;
     view.showOverlay(overlay);
     showCounts(counts, total, mm2);
@@ -108,14 +119,10 @@ const answers = {
     tell(`${count(total)} nuclei found.`);
     byId("view").setAttribute("aria-label", `Picture with ${count(total)} nuclei outlined by kind`);
     document.documentElement.dataset.partMs = ms.toFixed(0);
-    if (wanted !== null) part();
-  },
-  cancelled() {
-    setBusy(false);
-    tell("Cancelled.");
+    if (isMoved) part();
   },
   error({ text }) {
-    parts = 0;
+    isParting = false;
     setBusy(false);
     tell("");
     fail(text);
@@ -128,16 +135,18 @@ const answers = {
     setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
   },
 };
-worker.onmessage = ({ data }) => answers[data.type](data);
+worker.onmessage = ({ data }) => {
+  if (data.job === job) answers[data.type](data);
+  else data.bitmap?.close();
+};
 worker.onerror = () => fail("The page's own files cannot be loaded; reload the page.");
 
-/** Ask for the nuclei at the slider's threshold; while an answer is on its way, only the last one waits. */
+/** Ask for the nuclei at the slider's threshold; while an answer is on its way, only the last place waits. */
 function part() {
-  wanted = threshold();
-  if (!isFound || isBusy || parts > 0) return;
-  wanted = null;
-  parts++;
-  worker.postMessage({ type: "part", threshold: chosenThreshold() });
+  isMoved = !isFound || isBusy || isParting;
+  if (isMoved) return;
+  isParting = true;
+  ask({ type: "part", threshold: chosenThreshold() }, false);
 }
 
 byId("threshold").addEventListener("input", () => {
@@ -148,7 +157,11 @@ byId("settings").addEventListener("submit", (event) => {
   event.preventDefault();
   if (view.picture && !isBusy) predict();
 });
-byId("cancel").addEventListener("click", () => worker.postMessage({ type: "cancel" }));
+byId("cancel").addEventListener("click", () => {
+  ask({ type: "cancel" });
+  setBusy(false);
+  tell("Cancelled.");
+});
 byId("closer").addEventListener("click", () => view.zoomBy(1.5));
 byId("farther").addEventListener("click", () => view.zoomBy(1 / 1.5));
 byId("whole").addEventListener("click", () => view.fit());
@@ -157,7 +170,7 @@ byId("outlines").addEventListener("change", ({ target }) => {
   view.draw();
 });
 for (const button of byId("saves").children) {
-  button.addEventListener("click", () => worker.postMessage({ type: "save", kind: button.dataset.kind }));
+  button.addEventListener("click", () => ask({ type: "save", kind: button.dataset.kind }, false));
 }
 
 const openFile = (file) => file && open({ file, name: file.name || "pasted.png" });
@@ -173,9 +186,9 @@ for (const type of ["dragover", "dragleave", "drop"]) {
     if (type === "drop") openFile(event.dataTransfer.files[0]);
   });
 }
-for (const { name, file } of model.samples) {
+for (const { name, file, small } of model.samples) {
   const item = document.createElement("li"), button = document.createElement("button"), image = new Image(128, 128);
-  image.src = file;
+  image.src = small;
   image.alt = "";
   button.type = "button";
   button.append(image, name);
@@ -184,9 +197,8 @@ for (const { name, file } of model.samples) {
   byId("samples").append(item);
 }
 
-byId("threads").textContent = crossOriginIsolated
-  ? `Up to ${Math.min(4, navigator.hardwareConcurrency)} threads of this machine are used.`
-  : "One thread is used.";
+const inThreads = (threads) => (threads > 1 ? `${threads} threads` : "one thread");
+byId("threads").textContent = `The model runs in ${inThreads(usableThreads())} of this machine.`;
 if (navigator.serviceWorker && isSecureContext) {
   const registration = await navigator.serviceWorker.register("service-worker.js", { type: "module" });
   await navigator.serviceWorker.ready;

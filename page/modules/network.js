@@ -1,15 +1,7 @@
 /** The trained network in ONNX Runtime, on WebAssembly with SIMD. */
 
 import * as ort from "../onnxruntime/ort.wasm.min.mjs";
-
-const MOST_THREADS = 4;
-
-/**
- * How many threads divide the work: more than one only where the page is isolated from other origins, since threads
- * share memory.
- */
-export const usableThreads = () =>
-  globalThis.crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency || 1) : 1;
+import { usableThreads } from "./threads.js";
 
 /**
  * Load the network.

@@ -2,17 +2,19 @@
 
 import { MOST_IDS, writeCsv, writeGeoJson, writeLabels } from "./files.js";
 import { listNuclei, partNuclei } from "./instances.js";
-import { loadNetwork, usableThreads } from "./network.js";
+import { loadNetwork } from "./network.js";
 import { drawOverlay } from "./overlay.js";
 import { InputError, checkScale, readPicture } from "./picture.js";
 import { predictPicture } from "./predict.js";
+import { usableThreads } from "./threads.js";
 
 const folder = new URL("..", import.meta.url);
-let loading; // the model's description and its network, loaded once
 let picture, maps, umPerPx, found; // what is open, and what was found in it
-let job = 0; // number of the latest prediction; an older one ends at its next tile
+let latest = 0; // number of the page's latest wish; work for an older one ends at its next tile
 
-class Cancelled extends Error {}
+class Outdated extends Error {}
+
+const check = (job) => { if (job !== latest) throw new Outdated(); };
 
 /** Let messages in. */
 const breathe = () => new Promise((resume) => {
@@ -27,16 +29,20 @@ async function fetchFile(name) {
   return response;
 }
 
-const load = () => (loading ??= (async () => {
-  const model = await (await fetchFile("model.json")).json();
-  return { model, run: await loadNetwork(folder, model) };
-})().catch((error) => {
-  loading = undefined; // so that the next picture tries again
-  throw error;
-}));
+/** Do something once; again only if it failed. */
+function once(work) {
+  let done;
+  return () => (done ??= work().catch((error) => {
+    done = undefined;
+    throw error;
+  }));
+}
 
-/** Find the nuclei at a threshold, from what the network told, and say so. */
-function answer(model, threshold) {
+const describe = once(async () => (await fetchFile("model.json")).json());
+const load = once(async () => loadNetwork(folder, await describe()));
+
+/** Find the nuclei at a threshold, from what the network told, and say so; null for the model's own. */
+function answer(job, model, threshold) {
   const started = performance.now(), { height, width } = maps;
   // A threshold is of the probability, which is the logit's at the model's temperature.
   const logit = threshold === null ? model.threshold_logit : model.temperature * Math.log(threshold / (1 - threshold));
@@ -49,51 +55,50 @@ function answer(model, threshold) {
   const overlay = canvas.transferToImageBitmap();
   const counts = Object.fromEntries(model.kinds.map((kind) => [kind, 0]));
   for (const { kind } of nuclei) counts[kind]++;
-  postMessage({ type: "found", overlay, counts, total: count, mm2: maps.mm2, ms: performance.now() - started }, [overlay]);
+  const ms = performance.now() - started;
+  postMessage({ type: "found", job, overlay, counts, total: count, mm2: maps.mm2, ms }, [overlay]);
 }
 
 const actions = {
-  async open({ file, name, address }) {
-    const mine = ++job;
-    maps = found = undefined;
-    const model = await (await fetchFile("model.json")).json();
+  async open({ job, file, name, address }) {
+    latest = job;
+    picture = maps = found = undefined;
+    const model = await describe();
     const opened = await readPicture(file ?? (await (await fetchFile(address)).blob()), name, model);
-    if (mine !== job) return;
+    check(job);
     const { bitmap, ...kept } = opened;
     picture = kept;
-    const { width, height } = picture;
-    postMessage({ type: "picture", name, bitmap, width, height, umPerPx: picture.umPerPx }, [bitmap]);
+    postMessage({ type: "picture", job, bitmap, name, width: kept.width, height: kept.height, umPerPx: kept.umPerPx }, [bitmap]);
   },
 
-  async predict({ scale, threshold }) {
-    const mine = ++job;
-    const { model, run } = await load();
-    const checked = checkScale(scale, model);
-    if (mine !== job || !picture) return;
+  async predict({ job, scale, threshold }) {
+    latest = job;
+    const model = await describe(), checked = checkScale(scale, model), run = await load();
+    check(job);
     const started = performance.now();
     let tiles = 0;
     const predicted = await predictPicture(run, picture, checked, model, async (done, of) => {
       tiles = of;
-      postMessage({ type: "progress", done, of });
+      postMessage({ type: "progress", job, done, of });
       await breathe();
-      if (mine !== job) throw new Cancelled();
+      check(job);
     });
     maps = predicted;
     umPerPx = checked;
-    postMessage({ type: "predicted", tiles, ms: performance.now() - started, threads: usableThreads() });
-    answer(model, threshold);
+    postMessage({ type: "predicted", job, tiles, ms: performance.now() - started, threads: usableThreads() });
+    answer(job, model, threshold);
   },
 
-  async part({ threshold }) {
-    if (maps) answer((await load()).model, threshold);
+  async part({ job, threshold }) {
+    if (maps) answer(job, await describe(), threshold);
   },
 
-  async cancel() {
-    job++;
+  async cancel({ job }) {
+    latest = job;
   },
 
-  async save({ kind }) {
-    const { model } = await load(), { labels, nuclei } = found, { height, width, name } = picture;
+  async save({ job, kind }) {
+    const model = await describe(), { labels, nuclei } = found, { height, width, name } = picture;
     if (kind === "labels" && nuclei.length > MOST_IDS) {
       throw new InputError(`Expected up to ${MOST_IDS} nuclei for a PNG, found ${nuclei.length}; save GeoJSON or use the Python package.`);
     }
@@ -103,7 +108,7 @@ const actions = {
       labels: () => writeLabels(labels, height, width),
     };
     const ending = { geojson: ".geojson", csv: ".csv", labels: ".labels.png" }[kind];
-    postMessage({ type: "file", blob: await write[kind](), name: name.replace(/\.[^.]*$/, "") + ending });
+    postMessage({ type: "file", job, blob: await write[kind](), name: name.replace(/\.[^.]*$/, "") + ending });
   },
 };
 
@@ -111,11 +116,9 @@ onmessage = async ({ data }) => {
   try {
     await actions[data.type](data);
   } catch (error) {
-    if (error instanceof Cancelled) postMessage({ type: "cancelled" });
-    else if (error instanceof InputError) postMessage({ type: "error", text: error.message });
-    else {
-      console.error(error);
-      postMessage({ type: "error", text: `Something failed that should not: ${error.message}` });
-    }
+    if (error instanceof Outdated) return;
+    const isTold = error instanceof InputError;
+    if (!isTold) console.error(error);
+    postMessage({ type: "error", job: data.job, text: isTold ? error.message : `Something failed that should not: ${error.message}` });
   }
 };
