@@ -29,7 +29,7 @@ from page.report import write_report
 
 SOURCES = Path(__file__).parent
 PACKAGES = SOURCES / "node_modules"
-OWN = ("index.html", "style.css", "icon.svg", "service-worker.js")
+OWN = ("index.html", "style.css", "report.css", "icon.svg", "service-worker.js")
 RUNTIME = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 NETWORK = WEIGHTS.with_suffix(".onnx")
 SAMPLES = 5  # one of each painted tissue

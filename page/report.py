@@ -1,8 +1,10 @@
-"""The executed notebook as pages of the site: light on load, with contents, and figures that enlarge."""
+"""The executed notebook as a page of the site: light on load, with contents, and figures that enlarge.
+
+nbconvert writes the cells, by its template without styles; what is around them stands in `report.html`.
+"""
 
 import base64
 import hashlib
-import html
 import re
 from pathlib import Path
 
@@ -10,18 +12,17 @@ import nbformat
 
 from helpers.report.web_page import WebPage
 
-PICTURE = re.compile(
-    r'<img\b(?P<before>[^>]*?)\bsrc="data:image/(?P<kind>png|jpeg);base64,(?P<data>[^"]+)"(?P<after>[^>]*)>'
-)
-HEADING = re.compile(r'<h(?P<level>[23])[^>]*\bid="(?P<id>[^"]+)"[^>]*>(?P<text>.*?)</h(?P=level)>', re.DOTALL)
+SHELL = Path(__file__).with_name("report.html")
+PICTURE = re.compile(r'<img\b([^>]*?)\bsrc="data:image/(png|jpeg);base64,([^"]+)"([^>]*?)/?>')
+ELSEWHERE = re.compile(r'<img\b[^>]*?\balt="([^"]*)"[^>]*?\bsrc="https?:[^>]*>')
+HEADING = re.compile(r'<h([23]) id="([^"]+)">(.*?)</h\1>', re.DOTALL)
 ANCHOR = re.compile(r'<a class="anchor-link".*?</a>', re.DOTALL)
-# No script runs here, and nothing comes from elsewhere; nbconvert's styles stand inside.
-POLICY = "; ".join(
-    [
-        *("default-src 'self'", "script-src 'none'", "style-src 'self' 'unsafe-inline'"),
-        *("img-src 'self' data:", "font-src 'self' data:"),
-    ]
-)
+# What the page's policy passes over, or has no use for: pandas' styles, and headers without a word.
+UNUSED = [
+    (re.compile(r"<style\b.*?</style>", re.DOTALL), ""),
+    (re.compile(r' style="[^"]*"'), ""),
+    (re.compile(r"<th[^>]*></th>"), "<td></td>"),
+]
 
 
 def write_report(notebook: Path, folder: Path) -> Path:
@@ -35,32 +36,36 @@ def write_report(notebook: Path, folder: Path) -> Path:
         the page.
     """
     folder.mkdir(parents=True)
-    page, _ = WebPage(theme="light").from_notebook_node(nbformat.read(notebook, as_version=4))
-    page = re.sub(r"<script\b.*?</script>", "", page, flags=re.DOTALL)
-    page = PICTURE.sub(lambda found: _beside(found, folder), page)
-    page = page.replace("<head>", f'<head><meta http-equiv="Content-Security-Policy" content="{POLICY}">', 1)
-    page = re.sub(r"(<body[^>]*>)", lambda found: found[0] + _contents(page), page, count=1)
+    body, _ = WebPage(template_name="basic").from_notebook_node(nbformat.read(notebook, as_version=4))
+    for pattern, instead in UNUSED:
+        body = pattern.sub(instead, body)
+    body = ELSEWHERE.sub(r"\1", body)  # a badge: its words stand for it
+    body = PICTURE.sub(lambda found: _beside(found, folder), body)
+    # What may be wider than a telephone scrolls by itself, by keyboard too.
+    body = body.replace("<table", '<div class="scroll" tabindex="0" role="region" aria-label="Table"><table')
+    body = body.replace("</table>", "</table></div>")
+    title = re.search(r"<h1[^>]*>(.*?)</h1>", ANCHOR.sub("", body), re.DOTALL)[1]
+    page = SHELL.read_text(encoding="utf-8")
+    for mark, text in (("TITLE", title), ("CONTENTS", _contents(body)), ("BODY", body)):
+        page = page.replace(mark, text, 1)
     (folder / "index.html").write_text(page, encoding="utf-8")
     return folder / "index.html"
 
 
 def _beside(found: re.Match, folder: Path) -> str:
     """Put a picture that stands in the page into a file of its own, which a click on it opens."""
-    content = base64.b64decode(found["data"])
-    name = f"{hashlib.sha256(content).hexdigest()[:12]}.{found['kind'].replace('jpeg', 'jpg')}"
+    before, kind, data, after = found.groups()
+    content = base64.b64decode(data)
+    name = f"{hashlib.sha256(content).hexdigest()[:12]}.{kind.replace('jpeg', 'jpg')}"
     (folder / name).write_bytes(content)
-    attributes = f"{found['before']} {found['after']}".replace("/", " ").strip()
+    attributes = " ".join(f"{before} {after}".split())
     return f'<a href="{name}"><img src="{name}" loading="lazy" {attributes}></a>'
 
 
-def _contents(page: str) -> str:
-    """List the page's headings, with links to them."""
+def _contents(body: str) -> str:
+    """List the headings, with links to them."""
     items = [
-        f'<li class="level-{found["level"]}"><a href="#{html.escape(found["id"])}">'
-        f"{re.sub('<[^>]+>', '', ANCHOR.sub('', found['text'])).strip()}</a></li>"
-        for found in HEADING.finditer(page)
+        f'<li class="level-{level}"><a href="#{name}">{re.sub("<[^>]+>", "", ANCHOR.sub("", text)).strip()}</a></li>'
+        for level, name, text in HEADING.findall(body)
     ]
-    return (
-        '<nav aria-label="Contents"><p><a href="../index.html">Find nuclei in your browser</a></p>'
-        f"<details><summary>Contents</summary><ul>{''.join(items)}</ul></details></nav>"
-    )
+    return f"<ul>{''.join(items)}</ul>"

@@ -24,8 +24,7 @@ async function answer(request) {
   if (response.status === 0 || response.type === "opaqueredirect") return response;
   const headers = new Headers(response.headers);
   for (const [name, value] of Object.entries(HEADERS)) headers.set(name, value);
-  // The report has styles of its own inside.
-  if (!new URL(request.url).pathname.includes("/report/")) headers.set("Content-Security-Policy", POLICY);
+  headers.set("Content-Security-Policy", POLICY);
   return new Response(response.body, { status: response.status, statusText: response.statusText, headers });
 }
 
