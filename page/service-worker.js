@@ -14,7 +14,8 @@ const LISTING = "files.json"; // written when the page is built: all files, and 
 async function keepAll() {
   const { version, files } = await (await fetch(LISTING, { cache: "no-cache" })).json();
   const cache = await caches.open(version);
-  await cache.addAll(["./", ...files]);
+  // Asked anew, so that files of two versions are never mixed.
+  await cache.addAll(["./", ...files].map((file) => new Request(file, { cache: "no-cache" })));
   for (const other of await caches.keys()) if (other !== version) await caches.delete(other);
 }
 

@@ -200,7 +200,7 @@ for (const { name, file, small } of model.samples) {
 const inThreads = (threads) => (threads > 1 ? `${threads} threads` : "one thread");
 byId("threads").textContent = `The model runs in ${inThreads(usableThreads())} of this machine.`;
 if (navigator.serviceWorker && isSecureContext) {
-  const registration = await navigator.serviceWorker.register("service-worker.js", { type: "module" });
+  const registration = await navigator.serviceWorker.register("service-worker.js");
   await navigator.serviceWorker.ready;
   // Through it the page is isolated from other origins, and may use threads; nothing is lost by loading it again.
   if (!crossOriginIsolated && !view.picture && registration.active && !sessionStorage.reloaded) {

@@ -1,12 +1,12 @@
 /** From what the network says of each pixel to single nuclei: `helpers/inference/instances.py`. */
 
-import { countPixels, dropSmall, numberRegions } from "./regions.js";
+import { countPixels, dropSmall, maskWhere, numberRegions } from "./regions.js";
 import { watershed } from "./watershed.js";
 
 /** Fill what of the background is shut in, over sides of pixels, and no larger than `hole_um2`; in place. */
 function fillHoles(mask, height, width, umPerPx, model) {
-  const background = Uint8Array.from(mask, (inside) => 1 - inside);
-  const { labels, count } = numberRegions(background, height, width);
+  const background = maskWhere(mask.length, (i) => !mask[i]);
+  const { labels, count } = numberRegions(background, width);
   const pixels = countPixels(labels, count);
   const isHole = Uint8Array.from(pixels, (area) => area * umPerPx ** 2 <= model.hole_um2);
   isHole[0] = 0; // the mask itself
@@ -36,11 +36,11 @@ function numberInOrder(labels, highest) {
  */
 export function partNuclei(mask, interior, height, width, umPerPx, model) {
   fillHoles(mask, height, width, umPerPx, model);
-  const sure = Uint8Array.from(mask, (inside, i) => (inside && interior[i] >= model.core_logit ? 1 : 0));
-  const { labels: markers, count: cores } = numberRegions(sure, height, width);
+  const sure = maskWhere(mask.length, (i) => mask[i] && interior[i] >= model.core_logit);
+  const { labels: markers, count: cores } = numberRegions(sure, width);
   dropSmall(markers, cores, model.core_um2 / umPerPx ** 2);
   // A piece of the mask without a core is one nucleus.
-  const { labels: pieces, count } = numberRegions(mask, height, width);
+  const { labels: pieces, count } = numberRegions(mask, width);
   const withCore = new Uint8Array(count + 1);
   for (let i = 0; i < markers.length; i++) if (markers[i]) withCore[pieces[i]] = 1;
   for (let i = 0; i < markers.length; i++) if (pieces[i] && !withCore[pieces[i]]) markers[i] = cores + pieces[i];

@@ -20,7 +20,7 @@ const SIDES = [
  *   the first again at the end; the outline first, then its holes
  */
 export function traceOutlines(labels, height, width) {
-  const { labels: parts } = numberRegions(labels, height, width);
+  const { labels: parts } = numberRegions(labels, width);
   const at = (column, row) =>
     column < 0 || row < 0 || column >= width || row >= height ? 0 : parts[row * width + column];
   const seen = new Uint8Array(labels.length), outlines = new Map(), polygons = new Map();

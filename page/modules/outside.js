@@ -1,7 +1,7 @@
 /** What of a picture is no tissue: transparent, or black beyond a slide's edge: `helpers/pictures/outside.py`. */
 
 import { dilate, disc } from "./morphology.js";
-import { countPixels, numberRegions } from "./regions.js";
+import { countPixels, maskWhere, numberRegions } from "./regions.js";
 
 /**
  * Find black or transparent areas that touch the border, and a fringe around them.
@@ -18,11 +18,11 @@ export function findOutside({ rgba, height, width }, { black, fewest_black: fewe
   for (let column = 0; column < width; column++) border.push(column, (height - 1) * width + column);
   for (let row = 0; row < height; row++) border.push(row * width, (row + 1) * width - 1);
   if (!border.some((at) => empty[at])) return null;
-  const { labels, count } = numberRegions(empty, height, width, true), pixels = countPixels(labels, count);
+  const { labels, count } = numberRegions(empty, width, true), pixels = countPixels(labels, count);
   const isOutside = new Uint8Array(count + 1);
   for (const at of border) isOutside[labels[at]] = pixels[labels[at]] >= fewest ? 1 : 0;
   isOutside[0] = 0; // all that is not empty
-  const outside = Uint8Array.from(labels, (label) => isOutside[label]);
+  const outside = maskWhere(labels.length, (i) => isOutside[labels[i]]);
   return outside.includes(1) ? dilate(outside, height, width, disc(fringe, true)) : null;
 }
 

@@ -1,6 +1,7 @@
 /** Where is tissue? Asked of a small copy of a picture: `helpers/pictures/tissue.py` and `survey.py`. */
 
 import { close, dilate, disc, open } from "./morphology.js";
+import { maskWhere } from "./regions.js";
 import { round } from "./rounding.js";
 
 /**
@@ -129,7 +130,7 @@ function findTissue(small, height, width, scale, glass, limits) {
   const of = (um) => disc(radiusOf(um, scale));
   const marks = dilate(open(ink, height, width, of(limits.ink_um)), height, width, of(limits.dust_um)); // their edge mixes with glass
   const threshold = chooseThreshold(total, limits.densities);
-  const stained = Uint8Array.from(total, (value, i) => (value > threshold && !marks[i] ? 1 : 0));
+  const stained = maskWhere(total.length, (i) => total[i] > threshold && !marks[i]);
   const closed = close(stained, height, width, of(limits.closed_um));
   marks.forEach((marked, i) => { if (marked) closed[i] = 0; });
   return open(closed, height, width, of(limits.dust_um));

@@ -16,11 +16,13 @@ class Queue {
   }
 
   swap(one, other) {
-    for (const part of [this.values, this.ages, this.places]) {
-      const kept = part[one];
-      part[one] = part[other];
-      part[other] = kept;
-    }
+    const { values, ages, places } = this, value = values[one], age = ages[one], place = places[one];
+    values[one] = values[other];
+    ages[one] = ages[other];
+    places[one] = places[other];
+    values[other] = value;
+    ages[other] = age;
+    places[other] = place;
   }
 
   push(value, age, place) {

@@ -6,6 +6,7 @@ import { loadNetwork } from "./network.js";
 import { drawOverlay } from "./overlay.js";
 import { InputError, checkScale, readPicture } from "./picture.js";
 import { predictPicture } from "./predict.js";
+import { maskWhere } from "./regions.js";
 import { usableThreads } from "./threads.js";
 
 const folder = new URL("..", import.meta.url);
@@ -46,7 +47,7 @@ function answer(job, model, threshold) {
   const started = performance.now(), { height, width } = maps;
   // A threshold is of the probability, which is the logit's at the model's temperature.
   const logit = threshold === null ? model.threshold_logit : model.temperature * Math.log(threshold / (1 - threshold));
-  const mask = Uint8Array.from(maps.nuclei, (value) => (value >= logit ? 1 : 0));
+  const mask = maskWhere(maps.nuclei.length, (i) => maps.nuclei[i] >= logit);
   const { labels, count } = partNuclei(mask, maps.interior, height, width, umPerPx, model);
   const nuclei = listNuclei(labels, count, width, maps.kinds, model.kinds, umPerPx);
   found = { labels, nuclei };

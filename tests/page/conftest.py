@@ -13,8 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is missing: pip install playwright")
+from playwright.sync_api import Browser, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -40,10 +39,10 @@ class _Quiet(SimpleHTTPRequestHandler):
         pass
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[playwright.Browser]:
+@pytest.fixture(scope="module")  # not longer: while it is there, no other event loop can run in its thread
+def browser() -> Iterator[Browser]:
     """Chromium, the system's or Playwright's own."""
-    with playwright.sync_playwright() as player:
+    with sync_playwright() as player:
         found = next(filter(None, map(shutil.which, NAMES)), None) or player.chromium.executable_path
         if not Path(found).is_file():
             pytest.skip("no Chromium: `apt install chromium`, or `python -m playwright install chromium`")
@@ -80,7 +79,7 @@ def model(built) -> dict:
     return json.loads((built / "model.json").read_text(encoding="utf-8"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def script(browser, address) -> Iterator[Callable[..., object]]:
     """Run JavaScript beside the page's modules: `script(BODY, name=array or value, ...)` gives what BODY returns.
 

@@ -14,7 +14,7 @@ from helpers.errors import InputError
 from helpers.inference import blocks, tiles
 from helpers.inference.instances import list_nuclei, part_nuclei
 from helpers.pictures.outside import fill_outside, find_outside
-from helpers.pictures.picture import ArrayPicture
+from helpers.pictures.picture import ArrayPicture, compose
 from helpers.pictures.plain_image import open_plain
 from helpers.pictures.survey import survey
 from helpers.preprocessing import check_scale
@@ -241,3 +241,45 @@ def test_the_scale_is_read_from_the_file(script, tmp_path, kind, dpi):
     head = np.frombuffer(path.read_bytes(), np.uint8)
     found = script("""return (await load("picture")).tellScale(args.head, model);""", head=head)
     assert found == (None if expected is None else pytest.approx(expected))
+
+
+def painted(kind: str) -> bytes:
+    image, file = Image.fromarray(sample_field(0)[0][:60, :40]), io.BytesIO()
+    options = {}
+    if kind == "turned.jpg":
+        options["exif"] = Image.Exif()
+        options["exif"][0x0112] = 6
+        options["quality"] = 90
+    elif kind == "palette.png":
+        image = image.quantize(64)
+    elif kind == "transparent.png":
+        image.putalpha(Image.fromarray(np.tile(np.linspace(0, 255, 40).astype(np.uint8), (60, 1))))
+    elif kind == "lossless.webp":
+        options["lossless"] = True
+    image.save(file, {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}[kind.split(".")[1]], **options)
+    return file.getvalue()
+
+
+@pytest.mark.filterwarnings("ignore::helpers.errors.InputWarning")
+@pytest.mark.parametrize(
+    ("kind", "apart"), [("turned.jpg", 4), ("palette.png", 0), ("transparent.png", 2), ("lossless.webp", 0)]
+)
+def test_pictures_are_decoded_as_in_python(script, tmp_path, kind, apart):
+    content = painted(kind)
+    (tmp_path / kind).write_bytes(content)
+    picture = open_plain(tmp_path / kind)
+    expected = compose(picture.read(0, 0, picture.height, picture.width))
+    found = script(
+        """const { readPicture } = await load("picture");
+        const { rgba, height, width, outside } = await readPicture(new Blob([args.file]), args.name, model);
+        return { rgba: encode(rgba), height, width, outside: outside && encode(outside) };""",
+        file=np.frombuffer(content, np.uint8), name=kind,
+    )  # fmt: skip
+    there = decode(found["rgba"], np.uint8, *expected.shape[:2], 4)
+    outside = np.zeros(expected.shape[:2], bool)
+    if found["outside"]:
+        outside = decode(found["outside"], np.uint8, *outside.shape) > 0
+    assert (found["height"], found["width"]) == expected.shape[:2]
+    assert outside.any() == (kind == "transparent.png")
+    assert np.abs(there[..., :3].astype(int) - expected)[~outside].max() <= apart
+    assert (there[..., 3] == 255).all()
