@@ -36,6 +36,7 @@ SAMPLES = 5  # one of each painted tissue
 SMALL = 128  # pixels a side of their small copies
 NOTEBOOK = SOURCES.parent / "cancer_nuclei_analysis.ipynb"
 REPORT = "report"
+LISTING = "files.json"
 
 
 def build_page(out: Path, notebook: Path | None = NOTEBOOK) -> Path:
@@ -54,20 +55,23 @@ def build_page(out: Path, notebook: Path | None = NOTEBOOK) -> Path:
     runtime = PACKAGES / "onnxruntime-web" / "dist"
     if not runtime.is_dir():
         raise InputError(f"{runtime}: expected the JavaScript packages; run `npm ci --ignore-scripts` in {SOURCES}")
-    if out.exists() and any(out.iterdir()) and not (out / "files.json").is_file():
+    if out.exists() and any(out.iterdir()) and not (out / LISTING).is_file():
         raise InputError(f"{out}: expected no such folder, or one with an earlier page, found another; name a new one")
-    shutil.rmtree(out, ignore_errors=True)
-    (out / "onnxruntime").mkdir(parents=True)
+    made = out.with_name(f"{out.name}.partial")  # so that `out` holds a whole page or an earlier one
+    shutil.rmtree(made, ignore_errors=True)
+    (made / "onnxruntime").mkdir(parents=True)
     for name in OWN:
-        shutil.copy(SOURCES / name, out)
-    shutil.copytree(SOURCES / "modules", out / "modules")
+        shutil.copy(SOURCES / name, made)
+    shutil.copytree(SOURCES / "modules", made / "modules")
     for name in RUNTIME:
-        shutil.copy(runtime / name, out / "onnxruntime")
-    shutil.copy(NETWORK, out / "model.onnx")
-    (out / "model.json").write_text(json.dumps(describe_model() | {"samples": write_samples(out)}), encoding="utf-8")
+        shutil.copy(runtime / name, made / "onnxruntime")
+    shutil.copy(NETWORK, made / "model.onnx")
+    (made / "model.json").write_text(json.dumps(describe_model() | {"samples": write_samples(made)}), encoding="utf-8")
     if notebook:
-        write_report(notebook, out / REPORT)
-    list_files(out)
+        write_report(notebook, made / REPORT)
+    list_files(made)
+    shutil.rmtree(out, ignore_errors=True)
+    made.rename(out)
     return out
 
 
@@ -121,7 +125,7 @@ def list_files(out: Path) -> None:
     for name in files:
         digest.update(name.encode() + b"\0" + (out / name).read_bytes())
     listing = {"version": digest.hexdigest()[:16], "files": kept}
-    (out / "files.json").write_text(json.dumps(listing), encoding="utf-8")
+    (out / LISTING).write_text(json.dumps(listing), encoding="utf-8")
 
 
 if __name__ == "__main__":
