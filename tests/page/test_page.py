@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Error, Page, expect
 
 import helpers
 from helpers.sample_tissue.sample import sample_field
@@ -25,18 +25,20 @@ FOUND = re.compile(r"^[\d,]+ nuclei found\.$")
 
 
 def visit(browser, address: str, **options: object) -> Page:
-    """Open the page, and wait until its service worker has made it what it is from then on."""
+    """Open the page, and wait until its service worker, if there may be one, has made it what it is from then on."""
     page = browser.new_context(**options).new_page()
     page.goto(address)
-    if options.get("service_workers") != "block":
-        page.wait_for_load_state("networkidle")
-        expect.set_options(timeout=PATIENCE)
-        for _ in range(100):
-            if page.evaluate("crossOriginIsolated"):
-                break
-            page.wait_for_timeout(200)
+    while options.get("service_workers") != "block" and not is_isolated(page):
+        page.wait_for_timeout(200)
     expect(page.locator("#samples button").first).to_be_visible()
     return page
+
+
+def is_isolated(page: Page) -> bool:
+    try:
+        return page.evaluate("crossOriginIsolated")
+    except Error:  # it is being loaded again
+        return False
 
 
 @pytest.fixture(scope="module")
