@@ -8,31 +8,36 @@
  * @returns {{labels: Int32Array, count: number}} (height, width), and how many there are
  */
 export function numberRegions(values, width, corners = false) {
-  const labels = new Int32Array(values.length), stack = [];
-  let count = 0, value = 0;
-  const visit = (at) => {
-    if (values[at] !== value || labels[at]) return;
-    labels[at] = count;
-    stack.push(at);
+  const labels = new Int32Array(values.length), parents = [0], reach = corners ? 1 : 0;
+  const root = (label) => {
+    while (parents[label] !== label) label = parents[label] = parents[parents[label]];
+    return label;
   };
-  const visitLine = (at, isFirst, isLast) => {
-    visit(at);
-    if (corners && !isFirst) visit(at - 1);
-    if (corners && !isLast) visit(at + 1);
-  };
-  for (let start = 0; start < values.length; start++) {
-    if (!values[start] || labels[start]) continue;
-    value = values[start];
-    count++;
-    visit(start);
-    while (stack.length) {
-      const at = stack.pop(), column = at % width, isFirst = column === 0, isLast = column === width - 1;
-      if (!isFirst) visit(at - 1);
-      if (!isLast) visit(at + 1);
-      if (at >= width) visitLine(at - width, isFirst, isLast);
-      if (at + width < values.length) visitLine(at + width, isFirst, isLast);
+  // Run by run: one gets the lowest number of the runs above that it touches, which are of one region from then on.
+  for (let row = 0; row < values.length; row += width) {
+    for (let start = 0, end; start < width; start = end) {
+      const value = values[row + start];
+      for (end = start + 1; end < width && values[row + end] === value;) end++;
+      if (!value) continue;
+      let label = 0;
+      const last = row > 0 ? Math.min(width, end + reach) : 0, above = row - width;
+      for (let at = Math.max(0, start - reach); at < last; at++) {
+        if (values[above + at] !== value) continue;
+        const other = root(labels[above + at]), lowest = label ? Math.min(label, other) : other;
+        if (label) parents[label] = lowest;
+        parents[other] = label = lowest;
+        while (at + 1 < last && values[above + at + 1] === value) at++;
+      }
+      if (!label) parents.push(label = parents.length);
+      labels.fill(label, row + start, row + end);
     }
   }
+  let count = 0;
+  const numbers = Int32Array.from(parents);
+  for (let label = 1; label < numbers.length; label++) {
+    numbers[label] = parents[label] === label ? ++count : numbers[root(label)];
+  }
+  for (let i = 0; i < labels.length; i++) labels[i] = numbers[labels[i]];
   return { labels, count };
 }
 

@@ -9,48 +9,40 @@ class Queue {
     this.places = new Int32Array(room);
   }
 
-  /** Tell whether what stands at one place of the heap goes before what stands at another. */
-  isBefore(one, other) {
-    const difference = this.values[one] - this.values[other];
-    return difference < 0 || (difference === 0 && this.ages[one] < this.ages[other]);
-  }
-
-  swap(one, other) {
-    const { values, ages, places } = this, value = values[one], age = ages[one], place = places[one];
-    values[one] = values[other];
-    ages[one] = ages[other];
-    places[one] = places[other];
-    values[other] = value;
-    ages[other] = age;
-    places[other] = place;
-  }
-
   push(value, age, place) {
-    let child = this.length++;
-    this.values[child] = value;
-    this.ages[child] = age;
-    this.places[child] = place;
-    while (child > 0) {
-      const parent = (child - 1) >> 1;
-      if (!this.isBefore(child, parent)) break;
-      this.swap(child, parent);
-      child = parent;
+    const { values, ages, places } = this;
+    let at = this.length++;
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      if (value > values[parent] || (value === values[parent] && age >= ages[parent])) break;
+      values[at] = values[parent];
+      ages[at] = ages[parent];
+      places[at] = places[parent];
+      at = parent;
     }
+    values[at] = value;
+    ages[at] = age;
+    places[at] = place;
   }
 
-  /** Take out the first; what was it then stands behind the end, at `length`. */
+  /** Take out the first, which stands at 0 before. */
   pop() {
-    this.swap(0, --this.length);
-    for (let at = 0; ;) {
-      const left = 2 * at + 1, right = left + 1;
-      let first = at;
-      if (left < this.length && this.isBefore(left, first)) first = left;
-      if (right < this.length && this.isBefore(right, first)) first = right;
-      if (first === at) break;
-      this.swap(at, first);
-      at = first;
+    const { values, ages, places } = this, length = --this.length;
+    const value = values[length], age = ages[length], place = places[length];
+    let at = 0;
+    for (let child = 1; child < length; child = 2 * at + 1) {
+      const right = child + 1;
+      if (right < length &&
+        (values[right] < values[child] || (values[right] === values[child] && ages[right] < ages[child]))) child = right;
+      if (value < values[child] || (value === values[child] && age <= ages[child])) break;
+      values[at] = values[child];
+      ages[at] = ages[child];
+      places[at] = places[child];
+      at = child;
     }
-    return this.length;
+    values[at] = value;
+    ages[at] = age;
+    places[at] = place;
   }
 }
 
@@ -79,7 +71,8 @@ export function watershed(depth, labels, mask, height, width) {
     queue.push(Math.max(-depth[at], level), ++age, at);
   };
   while (queue.length) {
-    const first = queue.pop(), at = queue.places[first], level = queue.values[first], column = at % width;
+    const at = queue.places[0], level = queue.values[0], column = at % width;
+    queue.pop();
     if (at >= width) reach(at - width, at, level);
     if (column > 0) reach(at - 1, at, level);
     if (column < width - 1) reach(at + 1, at, level);

@@ -253,7 +253,7 @@ def painted(kind: str) -> bytes:
     elif kind == "palette.png":
         image = image.quantize(64)
     elif kind == "transparent.png":
-        image.putalpha(Image.fromarray(np.tile(np.linspace(0, 255, 40).astype(np.uint8), (60, 1))))
+        image.putalpha(Image.fromarray(np.tile(np.linspace(-30, 255, 40).clip(0).astype(np.uint8), (60, 1))))
     elif kind == "lossless.webp":
         options["lossless"] = True
     image.save(file, {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}[kind.split(".")[1]], **options)
