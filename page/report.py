@@ -5,6 +5,7 @@ nbconvert writes the cells, by its template without styles; what is around them 
 
 import base64
 import hashlib
+import itertools
 import re
 from pathlib import Path
 
@@ -17,6 +18,7 @@ PICTURE = re.compile(r'<img\b([^>]*?)\bsrc="data:image/(png|jpeg);base64,([^"]+)
 ELSEWHERE = re.compile(r'<img\b[^>]*?\balt="([^"]*)"[^>]*?\bsrc="https?:[^>]*>')
 HEADING = re.compile(r'<h([23]) id="([^"]+)">(.*?)</h\1>', re.DOTALL)
 ANCHOR = re.compile(r'<a class="anchor-link".*?</a>', re.DOTALL)
+WIDE = re.compile(r'<(table|math)\b(?![^>]*display="inline").*?</\1>', re.DOTALL)
 # What the page's policy passes over, or has no use for: pandas' styles, and headers without a word.
 UNUSED = [
     (re.compile(r"<style\b.*?</style>", re.DOTALL), ""),
@@ -42,8 +44,8 @@ def write_report(notebook: Path, folder: Path) -> Path:
     body = ELSEWHERE.sub(r"\1", body)  # a badge: its words stand for it
     body = PICTURE.sub(lambda found: _beside(found, folder), body)
     # What may be wider than a telephone scrolls by itself, by keyboard too.
-    body = body.replace("<table", '<div class="scroll" tabindex="0" role="region" aria-label="Table"><table')
-    body = body.replace("</table>", "</table></div>")
+    number = itertools.count(1)
+    body = WIDE.sub(lambda found: _scrolled(found, next(number)), body)
     title = re.search(r"<h1[^>]*>(.*?)</h1>", ANCHOR.sub("", body), re.DOTALL)[1]
     page = SHELL.read_text(encoding="utf-8")
     for mark, text in (("TITLE", title), ("CONTENTS", _contents(body)), ("BODY", body)):
@@ -60,6 +62,12 @@ def _beside(found: re.Match, folder: Path) -> str:
     (folder / name).write_bytes(content)
     attributes = " ".join(f"{before} {after}".split())
     return f'<a href="{name}"><img src="{name}" loading="lazy" {attributes}></a>'
+
+
+def _scrolled(found: re.Match, number: int) -> str:
+    """Let a table or an equation scroll within the page."""
+    what, box = ("Table", "div") if found[1] == "table" else ("Equation", "span")
+    return f'<{box} class="scroll" tabindex="0" role="region" aria-label="{what} ({number})">{found[0]}</{box}>'
 
 
 def _contents(body: str) -> str:

@@ -64,13 +64,25 @@ def built(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def address(built) -> Iterator[str]:
-    """Where a host that knows nothing but files serves the page."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=built))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    server.server_close()
+def serve() -> Iterator[Callable[[Path], str]]:
+    """Serve a folder as a host does that knows nothing but files: `serve(FOLDER)` gives its address."""
+    servers = []
+
+    def start(folder: Path) -> str:
+        servers.append(ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=folder)))
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{servers[-1].server_port}/"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(scope="session")
+def address(serve, built) -> str:
+    """Where the page is served."""
+    return serve(built)
 
 
 @pytest.fixture(scope="session")
