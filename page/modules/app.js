@@ -110,7 +110,7 @@ const answers = {
     const again = crossOriginIsolated ? "" : " Loaded again, the page may use more.";
     byId("threads").textContent = `${Math.round(ms / tiles) || 0} ms a tile, in ${inThreads(threads)}.${again}`;
   },
-  found({ overlay, counts, total, mm2, ms }) {
+  found({ overlay, counts, total, mm2 }) {
     isParting = false;
     isFound = true;
     view.showOverlay(overlay);
@@ -118,7 +118,6 @@ const answers = {
     setBusy(false);
     tell(`${count(total)} nuclei found.`);
     byId("view").setAttribute("aria-label", `Picture with ${count(total)} nuclei outlined by kind`);
-    document.documentElement.dataset.partMs = ms.toFixed(0);
     if (isMoved) part();
   },
   error({ text }) {

@@ -44,7 +44,7 @@ const load = once(async () => loadNetwork(folder, await describe()));
 
 /** Find the nuclei at a threshold, from what the network told, and say so; null for the model's own. */
 function answer(job, model, threshold) {
-  const started = performance.now(), { height, width } = maps;
+  const { height, width } = maps;
   // A threshold is of the probability, which is the logit's at the model's temperature.
   const logit = threshold === null ? model.threshold_logit : model.temperature * Math.log(threshold / (1 - threshold));
   const mask = maskWhere(maps.nuclei.length, (i) => maps.nuclei[i] >= logit);
@@ -56,8 +56,7 @@ function answer(job, model, threshold) {
   const overlay = canvas.transferToImageBitmap();
   const counts = Object.fromEntries(model.kinds.map((kind) => [kind, 0]));
   for (const { kind } of nuclei) counts[kind]++;
-  const ms = performance.now() - started;
-  postMessage({ type: "found", job, overlay, counts, total: count, mm2: maps.mm2, ms }, [overlay]);
+  postMessage({ type: "found", job, overlay, counts, total: count, mm2: maps.mm2 }, [overlay]);
 }
 
 const actions = {
