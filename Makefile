@@ -22,7 +22,10 @@ unexport MPLBACKEND
 
 RECENT_ENOUGH = -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 
-.PHONY: help report test notebook benchmark lint environment clean
+# The page's JavaScript packages, as its lock file names them; their own scripts are not run.
+PACKAGES = page/node_modules/.package-lock.json
+
+.PHONY: help report page serve test notebook benchmark lint environment clean
 .DEFAULT_GOAL := help
 
 help:  ## list these commands
@@ -37,7 +40,13 @@ report: $(REPORT_ENVIRONMENT)  ## run the notebook in quick mode on sample tiles
 	@mv -f build/report.partial.html $(REPORT)
 	@echo "The report is written: $$PWD/$(REPORT)"
 
-test: lint  ## check style, run the tests, then run the notebook and compare its outputs
+page: $(REPORT_ENVIRONMENT) $(PACKAGES)  ## build the page, the model in the browser beside the stored report, into build/page
+	$(RUN) page.build build/page
+
+serve: page  ## build the page and show it at http://127.0.0.1:8000
+	$(RUN) http.server 8000 --bind 127.0.0.1 --directory build/page
+
+test: lint $(if $(shell command -v npm),$(PACKAGES))  ## check style, run the tests, then run the notebook and compare its outputs
 	$(RUN) pytest
 	$(RUN) pytest $(NOTEBOOK) --nbval --nbval-current-env -p no:benchmark --nbval-sanitize-with=tests/nbval_sanitize.cfg \
 		--override-ini=filterwarnings=default
@@ -60,6 +69,12 @@ environment: $(REPORT_ENVIRONMENT)  ## install requirements.txt into .venv
 clean:  ## delete what these commands wrote, except the environment
 	rm -rf build *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find helpers tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(PACKAGES): page/package.json page/package-lock.json
+	@command -v npm >/dev/null || { \
+		echo "npm is needed to fetch the page's JavaScript packages: install Node.js 20 or newer (on Debian and Ubuntu: apt install npm)" >&2; exit 1; }
+	cd page && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
 
 $(REPORT_ENVIRONMENT): requirements.txt
 	@$(RUN) pip --version >/dev/null 2>&1 || { \

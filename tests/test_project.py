@@ -22,7 +22,8 @@ NOTEBOOK = "cancer_nuclei_analysis.ipynb"
 
 TOP_LEVEL = {
     *(NOTEBOOK, "README.md", "requirements.txt", "pyproject.toml", "Makefile", "LICENSE", "CITATION.cff"),
-    *("helpers", "tests", "Dataset", "models", "figures", "findings", ".github", ".ci", ".gitignore", ".gitattributes"),
+    *("helpers", "tests", "page", "Dataset", "models", "figures", "findings"),
+    *(".github", ".ci", ".gitignore", ".gitattributes"),
 }
 MAX_MODULE_LINES = 250
 MAX_MODULES_IN_A_ROOM = 18

@@ -1,0 +1,103 @@
+/** From a file to pixels: what the browser decodes, upright as EXIF tells, laid on white, with its scale. */
+
+import { fillOutside, findOutside } from "./outside.js";
+
+const MOST_PIXELS = 25e6; // 50 bytes each are needed while a picture is worked on
+const MICROMETRES_PER_METRE = 1e6, PER_INCH = 25400, PER_CM = 10000;
+
+/** What is wrong with a picture or a number, in one sentence for the reader. */
+export class InputError extends Error {}
+
+/**
+ * Give a scale as a number, checked as `helpers.preprocessing.check_scale` does.
+ * @param {string|number} text
+ * @param {{scales: [number, number]}} model of `model.json`
+ * @returns {number} micrometres a pixel
+ */
+export function checkScale(text, { scales: [lowest, highest] }) {
+  const number = String(text).trim() === "" ? NaN : Number(text);
+  if (!(lowest <= number && number <= highest)) {
+    throw new InputError(`Expected ${lowest} to ${highest} micrometres a pixel (0.25 at 40x, 0.5 at 20x), found "${text}".`);
+  }
+  return number;
+}
+
+/**
+ * Decode a picture.
+ * @param {Blob} file
+ * @param {string} name its file name
+ * @param {object} model of `model.json`
+ * @returns {Promise<{name: string, rgba: Uint8ClampedArray, height: number, width: number, outside: Uint8Array|null,
+ *   umPerPx: number|null, bitmap: ImageBitmap}>} pixels (height, width, 4) without transparency; where there is no
+ *   tissue, over which it is mirrored; the scale that the file tells, if it can be a microscope's; and what to show
+ */
+export async function readPicture(file, name, model) {
+  const head = new Uint8Array(await file.slice(0, 65536).arrayBuffer());
+  if ((head[0] === 0x49 && head[1] === 0x49) || (head[0] === 0x4d && head[1] === 0x4d)) {
+    throw new InputError(`${name}: browsers read no TIFF and no slides; save the part you want as PNG or JPEG, or use the Python package.`);
+  }
+  let decoded;
+  try {
+    // Colour profiles are passed over, as Python does.
+    decoded = await createImageBitmap(file, { colorSpaceConversion: "none", premultiplyAlpha: "default" });
+  } catch {
+    throw new InputError(`${name}: this is no picture that the browser can read, or a damaged one; give PNG, JPEG or WebP.`);
+  }
+  const { width, height } = decoded;
+  if (width * height > MOST_PIXELS) {
+    decoded.close();
+    throw new InputError(`${name}: expected up to ${MOST_PIXELS / 1e6} million pixels, found ${width} x ${height}; cut it, or use the Python package, which takes whole slides.`);
+  }
+  const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+  context.drawImage(decoded, 0, 0);
+  decoded.close();
+  const pixels = context.getImageData(0, 0, width, height), rgba = pixels.data;
+  const outside = findOutside({ rgba, height, width }, model);
+  layOnWhite(rgba);
+  context.putImageData(pixels, 0, 0);
+  const bitmap = context.canvas.transferToImageBitmap();
+  if (outside && outside.includes(0)) fillOutside(rgba, outside, height, width);
+  return { name, rgba, height, width, outside, umPerPx: tellScale(head, model), bitmap };
+}
+
+/** Lay pixels on white, as glass is, in place. */
+function layOnWhite(rgba) {
+  for (let at = 0; at < rgba.length; at += 4) {
+    const alpha = rgba[at + 3];
+    if (alpha === 255) continue;
+    for (let channel = at; channel < at + 3; channel++) rgba[channel] = Math.floor((rgba[channel] * alpha + 255 * (255 - alpha) + 127) / 255);
+    rgba[at + 3] = 255;
+  }
+}
+
+/**
+ * Read the scale that a PNG or JPEG tells.
+ * @param {Uint8Array} head the file's first bytes
+ * @param {{plausible: [number, number]}} model micrometres a pixel that can be a microscope's
+ * @returns {number|null} micrometres a pixel
+ */
+export function tellScale(head, { plausible: [lowest, highest] }) {
+  const [x, y] = head[0] === 0x89 ? pngScale(head) : jpegScale(head);
+  const isPlausible = [x, y].every((side) => lowest <= side && side <= highest);
+  return isPlausible && Math.max(x, y) <= 1.01 * Math.min(x, y) ? Math.sqrt(x * y) : null;
+}
+
+/** Read a PNG's pHYs, whose unit is pixels a metre. */
+function pngScale(head) {
+  const view = new DataView(head.buffer);
+  for (let at = 8; at + 21 <= head.length; at += 12 + view.getUint32(at)) {
+    const name = String.fromCharCode(...head.subarray(at + 4, at + 8));
+    if (name === "IDAT") break;
+    if (name === "pHYs" && head[at + 16] === 1) {
+      return [8, 12].map((offset) => MICROMETRES_PER_METRE / view.getUint32(at + offset));
+    }
+  }
+  return [NaN, NaN];
+}
+
+/** Read the density in a JPEG's JFIF header, whose unit is pixels an inch or a centimetre. */
+function jpegScale(head) {
+  const view = new DataView(head.buffer), isJfif = String.fromCharCode(...head.subarray(6, 10)) === "JFIF";
+  const unit = isJfif ? { 1: PER_INCH, 2: PER_CM }[head[13]] : undefined;
+  return unit ? [14, 16].map((offset) => unit / view.getUint16(offset)) : [NaN, NaN];
+}

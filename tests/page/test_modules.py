@@ -1,0 +1,285 @@
+"""The page's modules beside Python's: the same numbers from the same input."""
+
+import base64
+import io
+import json
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.special import softmax
+
+from helpers.errors import InputError
+from helpers.inference import blocks, tiles
+from helpers.inference.instances import list_nuclei, part_nuclei
+from helpers.pictures.outside import fill_outside, find_outside
+from helpers.pictures.picture import ArrayPicture, compose
+from helpers.pictures.plain_image import open_plain
+from helpers.pictures.survey import survey
+from helpers.preprocessing import check_scale
+from helpers.sample_tissue.sample import sample_field
+from helpers.saving.geojson import write_geojson
+from helpers.saving.nuclei_table import write_nuclei
+from helpers.saving.overlay import Overlay
+
+SEEDS = range(4)
+
+
+def decode(text: str, dtype: type, *shape: int) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(text), dtype).reshape(shape or -1)
+
+
+def make_maps(seed: int, height: int = 150, width: int = 190) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw a mask `(H, W)`, logits of interior `(H, W)` and of four kinds `(4, H, W)`, with plateaus and holes."""
+    random = np.random.default_rng(seed)
+
+    def field(sigma: float) -> np.ndarray:
+        smooth = cv2.GaussianBlur(random.normal(size=(height, width)).astype(np.float32), (0, 0), sigma)
+        return smooth / smooth.std()
+
+    interior = (3 * field(3)).astype(np.float32)
+    if seed % 2:
+        interior = np.round(2 * interior) / 2  # so that many pixels have the same height
+    return field(4) > -0.2, interior, np.stack([field(5) for _ in range(4)])
+
+
+def to_rgba(image: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(image, cv2.COLOR_RGB2RGBA) if image.shape[2] == 3 else image
+
+
+@pytest.fixture(scope="module")
+def parted(script, model):
+    """Python's nuclei of `make_maps(seed)` at a scale, and the page's."""
+
+    def part(seed: int, um_per_px: float):
+        mask, interior, kinds = make_maps(seed)
+        height, width = mask.shape
+        labels = part_nuclei(mask, interior, um_per_px)
+        shares = np.round(softmax(kinds, axis=0) * 65535).astype(np.uint16)
+        probability = np.ones(mask.shape, np.float32)
+        nuclei = list_nuclei(labels, probability, np.log(shares / 65535 + 1e-12), model["kinds"], um_per_px)
+        found = script(
+            """const { partNuclei, listNuclei } = await load("instances");
+            const { mask, interior, shares, height, width, umPerPx } = args, size = height * width;
+            const { labels, count } = partNuclei(mask, interior, height, width, umPerPx, model);
+            const of = model.kinds.map((_, kind) => shares.subarray(kind * size, (kind + 1) * size));
+            return { labels: encode(labels), nuclei: listNuclei(labels, count, width, of, model.kinds, umPerPx) };""",
+            mask=mask.astype(np.uint8), interior=interior, shares=shares, height=height, width=width, umPerPx=um_per_px,
+        )  # fmt: skip
+        return labels, nuclei, decode(found["labels"], np.int32, height, width), found["nuclei"]
+
+    return part
+
+
+@pytest.mark.parametrize("um_per_px", [0.25, 0.5])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_same_maps_give_identical_labels_and_table(parted, seed, um_per_px):
+    labels, nuclei, labels_there, nuclei_there = parted(seed, um_per_px)
+    assert labels.max() > 10
+    np.testing.assert_array_equal(labels_there, labels)
+    for name in nuclei.dtype.names:
+        there = [nucleus[name] for nucleus in nuclei_there]
+        if nuclei[name].dtype.kind == "U":
+            assert there == nuclei[name].tolist()
+        else:
+            np.testing.assert_allclose(there, nuclei[name], rtol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_files_are_those_that_python_writes(script, parted, model, tmp_path, seed):
+    labels, nuclei, *_ = parted(seed, 0.25)
+    rows = [dict(zip(nuclei.dtype.names, row, strict=True)) for row in nuclei.tolist()]
+    height, width = labels.shape
+    with write_geojson(tmp_path / "a.geojson", f"slide.png {height} x {width}") as file:
+        file.add(labels, nuclei)
+    with write_nuclei(tmp_path / "a.csv") as file:
+        file.add(nuclei)
+    found = script(
+        """const { writeCsv, writeGeoJson, writeLabels } = await load("files");
+        const { labels, nuclei, height, width } = args;
+        const png = new Uint8Array(await (await writeLabels(labels, height, width)).arrayBuffer());
+        const picture = { name: "slide.png", height, width };
+        const text = await writeGeoJson(labels, nuclei, picture, model.colours);
+        return { geojson: text, csv: writeCsv(nuclei), png: encode(png) };""",
+        labels=labels, nuclei=rows, height=height, width=width,
+    )  # fmt: skip
+    geojson = (tmp_path / "a.geojson").read_text(encoding="ascii")
+    assert json.loads(found["geojson"]) == json.loads(geojson)
+    assert found["geojson"].isascii()
+    assert len(found["geojson"].splitlines()) == len(geojson.splitlines())
+    assert found["csv"] == (tmp_path / "a.csv").read_text(encoding="utf-8")
+    for read in (
+        np.array(Image.open(io.BytesIO(base64.b64decode(found["png"])))),
+        cv2.imdecode(decode(found["png"], np.uint8), cv2.IMREAD_UNCHANGED),
+    ):
+        np.testing.assert_array_equal(read, labels)
+
+
+def test_the_overlay_is_pythons(script, parted, model):
+    labels, nuclei, *_ = parted(0, 0.25)
+    overlay = Overlay(ArrayPicture(np.zeros((*labels.shape, 3), np.uint8)))
+    overlay.add(labels, nuclei)
+    found = script(
+        """const { drawOverlay } = await load("overlay");
+        return encode(drawOverlay(args.labels, args.nuclei, args.height, args.width, model.colours).data);""",
+        labels=labels, height=labels.shape[0], width=labels.shape[1],
+        nuclei=[{"kind": kind} for kind in nuclei["kind"].tolist()],
+    )  # fmt: skip
+    there = decode(found, np.uint8, *labels.shape, 4)
+    np.testing.assert_array_equal(there[..., :3], overlay.image)
+    np.testing.assert_array_equal(there[..., 3] > 0, overlay.image.any(-1))
+
+
+def test_tiles_lie_where_pythons_do(script):
+    sizes = [(1, 1), (256, 256), (257, 256), (600, 300), (2048, 1000), (449, 448)]
+    found = script(
+        """const { tilePlaces, tileWindow } = await load("tiles");
+        return { places: args.sizes.map(([height, width]) => tilePlaces(height, width, model)),
+          window: encode(tileWindow(256)) };""",
+        sizes=sizes,
+    )
+    for (height, width), there in zip(sizes, found["places"], strict=True):
+        expected = tiles.tile_places(max(height, 256), max(width, 256), 256)
+        assert there == [[rows.start, columns.start] for rows, columns in expected]
+    np.testing.assert_array_equal(decode(found["window"], np.float32, 256, 256), tiles.tile_window(256, 256))
+
+
+def test_blocks_are_pythons(script):
+    cases = [(512, 512, 1), (2048, 2049, 1), (4000, 4000, 1), (3000, 1500, 2), (5000, 300, 0.7)]
+    found = script(
+        """const { cutBlocks } = await load("blocks");
+        return args.cases.map(([height, width, zoom]) => cutBlocks(height, width, zoom, model));""",
+        cases=cases,
+    )
+    for case, there in zip(cases, found, strict=True):
+        expected = [{"core": list(block.core), "seen": list(block.seen)} for block in blocks.cut_blocks(*case)]
+        assert there == expected
+
+
+@pytest.mark.parametrize("size", [(40, 31), (45, 62), (100, 75), (64, 64), (128, 10)])
+def test_sizes_change_as_in_opencv(script, size):
+    random = np.random.default_rng(0)
+    image = random.integers(0, 256, (64, 50, 3), np.uint8)
+    values = random.normal(size=(64, 50)).astype(np.float32)
+    found = script(
+        """const { resize } = await load("resize"), [height, width] = args.size;
+        return { image: encode(resize(args.image, [64, 50, 3], height, width)),
+          values: encode(resize(args.values, [64, 50, 1], height, width)) };""",
+        image=image, values=values, size=size,
+    )  # fmt: skip
+    expected = tiles.resize(image, *size).astype(int)
+    assert np.abs(decode(found["image"], np.uint8, *size, 3) - expected).max() <= 1
+    np.testing.assert_allclose(decode(found["values"], np.float32, *size), tiles.resize(values, *size), atol=1e-5)
+
+
+@pytest.mark.parametrize(("slide", "um_per_px"), [(0, 0.25), (1, 0.5), (2, 0.25), (9, 0.3)])
+def test_tissue_is_where_python_finds_it(script, slide, um_per_px):
+    image = sample_field(slide)[0][:500, :470].copy()
+    image[:200, :150] = 240
+    image[300:340, 200:300] = (40, 40, 160)
+    expected = survey(ArrayPicture(image), um_per_px)
+    boxes = [(top, left, top + 40, left + 30) for top in range(0, 460, 40) for left in range(0, 440, 30)]
+    found = script(
+        """const { survey } = await load("tissue");
+        const rgba = new Uint8ClampedArray(args.rgba.buffer);
+        const { mm2, reaches } = survey({ rgba, height: 500, width: 470 }, args.umPerPx, model);
+        return { mm2, reached: args.boxes.map((box) => reaches(...box)) };""",
+        rgba=to_rgba(image), umPerPx=um_per_px, boxes=boxes,
+    )  # fmt: skip
+    assert found["mm2"] == pytest.approx(expected.mm2, rel=0.01)
+    assert found["reached"] == [expected.reaches(*box) for box in boxes]
+    assert 0 < sum(found["reached"]) < len(boxes)
+
+
+def test_black_and_transparent_borders_are_no_tissue(script):
+    image = to_rgba(sample_field(0)[0][:200, :180]).copy()
+    image[:40, :, :3] = 3
+    image[150:, 120:, 3] = 0
+    image[100:110, 80:90, :3] = 0  # touches no border
+    expected = find_outside(image)
+    found = script(
+        """const { findOutside, fillOutside } = await load("outside");
+        const rgba = new Uint8ClampedArray(args.rgba.buffer), picture = { rgba, height: 200, width: 180 };
+        const outside = findOutside(picture, model);
+        fillOutside(rgba, outside, 200, 180);
+        return { outside: encode(outside), rgba: encode(rgba) };""",
+        rgba=image,
+    )
+    np.testing.assert_array_equal(decode(found["outside"], np.uint8, 200, 180) > 0, expected)
+    filled, there = fill_outside(image)[0].astype(int), decode(found["rgba"], np.uint8, 200, 180, 4)[..., :3]
+    assert (np.abs(filled - there)[~expected] == 0).all()
+    assert np.abs(filled - there)[expected].mean() < 4  # OpenCV finds the nearest pixel nearly; so do two sweeps
+
+
+def test_scales_are_checked_as_in_python(script):
+    texts = ["0.25", "0.1", "1", "0.0999", "1.01", "", " ", "abc", "0,5", "nan", "-1", "1e-1", "Infinity"]
+    accepted = []
+    for text in texts:
+        try:
+            accepted.append(check_scale(text))
+        except InputError:
+            accepted.append(None)
+    found = script(
+        """const { checkScale, InputError } = await load("picture");
+        return args.texts.map((text) => {
+          try { return checkScale(text, model); }
+          catch (error) { if (error instanceof InputError) return null; throw error; }
+        });""",
+        texts=texts,
+    )
+    assert found == accepted
+
+
+@pytest.mark.parametrize("dpi", [None, (101600, 101600), (50800, 50800), (72, 72), (50000, 40000)])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_the_scale_is_read_from_the_file(script, tmp_path, kind, dpi):
+    path = tmp_path / f"a.{kind.lower()}"
+    Image.new("RGB", (8, 8)).save(path, kind, **({"dpi": dpi} if dpi and (kind == "PNG" or max(dpi) < 65536) else {}))
+    picture = open_plain(path)
+    expected = picture.um_per_px if picture.um_per_px and picture.um_per_px > 0 else None
+    head = np.frombuffer(path.read_bytes(), np.uint8)
+    found = script("""return (await load("picture")).tellScale(args.head, model);""", head=head)
+    assert found == (None if expected is None else pytest.approx(expected))
+
+
+def painted(kind: str) -> bytes:
+    image, file = Image.fromarray(sample_field(0)[0][:60, :40]), io.BytesIO()
+    options = {}
+    if kind == "turned.jpg":
+        options["exif"] = Image.Exif()
+        options["exif"][0x0112] = 6
+        options["quality"] = 90
+    elif kind == "palette.png":
+        image = image.quantize(64)
+    elif kind == "transparent.png":
+        image.putalpha(Image.fromarray(np.tile(np.linspace(-30, 255, 40).clip(0).astype(np.uint8), (60, 1))))
+    elif kind == "lossless.webp":
+        options["lossless"] = True
+    image.save(file, {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}[kind.split(".")[1]], **options)
+    return file.getvalue()
+
+
+@pytest.mark.filterwarnings("ignore::helpers.errors.InputWarning")
+@pytest.mark.parametrize(
+    ("kind", "apart"), [("turned.jpg", 4), ("palette.png", 0), ("transparent.png", 2), ("lossless.webp", 0)]
+)
+def test_pictures_are_decoded_as_in_python(script, tmp_path, kind, apart):
+    content = painted(kind)
+    (tmp_path / kind).write_bytes(content)
+    picture = open_plain(tmp_path / kind)
+    expected = compose(picture.read(0, 0, picture.height, picture.width))
+    found = script(
+        """const { readPicture } = await load("picture");
+        const { rgba, height, width, outside } = await readPicture(new Blob([args.file]), args.name, model);
+        return { rgba: encode(rgba), height, width, outside: outside && encode(outside) };""",
+        file=np.frombuffer(content, np.uint8), name=kind,
+    )  # fmt: skip
+    there = decode(found["rgba"], np.uint8, *expected.shape[:2], 4)
+    outside = np.zeros(expected.shape[:2], bool)
+    if found["outside"]:
+        outside = decode(found["outside"], np.uint8, *outside.shape) > 0
+    assert (found["height"], found["width"]) == expected.shape[:2]
+    assert outside.any() == (kind == "transparent.png")
+    assert np.abs(there[..., :3].astype(int) - expected)[~outside].max() <= apart
+    assert (there[..., 3] == 255).all()
