@@ -46,7 +46,9 @@ page: $(REPORT_ENVIRONMENT) $(PACKAGES)  ## build the page, the model in the bro
 serve: page  ## build the page and show it at http://127.0.0.1:8000
 	$(RUN) http.server 8000 --bind 127.0.0.1 --directory build/page
 
-test: lint $(if $(shell command -v npm),$(PACKAGES))  ## check style, run the tests, then run the notebook and compare its outputs
+test: lint  ## check style, run the tests, then run the notebook and compare its outputs
+	@{ command -v npm >/dev/null && $(MAKE) --no-print-directory $(PACKAGES); } || \
+		echo "The page's JavaScript packages are not there: its tests are skipped"
 	$(RUN) pytest
 	$(RUN) pytest $(NOTEBOOK) --nbval --nbval-current-env -p no:benchmark --nbval-sanitize-with=tests/nbval_sanitize.cfg \
 		--override-ini=filterwarnings=default
@@ -73,7 +75,7 @@ clean:  ## delete what these commands wrote, except the environment
 $(PACKAGES): page/package.json page/package-lock.json
 	@command -v npm >/dev/null || { \
 		echo "npm is needed to fetch the page's JavaScript packages: install Node.js 20 or newer (on Debian and Ubuntu: apt install npm)" >&2; exit 1; }
-	cd page && npm ci --ignore-scripts --no-audit --no-fund
+	cd page && npm ci --ignore-scripts --no-audit --no-fund --fetch-retries=1 --fetch-timeout=20000
 	@touch $@
 
 $(REPORT_ENVIRONMENT): requirements.txt
