@@ -20,7 +20,7 @@ from helpers.config import SCALES, TILE_UM_PER_PX
 from helpers.errors import InputError
 from helpers.inference import blocks, instances, tiles
 from helpers.inference.trained_model import WEIGHTS, load_model
-from helpers.pictures import outside, tissue
+from helpers.pictures import outside, tissue_area
 from helpers.pictures.plain_image import UM_PER_INCH
 from helpers.pictures.told_scale import PLAUSIBLE
 from helpers.sample_tissue.sample import sample_field
@@ -97,7 +97,7 @@ def describe_model() -> dict[str, object]:
         "black": outside.BLACK,
         "fewest_black": outside.FEWEST,
         "fringe": outside.FRINGE,
-        "tissue": {name.lower(): value for name, value in vars(tissue).items() if name.isupper()},
+        "tissue": {name.lower(): value for name, value in vars(tissue_area).items() if name.isupper()},
         "scales": SCALES,
         "plausible": PLAUSIBLE,
     }
