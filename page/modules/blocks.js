@@ -20,7 +20,7 @@ function cut(length, side, reach) {
  * @returns {{core: number[], seen: number[]}[]} top, left, bottom, right of each
  */
 export function cutBlocks(height, width, zoom, model) {
-  const side = round(model.block_side / zoom), reach = Math.ceil(model.block_reach / zoom);
+  const side = round(model.block_side / Math.max(1, zoom)), reach = Math.ceil(model.block_reach / zoom);
   return cut(height, side, reach).flatMap(([top, bottom]) =>
     cut(width, side, reach).map(([left, right]) => ({
       core: [top, left, bottom, right],

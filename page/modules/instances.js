@@ -44,7 +44,7 @@ export function partNuclei(mask, interior, height, width, umPerPx, model) {
   const withCore = new Uint8Array(count + 1);
   for (let i = 0; i < markers.length; i++) if (markers[i]) withCore[pieces[i]] = 1;
   for (let i = 0; i < markers.length; i++) if (pieces[i] && !withCore[pieces[i]]) markers[i] = cores + pieces[i];
-  const labels = watershed(interior, markers, mask, height, width);
+  const labels = watershed(interior, markers, pieces, count, height, width);
   dropSmall(labels, cores + count, model.smallest_um2 / umPerPx ** 2);
   return { labels, count: numberInOrder(labels, cores + count) };
 }

@@ -50,33 +50,40 @@ class Queue {
  * Let regions grow from their markers over a mask, where the height is lowest first.
  * @param {Float32Array} depth (height, width); the height is its negative, so the deepest is flooded first
  * @param {Int32Array} labels (height, width), markers, 0 where none is; filled in place
- * @param {Uint8Array} mask (height, width), 1 where regions may grow
+ * @param {Int32Array} pieces (height, width), which piece of the mask a pixel lies in, from 1; 0 where regions may not grow
+ * @param {number} count pieces; each is flooded by itself, as Python does, which decides where heights are equal
  * @param {number} height
  * @param {number} width
  * @returns {Int32Array} labels
  * @see Meyer 1994, doi:10.1016/0165-1684(94)90060-4
  */
-export function watershed(depth, labels, mask, height, width) {
-  let room = 0;
-  for (const inside of mask) room += inside;
-  const queue = new Queue(room + 1);
+export function watershed(depth, labels, pieces, count, height, width) {
+  const starts = new Int32Array(count + 2), ends = new Int32Array(count + 2);
   for (let at = 0; at < labels.length; at++) {
-    if (!mask[at]) labels[at] = 0;
-    else if (labels[at]) queue.push(-depth[at], 0, at);
+    if (!pieces[at]) labels[at] = 0;
+    else if (labels[at]) starts[pieces[at] + 1]++;
   }
+  for (let piece = 1; piece < starts.length; piece++) starts[piece] += starts[piece - 1];
+  ends.set(starts);
+  const markers = new Int32Array(starts[count + 1]); // piece by piece, each in reading order
+  for (let at = 0; at < labels.length; at++) if (labels[at]) markers[ends[pieces[at]]++] = at;
+  const queue = new Queue(labels.length + 1);
   let age = 1;
   const reach = (at, from, level) => {
-    if (!mask[at] || labels[at]) return;
+    if (!pieces[at] || labels[at]) return;
     labels[at] = labels[from];
     queue.push(Math.max(-depth[at], level), ++age, at);
   };
-  while (queue.length) {
-    const at = queue.places[0], level = queue.values[0], column = at % width;
-    queue.pop();
-    if (at >= width) reach(at - width, at, level);
-    if (column > 0) reach(at - 1, at, level);
-    if (column < width - 1) reach(at + 1, at, level);
-    if (at < width * (height - 1)) reach(at + width, at, level);
+  for (let piece = 1; piece <= count; piece++) {
+    for (let marker = starts[piece]; marker < ends[piece]; marker++) queue.push(-depth[markers[marker]], 0, markers[marker]);
+    while (queue.length) {
+      const at = queue.places[0], level = queue.values[0], column = at % width;
+      queue.pop();
+      if (at >= width) reach(at - width, at, level);
+      if (column > 0) reach(at - 1, at, level);
+      if (column < width - 1) reach(at + 1, at, level);
+      if (at < width * (height - 1)) reach(at + width, at, level);
+    }
   }
   return labels;
 }

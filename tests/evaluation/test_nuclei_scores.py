@@ -19,7 +19,7 @@ from helpers.evaluation.nuclei_scores import (
     summarize_kinds,
     summarize_nuclei,
 )
-from helpers.inference import predict as prediction
+from helpers.inference import segmentation
 from helpers.inference.instances import list_nuclei
 from helpers.inference.segmentation import Segmentation
 from helpers.networks import build_own_network
@@ -229,7 +229,7 @@ def truth_in_maps(slides, kinds: tuple[str, ...]):
     (fold,) = find_folds(slides)
     tiles = fold.read(0, len(fold))
 
-    def maps(model, image, um_per_px, device, symmetries):
+    def maps(model, image, um_per_px, device, symmetries, wanted):
         for first in range(0, len(fold), 4):
             rows = [np.concatenate(tiles.images[first + place : first + place + 2], axis=1) for place in (0, 2)]
             if np.array_equal(np.concatenate(rows), image):
@@ -255,7 +255,7 @@ def test_the_truth_in_the_networks_place_is_told_apart_and_named(slides, finishe
     network = build_own_network("lite0", ("nuclei", "kinds", "interior"), CLASS_NAMES, img_size=64).eval()
     loaded = subject.load_checkpoint
     monkeypatch.setattr(subject, "load_checkpoint", lambda path: (network, loaded(path)[1]))
-    monkeypatch.setattr(prediction, "predict_maps", truth_in_maps(slides, CLASS_NAMES))
+    monkeypatch.setattr(segmentation, "predict_maps", truth_in_maps(slides, CLASS_NAMES))
     run = finished_run.copy(tmp_path / "run")
     entry = evaluate(run, slides, torch.device("cpu"))
     nuclei = entry["nuclei"]
