@@ -125,7 +125,7 @@ def test_from_sample_tiles_to_a_published_run(tmp_path, capsys):
     (entry,) = json.loads((run / "results.json").read_text(encoding="utf-8"))["evaluations"].values()
     assert lines[0].endswith(f"{entry['predictors']['model']['scores']['dice']:.3f}")
 
-    for options, files in (((), 3), (("--ship",), 16)):
+    for options, files in (((), 3), (("--ship",), 18)):
         assert call("publish", run, "--project", project, *options) == 0
         named = [Path(line) for line in capsys.readouterr().out.splitlines()]
         assert all(path.is_file() for path in named)

@@ -45,7 +45,7 @@ def test_every_path_of_every_command_knows_the_home_folder(home):
         options = vars(read_arguments("", HANDLERS, line))
         found += sum(home / "x" in (value if isinstance(value, list) else [value]) for value in options.values())
         assert not any("~" in str(value) for value in options.values())
-    assert found == 20
+    assert found == 26
     assert "type=Path" not in inspect.getsource(arguments)
 
 

@@ -105,7 +105,7 @@ def draw_figures(subject: Subject, run: Results, validation: Evaluation, history
             "fig09_faithfulness.png": plot_deletion_insertion(explanation),
             "fig10_sanity.png": plot_cascade(explanation),
             "fig11_uncertainty.png": plot_uncertainty(explanation),
-            "fig12_examination.png": plot_examination(examine(tile, model=subject.model)),
+            "fig12_examination.png": plot_examination(examine(tile, TILE_UM_PER_PX, subject.model)),
             "fig13_worst.png": plot_predictions(worst),
         }
     if validation.get("nuclei"):

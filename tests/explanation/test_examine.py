@@ -151,7 +151,7 @@ def test_a_path_in_place_of_a_model_is_refused(image):
 def test_a_model_that_no_gradient_passes_is_refused():
     model = shipped_model(fastest=True)
     with pytest.raises(InputError, match=r"expected one that gradients pass, found one of an \.onnx file; load the"):
-        examine(np.full((64, 64, 3), 230, np.uint8), model=model)
+        examine(np.full((64, 64, 3), 230, np.uint8), 0.25, model)
 
 
 def test_a_prediction_in_inference_mode_leaves_the_shipped_model_fit_for_gradients():
