@@ -9,6 +9,7 @@ from helpers.inference.blocks import Found
 from helpers.inference.segmentation import Search
 from helpers.inference.store import BlockStore
 from helpers.pictures.picture import Picture
+from helpers.saving.colours import UNTOLD
 from helpers.saving.geojson import write_geojson
 from helpers.saving.label_image import write_label_image, write_probability
 from helpers.saving.nuclei_table import summarise, write_nuclei
@@ -76,7 +77,7 @@ class Outputs:
             write_png(self.paths["overview"], draw_overview(picture, self._overview))
         row = {"height": size[0], "width": size[1], "um_per_px": um_per_px, "tissue_mm2": tissue.mm2}
         for line in summarise(self.counts, tissue.mm2):
-            kind = line["kind"] or "Nucleus"
+            kind = line["kind"] or UNTOLD
             row |= {f"{kind} nuclei": line["nuclei"], f"{kind} per_mm2": line["per_mm2"]}
         return row
 

@@ -6,6 +6,7 @@ from helpers.config import CLASS_NAMES
 CLASS_COLOURS = dict(zip(CLASS_NAMES, ("#D55E00", "#009E73", "#0072B2", "#F0E442", "#CC79A7"), strict=True))
 # Kinds that other sets know beside, and nuclei whose kind is not told.
 KIND_COLOURS = CLASS_COLOURS | {"Other": "#999999", "": "#56B4E9"}
+UNTOLD = "Nucleus"  # what a nucleus is called where the network tells no kinds
 
 
 def kind_colour(kind: str) -> tuple[int, int, int]:

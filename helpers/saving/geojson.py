@@ -17,10 +17,9 @@ from typing import TextIO
 import numpy as np
 
 from helpers.files import written_whole
-from helpers.saving.colours import kind_colour
+from helpers.saving.colours import UNTOLD, kind_colour
 from helpers.saving.polygons import trace_outlines
 
-UNTOLD = "Nucleus"  # the class of nuclei where the network tells no kinds: QuPath refuses an object without a name
 LEVEL = 6  # of compression
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=np.ndarray.tolist).encode
 
@@ -60,6 +59,7 @@ class GeoJson:
                 },
                 "properties": {
                     "objectType": "detection",
+                    # QuPath refuses an object without a name
                     "classification": {"name": kind or UNTOLD, "color": kind_colour(kind)},
                     "measurements": {
                         "Nucleus number": number,

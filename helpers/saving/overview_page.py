@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from helpers.pictures.picture import Picture
-from helpers.saving.colours import kind_colour
+from helpers.saving.colours import UNTOLD, kind_colour
 from helpers.saving.overview import Overview
 
 PANEL = 640  # pixels along the longer side of each of the three panels
@@ -57,7 +57,7 @@ def draw_overview(picture: Picture, overview: Overview) -> np.ndarray:
     for line, (kind, count) in enumerate(overview.totals().items()):
         y = bottom + LINE // 2 + line * LINE
         pen.rectangle((lefts[2], y, lefts[2] + LETTERS - 1, y + LETTERS - 1), kind_colour(kind))
-        pen.text((lefts[2] + LINE, y + LETTERS - 3), f"{kind or 'Nucleus'}: {count:,}", INK, font, anchor="ls")
+        pen.text((lefts[2] + LINE, y + LETTERS - 3), f"{kind or UNTOLD}: {count:,}", INK, font, anchor="ls")
     return np.asarray(page)
 
 

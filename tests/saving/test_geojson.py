@@ -9,8 +9,8 @@ import pytest
 import shapely
 
 from helpers.inference.instances import list_nuclei
-from helpers.saving.colours import kind_colour
-from helpers.saving.geojson import UNTOLD, write_geojson
+from helpers.saving.colours import UNTOLD, kind_colour
+from helpers.saving.geojson import write_geojson
 
 KINDS = ("Inflammatory", "Epithelial", "")
 
