@@ -90,6 +90,7 @@ def describe_model() -> dict[str, object]:
         "nothing": tiles.NOTHING,
         "block_side": blocks.SIDE,
         "block_reach": blocks.REACH,
+        "near_um": blocks.NEAR_UM,
         "core_logit": instances.CORE_LOGIT,
         "core_um2": instances.CORE_UM2,
         "hole_um2": instances.HOLE_UM2,

@@ -1,6 +1,6 @@
 /** From a file to pixels: what the browser decodes, upright as EXIF tells, laid on white, with its scale. */
 
-import { fillOutside, findOutside } from "./outside.js";
+import { isEmpty } from "./outside.js";
 
 const MOST_PIXELS = 25e6; // 50 bytes each are needed while a picture is worked on
 const MICROMETRES_PER_METRE = 1e6, PER_INCH = 25400, PER_CM = 10000;
@@ -27,9 +27,9 @@ export function checkScale(text, { scales: [lowest, highest] }) {
  * @param {Blob} file
  * @param {string} name its file name
  * @param {object} model of `model.json`
- * @returns {Promise<{name: string, rgba: Uint8ClampedArray, height: number, width: number, outside: Uint8Array|null,
- *   umPerPx: number|null, bitmap: ImageBitmap}>} pixels (height, width, 4) without transparency; where there is no
- *   tissue, over which it is mirrored; the scale that the file tells, if it can be a microscope's; and what to show
+ * @returns {Promise<{name: string, rgba: Uint8ClampedArray, height: number, width: number, umPerPx: number|null,
+ *   bitmap: ImageBitmap}>} pixels (height, width, 4) laid on white, with an alpha of 0 where they were
+ *   transparent, else of 255; the scale that the file tells, if it can be a microscope's; and what to show
  */
 export async function readPicture(file, name, model) {
   const head = new Uint8Array(await file.slice(0, 65536).arrayBuffer());
@@ -52,21 +52,18 @@ export async function readPicture(file, name, model) {
   context.drawImage(decoded, 0, 0);
   decoded.close();
   const pixels = context.getImageData(0, 0, width, height), rgba = pixels.data;
-  const outside = findOutside({ rgba, height, width }, model);
-  layOnWhite(rgba);
+  layOnWhite(rgba, model.black);
   context.putImageData(pixels, 0, 0);
-  const bitmap = context.canvas.transferToImageBitmap();
-  if (outside && outside.includes(0)) fillOutside(rgba, outside, height, width);
-  return { name, rgba, height, width, outside, umPerPx: tellScale(head, model), bitmap };
+  return { name, rgba, height, width, umPerPx: tellScale(head, model), bitmap: context.canvas.transferToImageBitmap() };
 }
 
-/** Lay pixels on white, as glass is, in place. */
-function layOnWhite(rgba) {
+/** Lay pixels on white, as glass is, in place; what was transparent, or black and partly so, has an alpha of 0 then. */
+function layOnWhite(rgba, black) {
   for (let at = 0; at < rgba.length; at += 4) {
     const alpha = rgba[at + 3];
     if (alpha === 255) continue;
+    rgba[at + 3] = isEmpty(rgba, at, black) ? 0 : 255;
     for (let channel = at; channel < at + 3; channel++) rgba[channel] = Math.floor((rgba[channel] * alpha + 255 * (255 - alpha) + 127) / 255);
-    rgba[at + 3] = 255;
   }
 }
 

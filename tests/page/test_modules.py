@@ -11,8 +11,9 @@ from PIL import Image
 from scipy.special import softmax
 
 from helpers.errors import InputError
-from helpers.inference import blocks, tiles
+from helpers.inference import blocks, segmentation, tiles
 from helpers.inference.instances import list_nuclei, part_nuclei
+from helpers.inference.trained_model import TrainedModel
 from helpers.pictures.outside import fill_outside, find_outside
 from helpers.pictures.picture import ArrayPicture, compose
 from helpers.pictures.plain_image import open_plain
@@ -157,6 +158,105 @@ def test_blocks_are_pythons(script):
         assert there == expected
 
 
+def assert_the_same(found: dict, expected: segmentation.Segmentation) -> None:
+    """Compare labels, numbers and table: identical, but for the last digits of means."""
+    np.testing.assert_array_equal(decode(found["labels"], np.int32, *expected.instances.shape), expected.instances)
+    for name in expected.nuclei.dtype.names:
+        there = [nucleus[name] for nucleus in found["nuclei"]]
+        if expected.nuclei[name].dtype.kind == "f":
+            np.testing.assert_allclose(there, expected.nuclei[name], rtol=1e-5, atol=1e-5, err_msg=name)
+        else:
+            assert there == expected.nuclei[name].tolist(), name
+
+
+@pytest.mark.parametrize(("seed", "um_per_px"), [(0, 0.25), (1, 0.25), (2, 0.5)])
+def test_seams_are_settled_as_in_python(script, model, monkeypatch, seed, um_per_px):
+    monkeypatch.setattr(blocks, "SIDE", 128)
+    monkeypatch.setattr(blocks, "REACH", 24)
+    height, width, parts = 150, 230, []
+    mask, interior, kinds = make_maps(seed, height, width)
+    random = np.random.default_rng(seed)
+    shares = np.round(softmax(kinds, axis=0) * 65535).astype(np.uint16)
+
+    def predict(_, picture, block):  # what a block sees, a little different in each
+        own = block.seen.within(blocks.Box(0, 0, height, width))
+        noise = cv2.GaussianBlur(random.normal(size=block.seen.shape).astype(np.float32), (0, 0), 4)
+        nuclei = np.where(mask[own], 2, -2).astype(np.float32) + 12 * noise
+        parts.append((block, nuclei, interior[own] + 4 * noise, np.ascontiguousarray(shares[:, *own])))
+        maps = {"nuclei": nuclei[None], "interior": parts[-1][2][None], "kinds": np.log(parts[-1][3] / 65535 + 1e-12)}
+        return {name: values.copy() for name, values in maps.items()}, np.zeros(block.seen.shape, bool)
+
+    class Kinds:
+        img_size, kinds = 256, tuple(model["kinds"])
+
+    monkeypatch.setattr(segmentation.Search, "predict", predict)
+    monkeypatch.setattr(segmentation, "work_through", map)
+    # Its own scale, so that the maps are the picture's size.
+    expected = segmentation.segment(
+        TrainedModel(Kinds(), um_per_px), np.full((height, width, 3), 200, np.uint8), um_per_px
+    )
+    assert len(parts) == 6
+    names = ("nuclei", "interior", "kinds")
+    arrays = {f"{name}{at}": part[1 + of] for at, part in enumerate(parts) for of, name in enumerate(names)}
+    found = script(
+        """const { findNuclei } = await load("segmentation");
+        const blocks = args.places.map(({ core, seen }, at) => {
+          const nuclei = args[`nuclei${at}`], size = nuclei.length, shares = args[`kinds${at}`];
+          const kinds = model.kinds.map((_, kind) => shares.subarray(kind * size, (kind + 1) * size));
+          return { core, seen, nuclei, interior: args[`interior${at}`], kinds };
+        });
+        const { height, width, umPerPx } = args;
+        const { labels, nuclei } = findNuclei({ height, width, blocks }, 0, umPerPx, model);
+        return { labels: encode(labels), nuclei };""",
+        height=height, width=width, umPerPx=um_per_px, **arrays,
+        places=[{"core": list(part[0].core), "seen": list(part[0].seen)} for part in parts],
+    )  # fmt: skip
+    assert_the_same(found, expected)
+
+
+class Colours:
+    """A network that tells whole numbers of each pixel by its colour alone, so that blending is exact."""
+
+    img_size = 128
+
+    def __init__(self, kinds: list[str]) -> None:
+        self.kinds = tuple(kinds)
+
+    def run(self, tiles: np.ndarray) -> dict[str, np.ndarray]:
+        red, green, blue = np.moveaxis(tiles, -1, 0).astype(np.float32)[:, :, None]
+        kinds = np.concatenate([np.floor(channel / 32) for channel in (red, green, blue, 255 - red)], axis=1)
+        return {"nuclei": np.floor((150 - red) / 8), "interior": np.floor((120 - red) / 8), "kinds": kinds}
+
+
+def test_a_picture_of_several_blocks_is_segmented_as_in_python(script, model, monkeypatch):
+    monkeypatch.setattr(blocks, "SIDE", 256)
+    image = to_rgba(sample_field(1)[0][:270, :370]).copy()
+    image[:, :20, :3] = 2  # beyond a slide's edge
+    image[150:170, 100:260, :3] = 0  # black within the tissue, but at the border of a block
+    image[200:, 330:] = 0
+    network = Colours(model["kinds"])
+    monkeypatch.setattr(TrainedModel, "run", lambda self, tiles, device: network.run(tiles))
+    expected = segmentation.segment(TrainedModel(network, 0.25), image, 0.25)
+    assert len(expected.nuclei) > 30
+    white = compose(image)
+    found = script(
+        """const { predictPicture } = await load("predict"), { findNuclei } = await load("segmentation");
+        const side = args.side, size = side * side, described = { ...model, img_size: side, block_side: 256 };
+        const run = async (tile) => {
+          const of = (channel, by) => Float32Array.from({ length: size }, (_, i) => Math.floor(by(tile[3 * i + channel])));
+          const kinds = new Float32Array(4 * size);
+          [0, 1, 2].forEach((channel) => kinds.set(of(channel, (value) => value / 32), channel * size));
+          kinds.set(of(0, (red) => (255 - red) / 32), 3 * size);
+          return { nuclei: of(0, (red) => (150 - red) / 8), interior: of(0, (red) => (120 - red) / 8), kinds };
+        };
+        const picture = { rgba: args.rgba, height: 270, width: 370 };
+        const { labels, nuclei } = findNuclei(await predictPicture(run, picture, 0.25, described), 0, 0.25, described);
+        return { labels: encode(labels), nuclei };""",
+        rgba=np.dstack([white, image[..., 3]]), side=network.img_size,
+    )  # fmt: skip
+    assert_the_same(found, expected)
+
+
 @pytest.mark.parametrize("size", [(40, 31), (45, 62), (100, 75), (64, 64), (128, 10)])
 def test_sizes_change_as_in_opencv(script, size):
     random = np.random.default_rng(0)
@@ -271,15 +371,12 @@ def test_pictures_are_decoded_as_in_python(script, tmp_path, kind, apart):
     expected = compose(picture.read(0, 0, picture.height, picture.width))
     found = script(
         """const { readPicture } = await load("picture");
-        const { rgba, height, width, outside } = await readPicture(new Blob([args.file]), args.name, model);
-        return { rgba: encode(rgba), height, width, outside: outside && encode(outside) };""",
+        const { rgba, height, width } = await readPicture(new Blob([args.file]), args.name, model);
+        return { rgba: encode(rgba), height, width };""",
         file=np.frombuffer(content, np.uint8), name=kind,
     )  # fmt: skip
     there = decode(found["rgba"], np.uint8, *expected.shape[:2], 4)
-    outside = np.zeros(expected.shape[:2], bool)
-    if found["outside"]:
-        outside = decode(found["outside"], np.uint8, *outside.shape) > 0
     assert (found["height"], found["width"]) == expected.shape[:2]
-    assert outside.any() == (kind == "transparent.png")
-    assert np.abs(there[..., :3].astype(int) - expected)[~outside].max() <= apart
-    assert (there[..., 3] == 255).all()
+    assert np.abs(there[..., :3].astype(int) - expected).max() <= apart
+    transparent = np.array(Image.open(tmp_path / kind).convert("RGBA"))[..., 3] == 0 if "png" in kind else False
+    np.testing.assert_array_equal(there[..., 3], np.where(transparent, 0, 255) | np.zeros(there.shape[:2], int))
