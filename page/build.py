@@ -13,18 +13,21 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from types import ModuleType
 
 from PIL import Image
 
 from helpers.config import SCALES, TILE_UM_PER_PX
 from helpers.errors import InputError
 from helpers.inference import blocks, instances, tiles
+from helpers.inference.outputs import ENDINGS
 from helpers.inference.trained_model import WEIGHTS, load_model
-from helpers.pictures import outside, tissue_area
+from helpers.pictures import checks, outside, stain_check, tissue_area
 from helpers.pictures.plain_image import UM_PER_INCH
 from helpers.pictures.told_scale import PLAUSIBLE
 from helpers.sample_tissue.sample import sample_field
 from helpers.saving.colours import kind_colour
+from helpers.stain import WHITE
 from page.report import write_report
 
 SOURCES = Path(__file__).parent
@@ -85,6 +88,7 @@ def describe_model() -> dict[str, object]:
         "temperature": model.temperature,
         "img_size": model.network.img_size,
         "kinds": kinds,
+        "endings": ENDINGS | {"png": Path(ENDINGS["labels"]).with_suffix(".png").name},
         "colours": {kind: kind_colour(kind) for kind in kinds},
         "overlap": tiles.OVERLAP,
         "nothing": tiles.NOTHING,
@@ -98,10 +102,17 @@ def describe_model() -> dict[str, object]:
         "black": outside.BLACK,
         "fewest_black": outside.FEWEST,
         "fringe": outside.FRINGE,
-        "tissue": {name.lower(): value for name, value in vars(tissue_area).items() if name.isupper()},
+        "tissue": limits_of(tissue_area),
+        "checks": limits_of(checks),
+        "stain": limits_of(stain_check) | {"white": WHITE},
         "scales": SCALES,
         "plausible": PLAUSIBLE,
     }
+
+
+def limits_of(module: ModuleType) -> dict[str, object]:
+    """Give the constants of a module, by their names in small letters."""
+    return {name.lower(): value for name, value in vars(module).items() if name.isupper()}
 
 
 def write_samples(out: Path) -> list[dict[str, str]]:

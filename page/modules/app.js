@@ -25,6 +25,7 @@ function ask(message, isNew = true) {
 
 const threshold = () => Number(byId("threshold").value);
 const tell = (text) => { byId("status").textContent = text; };
+const doubt = (texts) => { byId("doubts").textContent = texts.join(" "); };
 const fail = (text) => { byId("error").textContent = text; };
 const count = (number) => Math.round(number).toLocaleString("en");
 
@@ -39,6 +40,7 @@ function setBusy(busy) {
 
 function open(message) {
   fail("");
+  doubt([]);
   tell("Opening ...");
   isFound = false;
   setBusy(false);
@@ -49,6 +51,7 @@ function open(message) {
 
 function predict() {
   fail("");
+  doubt([]);
   byId("progress").value = 0;
   byId("tiles").textContent = "Loading the model ...";
   tell("Finding nuclei ...");
@@ -102,6 +105,7 @@ const answers = {
       : `The file says none: ${ASSUMED_SCALE} (40x) is assumed; 20x has 0.5. A wrong one costs much, unnoticed.`;
     predict();
   },
+  doubts: ({ texts }) => doubt(texts),
   progress({ done, of }) {
     byId("progress").value = done / of;
     byId("tiles").textContent = `${done} of ${of} tiles`;

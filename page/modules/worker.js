@@ -1,6 +1,8 @@
 /** All the work, apart from the page, so that the page never freezes. */
 
-import { MOST_IDS, writeCsv, writeGeoJson, writeLabels } from "./files.js";
+import { doubtPicture } from "./checks.js";
+import { writeCsv, writeGeoJson } from "./files.js";
+import { MOST_IDS, writeLabels, writePng } from "./label_image.js";
 import { loadNetwork } from "./network.js";
 import { drawOverlay } from "./overlay.js";
 import { InputError, checkScale, readPicture } from "./picture.js";
@@ -75,6 +77,7 @@ const actions = {
     const started = performance.now();
     let tiles = 0;
     const tissue = survey(picture, checked, model);
+    postMessage({ type: "doubts", job, texts: doubtPicture(picture, tissue, model) });
     const onTile = async (done, of) => {
       tiles = of;
       postMessage({ type: "progress", job, done, of });
@@ -97,16 +100,16 @@ const actions = {
 
   async save({ job, kind }) {
     const model = await describe(), { labels, nuclei } = found, { height, width, name } = picture;
-    if (kind === "labels" && nuclei.length > MOST_IDS) {
-      throw new InputError(`Expected up to ${MOST_IDS} nuclei for a PNG, found ${nuclei.length}; save GeoJSON or use the Python package.`);
+    if (kind === "png" && nuclei.length > MOST_IDS) {
+      throw new InputError(`Expected up to ${MOST_IDS} nuclei for a PNG of 16 bits, found ${nuclei.length}; save the label image as TIFF, which holds them all.`);
     }
     const write = {
       geojson: async () => new Blob([await writeGeoJson(labels, nuclei, picture, model.colours)], { type: "application/geo+json" }),
       csv: async () => new Blob([writeCsv(nuclei)], { type: "text/csv" }),
-      labels: () => writeLabels(labels, height, width),
+      labels: () => writeLabels(labels, height, width, umPerPx),
+      png: () => writePng(labels, height, width),
     };
-    const ending = { geojson: ".geojson", csv: ".csv", labels: ".labels.png" }[kind];
-    postMessage({ type: "file", job, blob: await write[kind](), name: name.replace(/\.[^.]*$/, "") + ending });
+    postMessage({ type: "file", job, blob: await write[kind](), name: name.replace(/\.[^.]*$/, "") + model.endings[kind] });
   },
 };
 

@@ -1,12 +1,16 @@
 """The page's modules beside Python's: the same numbers from the same input."""
 
 import base64
+import functools
 import io
 import json
+import re
+import warnings
 
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from scipy.special import softmax
 
@@ -14,6 +18,8 @@ from helpers.errors import InputError
 from helpers.inference import blocks, segmentation, tiles
 from helpers.inference.instances import list_nuclei, part_nuclei
 from helpers.inference.trained_model import TrainedModel
+from helpers.pictures import checks
+from helpers.pictures.checks import warn_about_picture
 from helpers.pictures.outside import fill_outside, find_outside
 from helpers.pictures.picture import ArrayPicture, compose
 from helpers.pictures.plain_image import open_plain
@@ -21,6 +27,7 @@ from helpers.pictures.survey import survey
 from helpers.preprocessing import check_scale
 from helpers.sample_tissue.sample import sample_field
 from helpers.saving.geojson import write_geojson
+from helpers.saving.label_image import write_label_image
 from helpers.saving.nuclei_table import write_nuclei
 from helpers.saving.overlay import Overlay
 
@@ -97,9 +104,9 @@ def test_files_are_those_that_python_writes(script, parted, model, tmp_path, see
     with write_nuclei(tmp_path / "a.csv") as file:
         file.add(nuclei)
     found = script(
-        """const { writeCsv, writeGeoJson, writeLabels } = await load("files");
+        """const { writeCsv, writeGeoJson } = await load("files"), { writePng } = await load("label_image");
         const { labels, nuclei, height, width } = args;
-        const png = new Uint8Array(await (await writeLabels(labels, height, width)).arrayBuffer());
+        const png = new Uint8Array(await (await writePng(labels, height, width)).arrayBuffer());
         const picture = { name: "slide.png", height, width };
         const text = await writeGeoJson(labels, nuclei, picture, model.colours);
         return { geojson: text, csv: writeCsv(nuclei), png: encode(png) };""",
@@ -110,11 +117,29 @@ def test_files_are_those_that_python_writes(script, parted, model, tmp_path, see
     assert found["geojson"].isascii()
     assert len(found["geojson"].splitlines()) == len(geojson.splitlines())
     assert found["csv"] == (tmp_path / "a.csv").read_text(encoding="utf-8")
-    for read in (
-        np.array(Image.open(io.BytesIO(base64.b64decode(found["png"])))),
-        cv2.imdecode(decode(found["png"], np.uint8), cv2.IMREAD_UNCHANGED),
-    ):
+    png = base64.b64decode(found["png"])
+    for read in (np.array(Image.open(io.BytesIO(png))), cv2.imdecode(np.frombuffer(png, np.uint8), -1)):
         np.testing.assert_array_equal(read, labels)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (150, 190), (1030, 70)])
+def test_the_label_image_is_pythons(script, tmp_path, size):
+    labels = np.random.default_rng(0).integers(0, 100_000, size, np.int32)
+    write_label_image(
+        tmp_path / "a.tif", lambda top, left, height, width: labels[top : top + height, left : left + width], *size, 0.3
+    )
+    found = script(
+        """const { writeLabels } = await load("label_image"), { labels, height, width } = args;
+        return encode(new Uint8Array(await (await writeLabels(labels, height, width, 0.3)).arrayBuffer()));""",
+        labels=labels, height=size[0], width=size[1],
+    )  # fmt: skip
+    (tmp_path / "b.tif").write_bytes(base64.b64decode(found))
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "b.tif"), labels)
+    with tifffile.TiffFile(tmp_path / "a.tif") as file, tifffile.TiffFile(tmp_path / "b.tif") as other:
+        (page,), (there,) = file.pages, other.pages
+        for name in ("dtype", "shape", "photometric", "compression", "resolutionunit", "description"):
+            assert getattr(there, name) == getattr(page, name), name
+        assert there.get_resolution("micrometer") == pytest.approx(page.get_resolution("micrometer"))
 
 
 def test_the_overlay_is_pythons(script, parted, model):
@@ -243,7 +268,8 @@ def test_a_picture_of_several_blocks_is_segmented_as_in_python(script, model, mo
         """const { predictPicture } = await load("predict"), { findNuclei } = await load("segmentation");
         const side = args.side, size = side * side, described = { ...model, img_size: side, block_side: 256 };
         const run = async (tile) => {
-          const of = (channel, by) => Float32Array.from({ length: size }, (_, i) => Math.floor(by(tile[3 * i + channel])));
+          const of = (channel, by) =>
+            Float32Array.from({ length: size }, (_, i) => Math.floor(by(tile[3 * i + channel])));
           const kinds = new Float32Array(4 * size);
           [0, 1, 2].forEach((channel) => kinds.set(of(channel, (value) => value / 32), channel * size));
           kinds.set(of(0, (red) => (255 - red) / 32), 3 * size);
@@ -271,6 +297,47 @@ def test_sizes_change_as_in_opencv(script, size):
     expected = tiles.resize(image, *size).astype(int)
     assert np.abs(decode(found["image"], np.uint8, *size, 3) - expected).max() <= 1
     np.testing.assert_allclose(decode(found["values"], np.float32, *size), tiles.resize(values, *size), atol=1e-5)
+
+
+@functools.cache
+def odd_pictures() -> dict[str, np.ndarray]:
+    usual, rows = sample_field(1)[0][:300, :310], np.arange(300)[:, None, None]
+    grey = np.repeat(usual.mean(-1, keepdims=True).astype(np.uint8), 3, axis=2)
+    marked, edged, large = usual.copy(), to_rgba(usual).copy(), sample_field(0)[0]
+    marked[40:140, 30:200] = (20, 60, 160)
+    edged[:40, :, :3] = 3
+    edged[:, 280:, 3] = 0
+    sky = np.broadcast_to(np.where(rows < 150, (90, 140, 210), (80, 110, 50)) + rows % 7, usual.shape).astype(np.uint8)
+    return {
+        **{f"sample {slide}": sample_field(slide)[0] for slide in range(5)},
+        **{f"swapped {slide}": sample_field(slide)[0][..., ::-1] for slide in range(5)},
+        "grey": grey, "sky": sky, "dark": usual // 16, "glass": np.full_like(usual, 243), "ink": marked,
+        "edged": edged, "edged and swapped": edged[..., [2, 1, 0, 3]], "tiny": usual[:40, :30, ::-1],
+        "large": large, "large and swapped": large[..., ::-1], "flat and large": large[:200],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", odd_pictures())
+def test_what_is_odd_is_said_as_in_python(script, model, monkeypatch, name):
+    if "large" in name:
+        monkeypatch.setattr(checks, "WHOLE", 1000)
+    image = odd_pictures()[name]
+    picture = ArrayPicture(image, "it")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warn_about_picture(picture, survey(picture, 0.25), 0.25)
+    said = [re.sub("^it: ", "", str(warning.message)) for warning in caught]
+    there = script(
+        """const { doubtPicture } = await load("checks"), { survey } = await load("tissue");
+        const picture = { rgba: new Uint8ClampedArray(args.rgba.buffer), height: args.height, width: args.width };
+        return doubtPicture(picture, survey(picture, 0.25, model), { ...model, checks: args.checks });""",
+        rgba=np.dstack([compose(image), to_rgba(image)[..., 3]]), height=len(image), width=image.shape[1],
+        checks=model["checks"] | {"whole": checks.WHOLE},
+    )  # fmt: skip
+    assert len(there) == len(said)
+    for one, other in zip(there, said, strict=True):
+        assert one[:30].lower() == other[:30].lower()
+    assert (said == []) == (name.startswith("sample") or name in ("tiny", "large", "flat and large"))
 
 
 @pytest.mark.parametrize(("slide", "um_per_px"), [(0, 0.25), (1, 0.5), (2, 0.25), (9, 0.3)])

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from playwright.sync_api import Error, Page, expect
 
@@ -110,10 +111,13 @@ def test_a_sample_is_counted_as_in_python(page, slide):
         kind: int(cells[0]) for kind, cells in rows.items() if kind != "all" and cells[0] != "0"
     }
     name, content = save(page, "labels")
-    labels = np.array(Image.open(io.BytesIO(content)))
-    assert name == f"{tissue.lower()}.labels.png"
+    labels = tifffile.imread(io.BytesIO(content))
+    assert name == f"{tissue.lower()}.labels.tif"
     assert labels.shape == image.shape[:2]
     assert (labels > 0).sum() == pytest.approx((expected.instances > 0).sum(), rel=0.01)
+    name, content = save(page, "png")
+    np.testing.assert_array_equal(np.array(Image.open(io.BytesIO(content))), labels)
+    assert name == f"{tissue.lower()}.labels.png"
     name, content = save(page, "geojson")
     assert len(json.loads(content)["features"]) == found
 
@@ -198,6 +202,13 @@ def test_a_bad_file_gets_one_sentence(page, name):
     expect(page.locator("#error")).to_be_hidden()
 
 
+def test_doubtful_colours_are_said_and_no_more_for_the_next_picture(page):
+    find(page, png(sample_field(0)[0][..., ::-1].copy()))
+    expect(page.locator("#doubts")).to_have_text(re.compile(r"^Red and blue seem to be swapped: [^\n]+\.$"))
+    find(page, tile())
+    expect(page.locator("#doubts")).to_be_empty()
+
+
 @pytest.mark.parametrize("scale", ["3", "abc", ""])
 def test_a_wrong_scale_gets_one_sentence(page, scale):
     find(page, tile())
@@ -252,7 +263,7 @@ def test_everything_goes_by_keyboard(page):
         page.keyboard.press("Tab")
         reached.add(page.evaluate("document.activeElement.id || document.activeElement.dataset.kind"))
     expected = {"file", "scale", "threshold", "predict", "view", "closer", "farther", "whole", "outlines"}
-    assert reached >= {*expected, "geojson", "csv", "labels"}
+    assert reached >= {*expected, "geojson", "csv", "labels", "png"}
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
