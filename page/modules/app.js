@@ -1,6 +1,7 @@
 /** The page: it takes pictures and settings, and shows what the worker finds. */
 
 import { View } from "./draw.js";
+import { MOST_PIXELS } from "./picture.js";
 import { usableThreads } from "./threads.js";
 
 const byId = (id) => document.getElementById(id);
@@ -200,6 +201,7 @@ for (const { name, file, small } of model.samples) {
   byId("samples").append(item);
 }
 
+byId("most-pixels").textContent = MOST_PIXELS / 1e6;
 const inThreads = (threads) => (threads > 1 ? `${threads} threads` : "one thread");
 byId("threads").textContent = `The model runs in ${inThreads(usableThreads())} of this machine.`;
 if (navigator.serviceWorker && isSecureContext) {

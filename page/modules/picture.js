@@ -2,7 +2,9 @@
 
 import { isEmpty } from "./outside.js";
 
-const MOST_PIXELS = 25e6; // 50 bytes each are needed while a picture is worked on
+// 27 bytes each are needed while a picture is worked on: its colours, what the network tells, labels and outlines. With
+// the browser, the network and a block in work, so many take 1.7 GB.
+export const MOST_PIXELS = 36e6;
 const MICROMETRES_PER_METRE = 1e6, PER_INCH = 25400, PER_CM = 10000;
 
 /** What is wrong with a picture or a number, in one sentence for the reader. */
@@ -33,20 +35,21 @@ export function checkScale(text, { scales: [lowest, highest] }) {
  */
 export async function readPicture(file, name, model) {
   const head = new Uint8Array(await file.slice(0, 65536).arrayBuffer());
+  const command = `python -m helpers predict "${name}" --out found`;
   if ((head[0] === 0x49 && head[1] === 0x49) || (head[0] === 0x4d && head[1] === 0x4d)) {
-    throw new InputError(`${name}: browsers read no TIFF and no slides; save the part you want as PNG or JPEG, or use the Python package.`);
+    throw new InputError(`${name}: browsers read no TIFF and no slides; run ${command} with the Python package, which does, or save the part you want as PNG or JPEG.`);
   }
   let decoded;
   try {
     // Colour profiles are passed over, as Python does.
     decoded = await createImageBitmap(file, { colorSpaceConversion: "none", premultiplyAlpha: "default" });
   } catch {
-    throw new InputError(`${name}: this is no picture that the browser can read, or a damaged one; give PNG, JPEG or WebP.`);
+    throw new InputError(`${name}: this is no picture that the browser can read, or a damaged one; give PNG, JPEG or WebP, or if it is a slide or JPEG 2000, run ${command} with the Python package.`);
   }
   const { width, height } = decoded;
   if (width * height > MOST_PIXELS) {
     decoded.close();
-    throw new InputError(`${name}: expected up to ${MOST_PIXELS / 1e6} million pixels, found ${width} x ${height}; cut it, or use the Python package, which takes whole slides.`);
+    throw new InputError(`${name}: expected up to ${MOST_PIXELS / 1e6} million pixels, found ${width} x ${height}; run ${command} with the Python package, which takes whole slides, or cut the picture.`);
   }
   const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
   context.drawImage(decoded, 0, 0);

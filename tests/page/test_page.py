@@ -190,6 +190,8 @@ BAD_FILES = {
     "cut.png": tile()[:2000],
     "empty.jpg": b"",
     "slide.tif": b"II*\0" + bytes(100),
+    "scan.jp2": b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(100),
+    "large.png": png(np.zeros((7000, 7000), np.uint8)),
 }
 
 
@@ -197,6 +199,8 @@ BAD_FILES = {
 def test_a_bad_file_gets_one_sentence(page, name):
     give(page, BAD_FILES[name], name)
     expect(page.locator("#error")).to_have_text(re.compile(rf"^{re.escape(name)}: [^\n]+\.$"), timeout=PATIENCE)
+    if name in ("slide.tif", "scan.jp2", "large.png"):
+        expect(page.locator("#error")).to_contain_text(f'run python -m helpers predict "{name}" --out found')
     expect(page.locator("#saves button").first).to_be_disabled()
     assert find(page, tile()) > 0
     expect(page.locator("#error")).to_be_hidden()
