@@ -55,9 +55,9 @@ def build_page(out: Path, notebook: Path | None = NOTEBOOK) -> Path:
     Raises:
         InputError: the JavaScript packages are not there, or `out` holds something else.
     """
-    runtime = PACKAGES / "onnxruntime-web" / "dist"
-    if not runtime.is_dir():
-        raise InputError(f"{runtime}: expected the JavaScript packages; run `npm ci --ignore-scripts` in {SOURCES}")
+    runtime, tiff_reader = PACKAGES / "onnxruntime-web/dist", PACKAGES / "geotiff/dist-browser/geotiff.js"
+    if missing := next((path for path in (runtime, tiff_reader) if not path.exists()), None):
+        raise InputError(f"{missing}: expected the JavaScript packages; run `npm ci --ignore-scripts` in {SOURCES}")
     if out.exists() and any(out.iterdir()) and not (out / LISTING).is_file():
         raise InputError(f"{out}: expected no such folder, or one with an earlier page, found another; name a new one")
     made = out.with_name(f"{out.name}.partial")  # so that `out` holds a whole page or an earlier one
@@ -68,6 +68,8 @@ def build_page(out: Path, notebook: Path | None = NOTEBOOK) -> Path:
     shutil.copytree(SOURCES / "modules", made / "modules")
     for name in RUNTIME:
         shutil.copy(runtime / name, made / "onnxruntime")
+    (made / "geotiff").mkdir()
+    shutil.copy(tiff_reader, made / "geotiff")
     shutil.copy(NETWORK, made / "model.onnx")
     (made / "model.json").write_text(json.dumps(describe_model() | {"samples": write_samples(made)}), encoding="utf-8")
     if notebook:

@@ -1,6 +1,7 @@
-/** From a file to pixels: what the browser decodes, upright as EXIF tells, laid on white, with its scale. */
+/** From a file to pixels: what the browser decodes, and plain TIFF; upright as EXIF tells, laid on white, with its scale. */
 
 import { isEmpty } from "./outside.js";
+import { openTiff } from "./tiff.js";
 
 // 27 bytes each are needed while a picture is worked on: its colours, what the network tells, labels and outlines. With
 // the browser, the network and a block in work, so many take 1.7 GB.
@@ -35,29 +36,38 @@ export function checkScale(text, { scales: [lowest, highest] }) {
  */
 export async function readPicture(file, name, model) {
   const head = new Uint8Array(await file.slice(0, 65536).arrayBuffer());
+  const isTiff = (head[0] === 0x49 && head[1] === 0x49) || (head[0] === 0x4d && head[1] === 0x4d);
   const command = `python -m helpers predict "${name}" --out found`;
-  if ((head[0] === 0x49 && head[1] === 0x49) || (head[0] === 0x4d && head[1] === 0x4d)) {
-    throw new InputError(`${name}: browsers read no TIFF and no slides; run ${command} with the Python package, which does, or save the part you want as PNG or JPEG.`);
-  }
-  let decoded;
-  try {
-    // Colour profiles are passed over, as Python does.
-    decoded = await createImageBitmap(file, { colorSpaceConversion: "none", premultiplyAlpha: "default" });
-  } catch {
-    throw new InputError(`${name}: this is no picture that the browser can read, or a damaged one; give PNG, JPEG or WebP, or if it is a slide or JPEG 2000, run ${command} with the Python package.`);
-  }
-  const { width, height } = decoded;
+  const refuse = () => {
+    throw new InputError(isTiff
+      ? `${name}: expected a TIFF of one picture, grey or RGB of 8 bits, packed by LZW or Deflate or not at all, found a slide, another kind or a damaged file; run ${command} with the Python package, or save the part you want as PNG or JPEG.`
+      : `${name}: this is no picture that the browser can read, or a damaged one; give PNG, JPEG, WebP or TIFF, or if it is a slide or JPEG 2000, run ${command} with the Python package.`);
+  };
+  const opened = await (isTiff ? openTiff(file) : openByBrowser(file)).catch(refuse) ?? refuse();
+  const { width, height } = opened;
   if (width * height > MOST_PIXELS) {
-    decoded.close();
     throw new InputError(`${name}: expected up to ${MOST_PIXELS / 1e6} million pixels, found ${width} x ${height}; run ${command} with the Python package, which takes whole slides, or cut the picture.`);
   }
-  const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
-  context.drawImage(decoded, 0, 0);
-  decoded.close();
-  const pixels = context.getImageData(0, 0, width, height), rgba = pixels.data;
+  const pixels = await opened.read().catch(refuse), rgba = pixels.data, canvas = new OffscreenCanvas(width, height);
   layOnWhite(rgba, model.black);
-  context.putImageData(pixels, 0, 0);
-  return { name, rgba, height, width, umPerPx: tellScale(head, model), bitmap: context.canvas.transferToImageBitmap() };
+  canvas.getContext("2d").putImageData(pixels, 0, 0);
+  const umPerPx = isTiff ? choosePlausible(opened.scale, model) : tellScale(head, model);
+  return { name, rgba, height, width, umPerPx, bitmap: canvas.transferToImageBitmap() };
+}
+
+/** Have the browser decode a picture; colour profiles are passed over, as Python does. */
+async function openByBrowser(file) {
+  const decoded = await createImageBitmap(file, { colorSpaceConversion: "none", premultiplyAlpha: "default" });
+  const { width, height } = decoded;
+  return {
+    width, height,
+    async read() {
+      const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+      context.drawImage(decoded, 0, 0);
+      decoded.close();
+      return context.getImageData(0, 0, width, height);
+    },
+  };
 }
 
 /** Lay pixels on white, as glass is, in place; what was transparent, or black and partly so, has an alpha of 0 then. */
@@ -76,8 +86,10 @@ function layOnWhite(rgba, black) {
  * @param {{plausible: [number, number]}} model micrometres a pixel that can be a microscope's
  * @returns {number|null} micrometres a pixel
  */
-export function tellScale(head, { plausible: [lowest, highest] }) {
-  const [x, y] = head[0] === 0x89 ? pngScale(head) : jpegScale(head);
+export const tellScale = (head, model) => choosePlausible(head[0] === 0x89 ? pngScale(head) : jpegScale(head), model);
+
+/** Give one scale for both sides, if it can be a microscope's; else null. */
+function choosePlausible([x, y], { plausible: [lowest, highest] }) {
   const isPlausible = [x, y].every((side) => lowest <= side && side <= highest);
   return isPlausible && Math.max(x, y) <= 1.01 * Math.min(x, y) ? Math.sqrt(x * y) : null;
 }

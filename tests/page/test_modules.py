@@ -23,6 +23,7 @@ from helpers.pictures.checks import warn_about_picture
 from helpers.pictures.outside import fill_outside, find_outside
 from helpers.pictures.picture import ArrayPicture, compose
 from helpers.pictures.plain_image import open_plain
+from helpers.pictures.reading import open_picture
 from helpers.pictures.survey import survey
 from helpers.preprocessing import check_scale
 from helpers.sample_tissue.sample import sample_field
@@ -408,6 +409,51 @@ def test_the_scale_is_read_from_the_file(script, tmp_path, kind, dpi):
     head = np.frombuffer(path.read_bytes(), np.uint8)
     found = script("""return (await load("picture")).tellScale(args.head, model);""", head=head)
     assert found == (None if expected is None else pytest.approx(expected))
+
+
+TIFFS = {
+    "strips": {"rowsperstrip": 7},
+    "tiles": {"tile": (16, 32), "compression": "zlib", "predictor": True},
+    "grey": {"compression": "zlib"},
+    "apart": {"planarconfig": "separate", "byteorder": ">"},
+    "inches": {"resolution": (101600, 101600), "resolutionunit": "INCH"},
+    "LZW": {},
+    "16 bits": {}, "alpha": {}, "two": {}, "JPEG": {"compression": "jpeg"},
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore::helpers.errors.InputWarning")
+@pytest.mark.parametrize("kind", TIFFS)
+def test_plain_tiffs_are_read_as_in_python(script, tmp_path, kind):
+    image, path = sample_field(0)[0][:61, :47], tmp_path / "a.tif"
+    changed = {"grey": image[..., 1], "apart": np.moveaxis(image, -1, 0), "16 bits": image * np.uint16(257)}
+    changed |= {"alpha": to_rgba(image), "two": np.stack([image, image])}
+    if kind == "LZW":
+        Image.fromarray(image).save(path, compression="tiff_lzw", resolution_unit=3, x_resolution=4e4, y_resolution=4e4)
+    else:
+        options = {"resolution": (20000, 20000), "resolutionunit": "CENTIMETER", "photometric": "rgb"} | TIFFS[kind]
+        options["photometric"] = "minisblack" if kind == "grey" else "rgb"
+        tifffile.imwrite(path, changed.get(kind, image), metadata=None, **options)
+    found = script(
+        """const { readPicture, InputError } = await load("picture");
+        try {
+          const { rgba, height, width, umPerPx } = await readPicture(new Blob([args.file]), "a.tif", model);
+          return { rgba: encode(rgba), height, width, umPerPx };
+        } catch (error) { if (error instanceof InputError) return error.message; throw error; }""",
+        file=np.frombuffer(path.read_bytes(), np.uint8),
+    )  # fmt: skip
+    if kind in ("16 bits", "alpha", "two", "JPEG"):
+        assert re.fullmatch(
+            r'a\.tif: expected a TIFF of .+ run python -m helpers predict "a\.tif" --out found .+\.', found
+        )
+        return
+    with open_picture(path) as picture:
+        expected = picture.read(0, 0, picture.height, picture.width)
+        assert found["umPerPx"] == pytest.approx(picture.um_per_px)
+    assert (found["height"], found["width"]) == expected.shape[:2]
+    there = decode(found["rgba"], np.uint8, *expected.shape[:2], 4)
+    np.testing.assert_array_equal(there[..., :3], expected)
+    assert (there[..., 3] == 255).all()
 
 
 def painted(kind: str) -> bytes:

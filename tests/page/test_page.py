@@ -78,6 +78,12 @@ def png(image: np.ndarray, **options: object) -> bytes:
     return file.getvalue()
 
 
+def tiff(image: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    tifffile.imwrite(file, image)
+    return file.getvalue()
+
+
 def tile(slide: int = 0) -> bytes:
     return png(sample_field(slide)[0][:256, :256])
 
@@ -190,6 +196,7 @@ BAD_FILES = {
     "cut.png": tile()[:2000],
     "empty.jpg": b"",
     "slide.tif": b"II*\0" + bytes(100),
+    "cut.tif": tiff(sample_field(0)[0])[:200_000],
     "scan.jp2": b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(100),
     "large.png": png(np.zeros((7000, 7000), np.uint8)),
 }
@@ -199,7 +206,7 @@ BAD_FILES = {
 def test_a_bad_file_gets_one_sentence(page, name):
     give(page, BAD_FILES[name], name)
     expect(page.locator("#error")).to_have_text(re.compile(rf"^{re.escape(name)}: [^\n]+\.$"), timeout=PATIENCE)
-    if name in ("slide.tif", "scan.jp2", "large.png"):
+    if name in ("slide.tif", "cut.tif", "scan.jp2", "large.png"):
         expect(page.locator("#error")).to_contain_text(f'run python -m helpers predict "{name}" --out found')
     expect(page.locator("#saves button").first).to_be_disabled()
     assert find(page, tile()) > 0
@@ -325,7 +332,7 @@ def test_the_page_says_how_many_threads_it_uses(browser, address, page):
 
 
 def test_the_model_is_light_to_fetch(built):
-    files = [built / "model.onnx", *(built / "onnxruntime").iterdir()]
+    files = [built / "model.onnx", *(built / "onnxruntime").iterdir(), *(built / "geotiff").iterdir()]
     contents = [file.read_bytes() for file in files]
     assert sum(map(len, contents)) < 28e6
     assert sum(len(gzip.compress(content, 6)) for content in contents) < 16e6
