@@ -13,18 +13,21 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from types import ModuleType
 
 from PIL import Image
 
 from helpers.config import SCALES, TILE_UM_PER_PX
 from helpers.errors import InputError
 from helpers.inference import blocks, instances, tiles
+from helpers.inference.outputs import ENDINGS
 from helpers.inference.trained_model import WEIGHTS, load_model
-from helpers.pictures import outside, tissue_area
+from helpers.pictures import checks, outside, stain_check, tissue_area
 from helpers.pictures.plain_image import UM_PER_INCH
 from helpers.pictures.told_scale import PLAUSIBLE
 from helpers.sample_tissue.sample import sample_field
 from helpers.saving.colours import kind_colour
+from helpers.stain import WHITE
 from page.report import write_report
 
 SOURCES = Path(__file__).parent
@@ -52,9 +55,9 @@ def build_page(out: Path, notebook: Path | None = NOTEBOOK) -> Path:
     Raises:
         InputError: the JavaScript packages are not there, or `out` holds something else.
     """
-    runtime = PACKAGES / "onnxruntime-web" / "dist"
-    if not runtime.is_dir():
-        raise InputError(f"{runtime}: expected the JavaScript packages; run `npm ci --ignore-scripts` in {SOURCES}")
+    runtime, tiff_reader = PACKAGES / "onnxruntime-web/dist", PACKAGES / "geotiff/dist-browser/geotiff.js"
+    if missing := next((path for path in (runtime, tiff_reader) if not path.exists()), None):
+        raise InputError(f"{missing}: expected the JavaScript packages; run `npm ci --ignore-scripts` in {SOURCES}")
     if out.exists() and any(out.iterdir()) and not (out / LISTING).is_file():
         raise InputError(f"{out}: expected no such folder, or one with an earlier page, found another; name a new one")
     made = out.with_name(f"{out.name}.partial")  # so that `out` holds a whole page or an earlier one
@@ -65,6 +68,8 @@ def build_page(out: Path, notebook: Path | None = NOTEBOOK) -> Path:
     shutil.copytree(SOURCES / "modules", made / "modules")
     for name in RUNTIME:
         shutil.copy(runtime / name, made / "onnxruntime")
+    (made / "geotiff").mkdir()
+    shutil.copy(tiff_reader, made / "geotiff")
     shutil.copy(NETWORK, made / "model.onnx")
     (made / "model.json").write_text(json.dumps(describe_model() | {"samples": write_samples(made)}), encoding="utf-8")
     if notebook:
@@ -85,11 +90,13 @@ def describe_model() -> dict[str, object]:
         "temperature": model.temperature,
         "img_size": model.network.img_size,
         "kinds": kinds,
+        "endings": ENDINGS | {"png": Path(ENDINGS["labels"]).with_suffix(".png").name},
         "colours": {kind: kind_colour(kind) for kind in kinds},
         "overlap": tiles.OVERLAP,
         "nothing": tiles.NOTHING,
         "block_side": blocks.SIDE,
         "block_reach": blocks.REACH,
+        "near_um": blocks.NEAR_UM,
         "core_logit": instances.CORE_LOGIT,
         "core_um2": instances.CORE_UM2,
         "hole_um2": instances.HOLE_UM2,
@@ -97,10 +104,17 @@ def describe_model() -> dict[str, object]:
         "black": outside.BLACK,
         "fewest_black": outside.FEWEST,
         "fringe": outside.FRINGE,
-        "tissue": {name.lower(): value for name, value in vars(tissue_area).items() if name.isupper()},
+        "tissue": limits_of(tissue_area),
+        "checks": limits_of(checks),
+        "stain": limits_of(stain_check) | {"white": WHITE},
         "scales": SCALES,
         "plausible": PLAUSIBLE,
     }
+
+
+def limits_of(module: ModuleType) -> dict[str, object]:
+    """Give the constants of a module, by their names in small letters."""
+    return {name.lower(): value for name, value in vars(module).items() if name.isupper()}
 
 
 def write_samples(out: Path) -> list[dict[str, str]]:

@@ -1,6 +1,7 @@
 /** The page: it takes pictures and settings, and shows what the worker finds. */
 
 import { View } from "./draw.js";
+import { MOST_PIXELS } from "./picture.js";
 import { usableThreads } from "./threads.js";
 
 const byId = (id) => document.getElementById(id);
@@ -25,6 +26,7 @@ function ask(message, isNew = true) {
 
 const threshold = () => Number(byId("threshold").value);
 const tell = (text) => { byId("status").textContent = text; };
+const doubt = (texts) => { byId("doubts").textContent = texts.join(" "); };
 const fail = (text) => { byId("error").textContent = text; };
 const count = (number) => Math.round(number).toLocaleString("en");
 
@@ -39,6 +41,7 @@ function setBusy(busy) {
 
 function open(message) {
   fail("");
+  doubt([]);
   tell("Opening ...");
   isFound = false;
   setBusy(false);
@@ -49,6 +52,7 @@ function open(message) {
 
 function predict() {
   fail("");
+  doubt([]);
   byId("progress").value = 0;
   byId("tiles").textContent = "Loading the model ...";
   tell("Finding nuclei ...");
@@ -102,6 +106,7 @@ const answers = {
       : `The file says none: ${ASSUMED_SCALE} (40x) is assumed; 20x has 0.5. A wrong one costs much, unnoticed.`;
     predict();
   },
+  doubts: ({ texts }) => doubt(texts),
   progress({ done, of }) {
     byId("progress").value = done / of;
     byId("tiles").textContent = `${done} of ${of} tiles`;
@@ -196,6 +201,7 @@ for (const { name, file, small } of model.samples) {
   byId("samples").append(item);
 }
 
+byId("most-pixels").textContent = MOST_PIXELS / 1e6;
 const inThreads = (threads) => (threads > 1 ? `${threads} threads` : "one thread");
 byId("threads").textContent = `The model runs in ${inThreads(usableThreads())} of this machine.`;
 if (navigator.serviceWorker && isSecureContext) {

@@ -84,6 +84,8 @@ export class View {
       const height = Math.min(this.picture.height, Math.ceil(this.top + canvas.height / zoom)) - top;
       if (width <= 0 || height <= 0) return;
       const place = [(left - this.left) * zoom, (top - this.top) * zoom, width * zoom, height * zoom];
+      context.fillStyle = "white"; // glass, under what is transparent
+      context.fillRect(...place);
       for (const layer of [this.picture, this.showsOutlines && this.overlay]) {
         if (layer) context.drawImage(layer, left, top, width, height, ...place);
       }

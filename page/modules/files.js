@@ -1,11 +1,10 @@
-/** Nuclei as the files that Python writes: GeoJSON for QuPath, a table, a label image. */
+/** Nuclei as the text files that Python writes: GeoJSON for QuPath, and a table. */
 
 import { traceOutlines } from "./outlines.js";
 import { round, writeFloat } from "./rounding.js";
 
 const NAMESPACE_URL = "6ba7b8119dad11d180b400c04fd430c8"; // of RFC 4122, for names that are addresses
 const COLUMNS = { id: 0, x: 2, y: 2, area_um2: 2, kind: null, confidence: 4, left: 0, top: 0, right: 0, bottom: 0 };
-export const MOST_IDS = 65535; // that a PNG of 16 bits holds
 
 /** Give the UUID of a name, of version 5: as 32 hexadecimal digits. */
 async function nameUuid(namespace, name) {
@@ -62,49 +61,4 @@ export function writeCsv(nuclei) {
   const rows = nuclei.map((nucleus) => Object.entries(COLUMNS).map(([name, decimals]) =>
     decimals ? writeFloat(round(nucleus[name], decimals)) : nucleus[name]).join(","));
   return [Object.keys(COLUMNS).join(","), ...rows, ""].join("\n");
-}
-
-/** Give the CRC-32 of a PNG's chunk. */
-function crc32(bytes) {
-  let crc = ~0;
-  for (const byte of bytes) {
-    crc ^= byte;
-    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
-  }
-  return ~crc;
-}
-
-/** Give a chunk of a PNG: its length, name, content and check. */
-function chunk(name, content) {
-  const bytes = new Uint8Array(content.length + 12), view = new DataView(bytes.buffer);
-  view.setUint32(0, content.length);
-  bytes.set(new TextEncoder().encode(name), 4);
-  bytes.set(content, 8);
-  view.setInt32(content.length + 8, crc32(bytes.subarray(4, content.length + 8)));
-  return bytes;
-}
-
-/**
- * Write a label map as PNG of 16 bits, grey: 0 where no nucleus is, and of each nucleus its number in the table.
- * @param {Int32Array} labels (height, width), up to `MOST_IDS`
- * @param {number} height
- * @param {number} width
- * @returns {Promise<Blob>}
- */
-export async function writeLabels(labels, height, width) {
-  const rows = new Uint8Array(height * (1 + 2 * width)); // each begins with its filter, 0 for none
-  for (let row = 0, to = 0, from = 0; row < height; row++) {
-    to++;
-    for (let column = 0; column < width; column++, from++) {
-      rows[to++] = labels[from] >> 8;
-      rows[to++] = labels[from] & 255;
-    }
-  }
-  const packed = new Blob([rows]).stream().pipeThrough(new CompressionStream("deflate"));
-  const header = new Uint8Array(13), view = new DataView(header.buffer);
-  view.setUint32(0, width);
-  view.setUint32(4, height);
-  header[8] = 16; // bits a sample; what follows is grey, the only compression and filtering there are, not interlaced
-  const parts = [chunk("IHDR", header), chunk("IDAT", new Uint8Array(await new Response(packed).arrayBuffer())), chunk("IEND", [])];
-  return new Blob([Uint8Array.of(137, 80, 78, 71, 13, 10, 26, 10), ...parts], { type: "image/png" });
 }

@@ -64,20 +64,17 @@ export function partNuclei(mask, interior, height, width, umPerPx, model) {
  */
 
 /**
- * Tell of each nucleus where it lies, how large it is and of which kind: the one with the highest mean probability.
+ * Tell of each nucleus where it lies and how large it is.
  * @param {Int32Array} labels (height, width)
  * @param {number} count nuclei in it
  * @param {number} width
- * @param {Uint16Array[]} shares (height, width) for each kind, its probability times 65,535
- * @param {string[]} kinds their names
  * @param {number} umPerPx scale of `labels`
- * @returns {Nucleus[]} in the order of the numbers
+ * @returns {Partial<Nucleus>[]} in the order of the numbers, without kinds
  */
-export function listNuclei(labels, count, width, shares, kinds, umPerPx) {
+export function measure(labels, count, width, umPerPx) {
   const pixels = new Int32Array(count + 1), x = new Float64Array(count + 1), y = new Float64Array(count + 1);
   const left = new Int32Array(count + 1).fill(width), right = new Int32Array(count + 1);
   const top = new Int32Array(count + 1), bottom = new Int32Array(count + 1);
-  const votes = kinds.map(() => new Float64Array(count + 1));
   for (let i = 0; i < labels.length; i++) {
     const id = labels[i];
     if (!id) continue;
@@ -88,15 +85,33 @@ export function listNuclei(labels, count, width, shares, kinds, umPerPx) {
     right[id] = Math.max(right[id], column + 1);
     x[id] += column;
     y[id] += row;
-    for (let kind = 0; kind < votes.length; kind++) votes[kind][id] += shares[kind][i];
   }
   return Array.from({ length: count }, (_, index) => {
-    const id = index + 1, of = votes.map((vote) => vote[id] / pixels[id] / 65535);
-    const best = of.indexOf(Math.max(...of));
+    const id = index + 1;
     return {
       id, x: x[id] / pixels[id], y: y[id] / pixels[id], area_um2: pixels[id] * umPerPx ** 2,
-      kind: kinds[best], confidence: of[best],
       left: left[id], top: top[id], right: right[id], bottom: bottom[id],
     };
+  });
+}
+
+/**
+ * Tell of each nucleus where it lies, how large it is and of which kind: the one with the highest mean probability.
+ * @param {Int32Array} labels (height, width)
+ * @param {number} count nuclei in it
+ * @param {number} width
+ * @param {Uint16Array[]} shares (height, width) for each kind, its probability times 65,535
+ * @param {string[]} kinds their names
+ * @param {number} umPerPx scale of `labels`
+ * @returns {Nucleus[]} in the order of the numbers
+ */
+export function listNuclei(labels, count, width, shares, kinds, umPerPx) {
+  const votes = shares.map(() => new Float64Array(count + 1)), pixels = countPixels(labels, count);
+  for (let i = 0; i < labels.length; i++) {
+    if (labels[i]) for (let kind = 0; kind < votes.length; kind++) votes[kind][labels[i]] += shares[kind][i];
+  }
+  return measure(labels, count, width, umPerPx).map((nucleus) => {
+    const of = votes.map((vote) => vote[nucleus.id] / pixels[nucleus.id] / 65535), best = of.indexOf(Math.max(...of));
+    return { ...nucleus, kind: kinds[best], confidence: of[best] };
   });
 }

@@ -3,6 +3,10 @@
 import { dilate, disc } from "./morphology.js";
 import { countPixels, maskWhere, numberRegions } from "./regions.js";
 
+/** Whether a pixel, by the place of its red, is black or transparent. */
+export const isEmpty = (rgba, at, black) =>
+  rgba[at + 3] === 0 || (rgba[at] <= black && rgba[at + 1] <= black && rgba[at + 2] <= black);
+
 /**
  * Find black or transparent areas that touch the border, and a fringe around them.
  * @param {{rgba: Uint8ClampedArray, height: number, width: number}} picture with its transparency
@@ -10,10 +14,7 @@ import { countPixels, maskWhere, numberRegions } from "./regions.js";
  * @returns {Uint8Array|null} (height, width), 1 where no tissue is; null where all may be tissue
  */
 export function findOutside({ rgba, height, width }, { black, fewest_black: fewest, fringe }) {
-  const empty = new Uint8Array(height * width);
-  for (let i = 0, at = 0; i < empty.length; i++, at += 4) {
-    if (rgba[at + 3] === 0 || (rgba[at] <= black && rgba[at + 1] <= black && rgba[at + 2] <= black)) empty[i] = 1;
-  }
+  const empty = maskWhere(height * width, (i) => isEmpty(rgba, 4 * i, black));
   const border = [];
   for (let column = 0; column < width; column++) border.push(column, (height - 1) * width + column);
   for (let row = 0; row < height; row++) border.push(row * width, (row + 1) * width - 1);

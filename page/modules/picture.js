@@ -1,8 +1,11 @@
-/** From a file to pixels: what the browser decodes, upright as EXIF tells, laid on white, with its scale. */
+/** From a file to pixels: what the browser decodes, and plain TIFF; upright as EXIF tells, laid on white, with its scale. */
 
-import { fillOutside, findOutside } from "./outside.js";
+import { isEmpty } from "./outside.js";
+import { openTiff } from "./tiff.js";
 
-const MOST_PIXELS = 25e6; // 50 bytes each are needed while a picture is worked on
+// 27 bytes each are needed while a picture is worked on: its colours, what the network tells, labels and outlines. With
+// the browser, the network and a block in work, so many take 1.7 GB.
+export const MOST_PIXELS = 36e6;
 const MICROMETRES_PER_METRE = 1e6, PER_INCH = 25400, PER_CM = 10000;
 
 /** What is wrong with a picture or a number, in one sentence for the reader. */
@@ -27,46 +30,53 @@ export function checkScale(text, { scales: [lowest, highest] }) {
  * @param {Blob} file
  * @param {string} name its file name
  * @param {object} model of `model.json`
- * @returns {Promise<{name: string, rgba: Uint8ClampedArray, height: number, width: number, outside: Uint8Array|null,
- *   umPerPx: number|null, bitmap: ImageBitmap}>} pixels (height, width, 4) without transparency; where there is no
- *   tissue, over which it is mirrored; the scale that the file tells, if it can be a microscope's; and what to show
+ * @returns {Promise<{name: string, rgba: Uint8ClampedArray, height: number, width: number, umPerPx: number|null,
+ *   bitmap: ImageBitmap}>} pixels (height, width, 4) laid on white, with an alpha of 0 where they were
+ *   transparent, else of 255; the scale that the file tells, if it can be a microscope's; and what to show
  */
 export async function readPicture(file, name, model) {
   const head = new Uint8Array(await file.slice(0, 65536).arrayBuffer());
-  if ((head[0] === 0x49 && head[1] === 0x49) || (head[0] === 0x4d && head[1] === 0x4d)) {
-    throw new InputError(`${name}: browsers read no TIFF and no slides; save the part you want as PNG or JPEG, or use the Python package.`);
-  }
-  let decoded;
-  try {
-    // Colour profiles are passed over, as Python does.
-    decoded = await createImageBitmap(file, { colorSpaceConversion: "none", premultiplyAlpha: "default" });
-  } catch {
-    throw new InputError(`${name}: this is no picture that the browser can read, or a damaged one; give PNG, JPEG or WebP.`);
-  }
-  const { width, height } = decoded;
+  const isTiff = (head[0] === 0x49 && head[1] === 0x49) || (head[0] === 0x4d && head[1] === 0x4d);
+  const command = `python -m helpers predict "${name}" --out found`;
+  const refuse = () => {
+    throw new InputError(isTiff
+      ? `${name}: expected a TIFF of one picture, grey or RGB of 8 bits, packed by LZW or Deflate or not at all, found a slide, another kind or a damaged file; run ${command} with the Python package, or save the part you want as PNG or JPEG.`
+      : `${name}: this is no picture that the browser can read, or a damaged one; give PNG, JPEG, WebP or TIFF, or if it is a slide or JPEG 2000, run ${command} with the Python package.`);
+  };
+  const opened = await (isTiff ? openTiff(file) : openByBrowser(file)).catch(refuse) ?? refuse();
+  const { width, height } = opened;
   if (width * height > MOST_PIXELS) {
-    decoded.close();
-    throw new InputError(`${name}: expected up to ${MOST_PIXELS / 1e6} million pixels, found ${width} x ${height}; cut it, or use the Python package, which takes whole slides.`);
+    throw new InputError(`${name}: expected up to ${MOST_PIXELS / 1e6} million pixels, found ${width} x ${height}; run ${command} with the Python package, which takes whole slides, or cut the picture.`);
   }
-  const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
-  context.drawImage(decoded, 0, 0);
-  decoded.close();
-  const pixels = context.getImageData(0, 0, width, height), rgba = pixels.data;
-  const outside = findOutside({ rgba, height, width }, model);
-  layOnWhite(rgba);
-  context.putImageData(pixels, 0, 0);
-  const bitmap = context.canvas.transferToImageBitmap();
-  if (outside && outside.includes(0)) fillOutside(rgba, outside, height, width);
-  return { name, rgba, height, width, outside, umPerPx: tellScale(head, model), bitmap };
+  const pixels = await opened.read().catch(refuse), rgba = pixels.data, canvas = new OffscreenCanvas(width, height);
+  layOnWhite(rgba, model.black);
+  canvas.getContext("2d").putImageData(pixels, 0, 0);
+  const umPerPx = isTiff ? choosePlausible(opened.scale, model) : tellScale(head, model);
+  return { name, rgba, height, width, umPerPx, bitmap: canvas.transferToImageBitmap() };
 }
 
-/** Lay pixels on white, as glass is, in place. */
-function layOnWhite(rgba) {
+/** Have the browser decode a picture; colour profiles are passed over, as Python does. */
+async function openByBrowser(file) {
+  const decoded = await createImageBitmap(file, { colorSpaceConversion: "none", premultiplyAlpha: "default" });
+  const { width, height } = decoded;
+  return {
+    width, height,
+    async read() {
+      const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+      context.drawImage(decoded, 0, 0);
+      decoded.close();
+      return context.getImageData(0, 0, width, height);
+    },
+  };
+}
+
+/** Lay pixels on white, as glass is, in place; what was transparent, or black and partly so, has an alpha of 0 then. */
+function layOnWhite(rgba, black) {
   for (let at = 0; at < rgba.length; at += 4) {
     const alpha = rgba[at + 3];
     if (alpha === 255) continue;
+    rgba[at + 3] = isEmpty(rgba, at, black) ? 0 : 255;
     for (let channel = at; channel < at + 3; channel++) rgba[channel] = Math.floor((rgba[channel] * alpha + 255 * (255 - alpha) + 127) / 255);
-    rgba[at + 3] = 255;
   }
 }
 
@@ -76,8 +86,10 @@ function layOnWhite(rgba) {
  * @param {{plausible: [number, number]}} model micrometres a pixel that can be a microscope's
  * @returns {number|null} micrometres a pixel
  */
-export function tellScale(head, { plausible: [lowest, highest] }) {
-  const [x, y] = head[0] === 0x89 ? pngScale(head) : jpegScale(head);
+export const tellScale = (head, model) => choosePlausible(head[0] === 0x89 ? pngScale(head) : jpegScale(head), model);
+
+/** Give one scale for both sides, if it can be a microscope's; else null. */
+function choosePlausible([x, y], { plausible: [lowest, highest] }) {
   const isPlausible = [x, y].every((side) => lowest <= side && side <= highest);
   return isPlausible && Math.max(x, y) <= 1.01 * Math.min(x, y) ? Math.sqrt(x * y) : null;
 }

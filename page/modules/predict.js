@@ -1,18 +1,23 @@
-/** From a picture of any size to maps of its own size, block after block. */
+/** From a picture of any size to what the network tells of it, block after block. */
 
 import { cutBlocks } from "./blocks.js";
+import { fillOutside, findOutside } from "./outside.js";
 import { resize } from "./resize.js";
 import { predictMaps, sizeAtScale, tilePlaces } from "./tiles.js";
 import { survey } from "./tissue.js";
 
 /**
- * @typedef {object} Maps what the network tells of every pixel of a picture
+ * @typedef {object} Maps what the network tells of a picture
  * @property {number} height pixels
  * @property {number} width
- * @property {number} mm2 area of the tissue, square millimetres
- * @property {Float32Array} nuclei (height, width), logits of nucleus
- * @property {Float32Array} interior (height, width), logits of the interior of a nucleus
- * @property {Uint16Array[]} kinds (height, width) for each kind, its probability times 65,535
+ * @property {Seen[]} blocks those with tissue, in reading order
+ *
+ * @typedef {object} Seen what it tells of every pixel that a block sees, (h, w)
+ * @property {number[]} core top, left, bottom, right, as of `cutBlocks`
+ * @property {number[]} seen
+ * @property {Float32Array} nuclei logits of nucleus, minus infinity where there is no tissue
+ * @property {Float32Array} interior logits of the interior of a nucleus
+ * @property {Uint16Array[]} kinds for each kind its probability times 65,535
  */
 
 /** Turn logits (K, n) into probabilities in place. */
@@ -29,41 +34,42 @@ function softmax(logits, count) {
 /**
  * Predict a whole picture.
  * @param {(tile: Uint8Array) => Promise<Object<string, Float32Array>>} run as of `predictMaps`
- * @param {{rgba: Uint8ClampedArray, height: number, width: number, outside: Uint8Array|null}} picture laid on white,
- *   and where it holds no tissue, as of `findOutside`
+ * @param {{rgba: Uint8ClampedArray, height: number, width: number}} picture as of `readPicture`
  * @param {number} umPerPx its scale, micrometres a pixel
  * @param {object} model of `model.json`
  * @param {(done: number, of: number) => Promise<void>} [onTile] called after every tile
+ * @param {import("./tissue.js").Tissue} [tissue] as of `survey`
  * @returns {Promise<Maps>}
  */
-export async function predictPicture(run, picture, umPerPx, model, onTile = async () => {}) {
-  const { height, width, outside } = picture, pixels = height * width, { mm2, reaches } = survey(picture, umPerPx, model);
+export async function predictPicture(run, picture, umPerPx, model, onTile = async () => {}, tissue = survey(picture, umPerPx, model)) {
+  const { height, width } = picture, found = [];
   const blocks = cutBlocks(height, width, umPerPx / model.um_per_px, model).map((block) => {
     const { seen } = block, size = [seen[2] - seen[0], seen[3] - seen[1]];
-    return { ...block, size, places: placesIn(seen, size, umPerPx, model, reaches) };
+    return { ...block, size, places: placesIn(seen, size, umPerPx, model, tissue.reaches) };
   });
   const of = blocks.reduce((sum, { places }) => sum + places.length, 0);
-  const whole = {
-    height, width, mm2,
-    nuclei: new Float32Array(pixels).fill(model.nothing),
-    interior: new Float32Array(pixels).fill(model.nothing),
-    kinds: model.kinds.map(() => new Uint16Array(pixels)),
-  };
   let done = 0;
-  for (const block of blocks) {
-    const { seen, size, places } = block;
+  for (const { core, seen, size, places } of blocks) {
     if (places.length === 0) continue;
-    const image = cutPicture(picture, seen);
-    const found = await predictMaps(run, image, size, umPerPx, model, places, () => onTile(++done, of));
-    const area = found.height * found.width;
-    softmax(found.maps.kinds, model.kinds.length);
-    const put = (map, out, scale) => putCore(resize(map, [found.height, found.width, 1], ...size), block, out, width, scale);
-    put(found.maps.nuclei, whole.nuclei);
-    put(found.maps.interior, whole.interior);
-    whole.kinds.forEach((out, kind) => put(found.maps.kinds.subarray(kind * area, (kind + 1) * area), out, 65535));
+    const rgba = cutPicture(picture, seen), outside = findOutside({ rgba, height: size[0], width: size[1] }, model);
+    if (outside && !outside.includes(0)) {
+      done += places.length;
+      continue;
+    }
+    if (outside) fillOutside(rgba, outside, ...size);
+    const { maps, ...small } = await predictMaps(run, dropAlpha(rgba), size, umPerPx, model, places, () => onTile(++done, of));
+    const shape = [small.height, small.width, 1], area = small.height * small.width;
+    softmax(maps.kinds, model.kinds.length);
+    const nuclei = resize(maps.nuclei, shape, ...size);
+    outside?.forEach((none, i) => { if (none) nuclei[i] = -Infinity; });
+    found.push({
+      core, seen, nuclei,
+      interior: resize(maps.interior, shape, ...size),
+      kinds: model.kinds.map((_, kind) =>
+        Uint16Array.from(resize(maps.kinds.subarray(kind * area, (kind + 1) * area), shape, ...size, false), (share) => Math.round(65535 * share))),
+    });
   }
-  outside?.forEach((none, i) => { if (none) whole.nuclei[i] = -Infinity; });
-  return whole;
+  return { height, width, blocks: found };
 }
 
 /** Give the tiles of a block where there may be tissue, `[row, column]` at the model's scale each. */
@@ -76,27 +82,22 @@ function placesIn(seen, size, umPerPx, model, reaches) {
   ));
 }
 
-/** Cut a rectangle out of a picture, without alpha. */
+/** Cut a rectangle out of a picture. */
 function cutPicture({ rgba, width }, [top, left, bottom, right]) {
-  const cut = new Uint8Array((bottom - top) * (right - left) * 3);
-  let to = 0;
-  for (let row = top; row < bottom; row++) {
-    for (let from = 4 * (row * width + left), end = 4 * (row * width + right); from < end; from += 4) {
-      cut[to++] = rgba[from];
-      cut[to++] = rgba[from + 1];
-      cut[to++] = rgba[from + 2];
-    }
+  const cut = new Uint8ClampedArray((bottom - top) * (right - left) * 4);
+  for (let row = top, to = 0; row < bottom; row++, to += 4 * (right - left)) {
+    cut.set(rgba.subarray(4 * (row * width + left), 4 * (row * width + right)), to);
   }
   return cut;
 }
 
-/** Put what was predicted of a block's core into the map of the whole picture. */
-function putCore(values, { core, seen }, out, width, scale = 0) {
-  for (let row = core[0]; row < core[2]; row++) {
-    const from = (row - seen[0]) * (seen[3] - seen[1]) - seen[1];
-    for (let column = core[1]; column < core[3]; column++) {
-      const value = values[from + column];
-      out[row * width + column] = scale ? Math.round(scale * value) : value;
-    }
+/** Give RGBA as RGB. */
+function dropAlpha(rgba) {
+  const rgb = new Uint8Array((rgba.length / 4) * 3);
+  for (let from = 0, to = 0; from < rgba.length; from += 4, to += 3) {
+    rgb[to] = rgba[from];
+    rgb[to + 1] = rgba[from + 1];
+    rgb[to + 2] = rgba[from + 2];
   }
+  return rgb;
 }

@@ -38,11 +38,11 @@ function mixtures(from, to, shrinks) {
  * @param {[number, number, number]} shape
  * @param {number} newHeight
  * @param {number} newWidth
+ * @param {boolean} [shrinks] by area, else bilinearly
  * @returns {Uint8Array|Float32Array} (newHeight, newWidth, channels) of the same type; the same array where nothing changes
  */
-export function resize(values, [height, width, channels], newHeight, newWidth) {
+export function resize(values, [height, width, channels], newHeight, newWidth, shrinks = newHeight <= height && newWidth <= width) {
   if (height === newHeight && width === newWidth) return values;
-  const shrinks = newHeight <= height && newWidth <= width;
   const rows = mixtures(height, newHeight, shrinks), columns = mixtures(width, newWidth, shrinks);
   const isBytes = !(values instanceof Float32Array);
   const resized = isBytes ? new Uint8Array(newHeight * newWidth * channels) : new Float32Array(newHeight * newWidth * channels);

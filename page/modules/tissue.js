@@ -5,22 +5,36 @@ import { maskWhere } from "./regions.js";
 import { round } from "./rounding.js";
 
 /**
+ * @typedef {object} Tissue where a picture holds tissue
+ * @property {number} mm2 its area
+ * @property {(top: number, left: number, bottom: number, right: number) => boolean} reaches whether a rectangle of the
+ *   picture may hold a nucleus
+ * @property {number} factor pixels a side that one of a small copy stands for
+ * @property {number} height of that copy
+ * @property {number} width of it
+ * @property {Uint8Array} small (height, width, 3), the copy
+ * @property {Uint8Array} somewhere (height, width), 1 where there may be a nucleus: all but clean glass
+ * @property {Uint8Array} marks (height, width), 1 where there is ink
+ */
+
+/**
  * Find where a picture holds tissue.
  * @param {{rgba: Uint8ClampedArray, height: number, width: number}} picture laid on white
  * @param {number} umPerPx its scale, micrometres a pixel
  * @param {{tissue: object}} model of `model.json`
- * @returns {{mm2: number, reaches: (top: number, left: number, bottom: number, right: number) => boolean}} the area of
- *   the tissue, and whether a rectangle of the picture may hold a nucleus
+ * @returns {Tissue}
  */
 export function survey(picture, umPerPx, { tissue: limits }) {
   const factor = chooseFactor(picture, umPerPx, limits), scale = umPerPx * factor;
   const [height, width] = [picture.height, picture.width].map((length) => Math.ceil(length / factor));
-  const small = blur(shrink(picture, factor, height, width), height, width, Math.max(1, round(limits.um_per_px / scale)));
-  const glass = findGlass(small, limits);
-  const somewhere = mayHoldNuclei(small, height, width, scale, glass, limits);
-  const tissue = findTissue(small, height, width, scale, glass, limits);
+  const small = shrink(picture, factor, height, width);
+  const smooth = blur(small, height, width, Math.max(1, round(limits.um_per_px / scale)));
+  const glass = findGlass(smooth, limits);
+  const somewhere = mayHoldNuclei(smooth, height, width, scale, glass, limits);
+  const { tissue, marks } = findTissue(smooth, height, width, scale, glass, limits);
   const share = tissue.reduce((sum, inside) => sum + inside, 0) / tissue.length;
   return {
+    factor, height, width, small, somewhere, marks,
     mm2: share * picture.height * picture.width * (umPerPx / 1000) ** 2,
     reaches(top, left, bottom, right) {
       const lastRow = Math.min(height, Math.ceil(bottom / factor) + 1), lastColumn = Math.min(width, Math.ceil(right / factor) + 1);
@@ -113,7 +127,7 @@ function mayHoldNuclei(small, height, width, scale, glass, limits) {
   return dilate(differs, height, width, disc(radiusOf(limits.um_per_px, scale), true));
 }
 
-/** The area of tissue, as it is counted in mm2, (height, width): stained, larger than dust, gaps closed, no ink. */
+/** The area of tissue, as it is counted in mm2: stained, larger than dust, gaps closed, no ink; and the ink. */
 function findTissue(small, height, width, scale, glass, limits) {
   // Optical density against the glass; brighter than it is 0.
   const density = glass.map((white) =>
@@ -133,7 +147,7 @@ function findTissue(small, height, width, scale, glass, limits) {
   const stained = maskWhere(total.length, (i) => total[i] > threshold && !marks[i]);
   const closed = close(stained, height, width, of(limits.closed_um));
   marks.forEach((marked, i) => { if (marked) closed[i] = 0; });
-  return open(closed, height, width, of(limits.dust_um));
+  return { tissue: open(closed, height, width, of(limits.dust_um)), marks };
 }
 
 const radiusOf = (um, scale) => Math.max(1, round(um / scale));

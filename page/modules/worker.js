@@ -1,16 +1,18 @@
 /** All the work, apart from the page, so that the page never freezes. */
 
-import { MOST_IDS, writeCsv, writeGeoJson, writeLabels } from "./files.js";
-import { listNuclei, partNuclei } from "./instances.js";
+import { doubtPicture } from "./checks.js";
+import { writeCsv, writeGeoJson } from "./files.js";
+import { MOST_IDS, writeLabels, writePng } from "./label_image.js";
 import { loadNetwork } from "./network.js";
 import { drawOverlay } from "./overlay.js";
 import { InputError, checkScale, readPicture } from "./picture.js";
 import { predictPicture } from "./predict.js";
-import { maskWhere } from "./regions.js";
+import { findNuclei } from "./segmentation.js";
 import { usableThreads } from "./threads.js";
+import { survey } from "./tissue.js";
 
 const folder = new URL("..", import.meta.url);
-let picture, maps, umPerPx, found; // what is open, and what was found in it
+let picture, maps, umPerPx, mm2, found; // what is open, and what was found in it
 let latest = 0; // number of the page's latest wish; work for an older one ends at its next tile
 
 class Outdated extends Error {}
@@ -47,16 +49,13 @@ function answer(job, model, threshold) {
   const { height, width } = maps;
   // A threshold is of the probability, which is the logit's at the model's temperature.
   const logit = threshold === null ? model.threshold_logit : model.temperature * Math.log(threshold / (1 - threshold));
-  const mask = maskWhere(maps.nuclei.length, (i) => maps.nuclei[i] >= logit);
-  const { labels, count } = partNuclei(mask, maps.interior, height, width, umPerPx, model);
-  const nuclei = listNuclei(labels, count, width, maps.kinds, model.kinds, umPerPx);
-  found = { labels, nuclei };
+  const { labels, nuclei } = found = findNuclei(maps, logit, umPerPx, model);
   const canvas = new OffscreenCanvas(width, height);
   canvas.getContext("2d").putImageData(drawOverlay(labels, nuclei, height, width, model.colours), 0, 0);
   const overlay = canvas.transferToImageBitmap();
   const counts = Object.fromEntries(model.kinds.map((kind) => [kind, 0]));
   for (const { kind } of nuclei) counts[kind]++;
-  postMessage({ type: "found", job, overlay, counts, total: count, mm2: maps.mm2 }, [overlay]);
+  postMessage({ type: "found", job, overlay, counts, total: nuclei.length, mm2 }, [overlay]);
 }
 
 const actions = {
@@ -77,14 +76,16 @@ const actions = {
     check(job);
     const started = performance.now();
     let tiles = 0;
-    const predicted = await predictPicture(run, picture, checked, model, async (done, of) => {
+    const tissue = survey(picture, checked, model);
+    postMessage({ type: "doubts", job, texts: doubtPicture(picture, tissue, model) });
+    const onTile = async (done, of) => {
       tiles = of;
       postMessage({ type: "progress", job, done, of });
       await breathe();
       check(job);
-    });
-    maps = predicted;
-    umPerPx = checked;
+    };
+    const predicted = await predictPicture(run, picture, checked, model, onTile, tissue);
+    [maps, umPerPx, mm2] = [predicted, checked, tissue.mm2];
     postMessage({ type: "predicted", job, tiles, ms: performance.now() - started, threads: usableThreads() });
     answer(job, model, threshold);
   },
@@ -99,16 +100,16 @@ const actions = {
 
   async save({ job, kind }) {
     const model = await describe(), { labels, nuclei } = found, { height, width, name } = picture;
-    if (kind === "labels" && nuclei.length > MOST_IDS) {
-      throw new InputError(`Expected up to ${MOST_IDS} nuclei for a PNG, found ${nuclei.length}; save GeoJSON or use the Python package.`);
+    if (kind === "png" && nuclei.length > MOST_IDS) {
+      throw new InputError(`Expected up to ${MOST_IDS} nuclei for a PNG of 16 bits, found ${nuclei.length}; save the label image as TIFF, which holds them all.`);
     }
     const write = {
       geojson: async () => new Blob([await writeGeoJson(labels, nuclei, picture, model.colours)], { type: "application/geo+json" }),
       csv: async () => new Blob([writeCsv(nuclei)], { type: "text/csv" }),
-      labels: () => writeLabels(labels, height, width),
+      labels: () => writeLabels(labels, height, width, umPerPx),
+      png: () => writePng(labels, height, width),
     };
-    const ending = { geojson: ".geojson", csv: ".csv", labels: ".labels.png" }[kind];
-    postMessage({ type: "file", job, blob: await write[kind](), name: name.replace(/\.[^.]*$/, "") + ending });
+    postMessage({ type: "file", job, blob: await write[kind](), name: name.replace(/\.[^.]*$/, "") + model.endings[kind] });
   },
 };
 

@@ -1,25 +1,34 @@
 """The page's modules beside Python's: the same numbers from the same input."""
 
 import base64
+import functools
 import io
 import json
+import re
+import warnings
 
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from scipy.special import softmax
 
 from helpers.errors import InputError
-from helpers.inference import blocks, tiles
+from helpers.inference import blocks, segmentation, tiles
 from helpers.inference.instances import list_nuclei, part_nuclei
+from helpers.inference.trained_model import TrainedModel
+from helpers.pictures import checks
+from helpers.pictures.checks import warn_about_picture
 from helpers.pictures.outside import fill_outside, find_outside
 from helpers.pictures.picture import ArrayPicture, compose
 from helpers.pictures.plain_image import open_plain
+from helpers.pictures.reading import open_picture
 from helpers.pictures.survey import survey
 from helpers.preprocessing import check_scale
 from helpers.sample_tissue.sample import sample_field
 from helpers.saving.geojson import write_geojson
+from helpers.saving.label_image import write_label_image
 from helpers.saving.nuclei_table import write_nuclei
 from helpers.saving.overlay import Overlay
 
@@ -96,9 +105,9 @@ def test_files_are_those_that_python_writes(script, parted, model, tmp_path, see
     with write_nuclei(tmp_path / "a.csv") as file:
         file.add(nuclei)
     found = script(
-        """const { writeCsv, writeGeoJson, writeLabels } = await load("files");
+        """const { writeCsv, writeGeoJson } = await load("files"), { writePng } = await load("label_image");
         const { labels, nuclei, height, width } = args;
-        const png = new Uint8Array(await (await writeLabels(labels, height, width)).arrayBuffer());
+        const png = new Uint8Array(await (await writePng(labels, height, width)).arrayBuffer());
         const picture = { name: "slide.png", height, width };
         const text = await writeGeoJson(labels, nuclei, picture, model.colours);
         return { geojson: text, csv: writeCsv(nuclei), png: encode(png) };""",
@@ -109,11 +118,29 @@ def test_files_are_those_that_python_writes(script, parted, model, tmp_path, see
     assert found["geojson"].isascii()
     assert len(found["geojson"].splitlines()) == len(geojson.splitlines())
     assert found["csv"] == (tmp_path / "a.csv").read_text(encoding="utf-8")
-    for read in (
-        np.array(Image.open(io.BytesIO(base64.b64decode(found["png"])))),
-        cv2.imdecode(decode(found["png"], np.uint8), cv2.IMREAD_UNCHANGED),
-    ):
+    png = base64.b64decode(found["png"])
+    for read in (np.array(Image.open(io.BytesIO(png))), cv2.imdecode(np.frombuffer(png, np.uint8), -1)):
         np.testing.assert_array_equal(read, labels)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (150, 190), (1030, 70)])
+def test_the_label_image_is_pythons(script, tmp_path, size):
+    labels = np.random.default_rng(0).integers(0, 100_000, size, np.int32)
+    write_label_image(
+        tmp_path / "a.tif", lambda top, left, height, width: labels[top : top + height, left : left + width], *size, 0.3
+    )
+    found = script(
+        """const { writeLabels } = await load("label_image"), { labels, height, width } = args;
+        return encode(new Uint8Array(await (await writeLabels(labels, height, width, 0.3)).arrayBuffer()));""",
+        labels=labels, height=size[0], width=size[1],
+    )  # fmt: skip
+    (tmp_path / "b.tif").write_bytes(base64.b64decode(found))
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "b.tif"), labels)
+    with tifffile.TiffFile(tmp_path / "a.tif") as file, tifffile.TiffFile(tmp_path / "b.tif") as other:
+        (page,), (there,) = file.pages, other.pages
+        for name in ("dtype", "shape", "photometric", "compression", "resolutionunit", "description"):
+            assert getattr(there, name) == getattr(page, name), name
+        assert there.get_resolution("micrometer") == pytest.approx(page.get_resolution("micrometer"))
 
 
 def test_the_overlay_is_pythons(script, parted, model):
@@ -157,6 +184,106 @@ def test_blocks_are_pythons(script):
         assert there == expected
 
 
+def assert_the_same(found: dict, expected: segmentation.Segmentation) -> None:
+    """Compare labels, numbers and table: identical, but for the last digits of means."""
+    np.testing.assert_array_equal(decode(found["labels"], np.int32, *expected.instances.shape), expected.instances)
+    for name in expected.nuclei.dtype.names:
+        there = [nucleus[name] for nucleus in found["nuclei"]]
+        if expected.nuclei[name].dtype.kind == "f":
+            np.testing.assert_allclose(there, expected.nuclei[name], rtol=1e-5, atol=1e-5, err_msg=name)
+        else:
+            assert there == expected.nuclei[name].tolist(), name
+
+
+@pytest.mark.parametrize(("seed", "um_per_px"), [(0, 0.25), (1, 0.25), (2, 0.5)])
+def test_seams_are_settled_as_in_python(script, model, monkeypatch, seed, um_per_px):
+    monkeypatch.setattr(blocks, "SIDE", 128)
+    monkeypatch.setattr(blocks, "REACH", 24)
+    height, width, parts = 150, 230, []
+    mask, interior, kinds = make_maps(seed, height, width)
+    random = np.random.default_rng(seed)
+    shares = np.round(softmax(kinds, axis=0) * 65535).astype(np.uint16)
+
+    def predict(_, picture, block):  # what a block sees, a little different in each
+        own = block.seen.within(blocks.Box(0, 0, height, width))
+        noise = cv2.GaussianBlur(random.normal(size=block.seen.shape).astype(np.float32), (0, 0), 4)
+        nuclei = np.where(mask[own], 2, -2).astype(np.float32) + 12 * noise
+        parts.append((block, nuclei, interior[own] + 4 * noise, np.ascontiguousarray(shares[:, *own])))
+        maps = {"nuclei": nuclei[None], "interior": parts[-1][2][None], "kinds": np.log(parts[-1][3] / 65535 + 1e-12)}
+        return {name: values.copy() for name, values in maps.items()}, np.zeros(block.seen.shape, bool)
+
+    class Kinds:
+        img_size, kinds = 256, tuple(model["kinds"])
+
+    monkeypatch.setattr(segmentation.Search, "predict", predict)
+    monkeypatch.setattr(segmentation, "work_through", map)
+    # Its own scale, so that the maps are the picture's size.
+    expected = segmentation.segment(
+        TrainedModel(Kinds(), um_per_px), np.full((height, width, 3), 200, np.uint8), um_per_px
+    )
+    assert len(parts) == 6
+    names = ("nuclei", "interior", "kinds")
+    arrays = {f"{name}{at}": part[1 + of] for at, part in enumerate(parts) for of, name in enumerate(names)}
+    found = script(
+        """const { findNuclei } = await load("segmentation");
+        const blocks = args.places.map(({ core, seen }, at) => {
+          const nuclei = args[`nuclei${at}`], size = nuclei.length, shares = args[`kinds${at}`];
+          const kinds = model.kinds.map((_, kind) => shares.subarray(kind * size, (kind + 1) * size));
+          return { core, seen, nuclei, interior: args[`interior${at}`], kinds };
+        });
+        const { height, width, umPerPx } = args;
+        const { labels, nuclei } = findNuclei({ height, width, blocks }, 0, umPerPx, model);
+        return { labels: encode(labels), nuclei };""",
+        height=height, width=width, umPerPx=um_per_px, **arrays,
+        places=[{"core": list(part[0].core), "seen": list(part[0].seen)} for part in parts],
+    )  # fmt: skip
+    assert_the_same(found, expected)
+
+
+class Colours:
+    """A network that tells whole numbers of each pixel by its colour alone, so that blending is exact."""
+
+    img_size = 128
+
+    def __init__(self, kinds: list[str]) -> None:
+        self.kinds = tuple(kinds)
+
+    def run(self, tiles: np.ndarray) -> dict[str, np.ndarray]:
+        red, green, blue = np.moveaxis(tiles, -1, 0).astype(np.float32)[:, :, None]
+        kinds = np.concatenate([np.floor(channel / 32) for channel in (red, green, blue, 255 - red)], axis=1)
+        return {"nuclei": np.floor((150 - red) / 8), "interior": np.floor((120 - red) / 8), "kinds": kinds}
+
+
+def test_a_picture_of_several_blocks_is_segmented_as_in_python(script, model, monkeypatch):
+    monkeypatch.setattr(blocks, "SIDE", 256)
+    image = to_rgba(sample_field(1)[0][:270, :370]).copy()
+    image[:, :20, :3] = 2  # beyond a slide's edge
+    image[150:170, 100:260, :3] = 0  # black within the tissue, but at the border of a block
+    image[200:, 330:] = 0
+    network = Colours(model["kinds"])
+    monkeypatch.setattr(TrainedModel, "run", lambda self, tiles, device: network.run(tiles))
+    expected = segmentation.segment(TrainedModel(network, 0.25), image, 0.25)
+    assert len(expected.nuclei) > 30
+    white = compose(image)
+    found = script(
+        """const { predictPicture } = await load("predict"), { findNuclei } = await load("segmentation");
+        const side = args.side, size = side * side, described = { ...model, img_size: side, block_side: 256 };
+        const run = async (tile) => {
+          const of = (channel, by) =>
+            Float32Array.from({ length: size }, (_, i) => Math.floor(by(tile[3 * i + channel])));
+          const kinds = new Float32Array(4 * size);
+          [0, 1, 2].forEach((channel) => kinds.set(of(channel, (value) => value / 32), channel * size));
+          kinds.set(of(0, (red) => (255 - red) / 32), 3 * size);
+          return { nuclei: of(0, (red) => (150 - red) / 8), interior: of(0, (red) => (120 - red) / 8), kinds };
+        };
+        const picture = { rgba: args.rgba, height: 270, width: 370 };
+        const { labels, nuclei } = findNuclei(await predictPicture(run, picture, 0.25, described), 0, 0.25, described);
+        return { labels: encode(labels), nuclei };""",
+        rgba=np.dstack([white, image[..., 3]]), side=network.img_size,
+    )  # fmt: skip
+    assert_the_same(found, expected)
+
+
 @pytest.mark.parametrize("size", [(40, 31), (45, 62), (100, 75), (64, 64), (128, 10)])
 def test_sizes_change_as_in_opencv(script, size):
     random = np.random.default_rng(0)
@@ -171,6 +298,47 @@ def test_sizes_change_as_in_opencv(script, size):
     expected = tiles.resize(image, *size).astype(int)
     assert np.abs(decode(found["image"], np.uint8, *size, 3) - expected).max() <= 1
     np.testing.assert_allclose(decode(found["values"], np.float32, *size), tiles.resize(values, *size), atol=1e-5)
+
+
+@functools.cache
+def odd_pictures() -> dict[str, np.ndarray]:
+    usual, rows = sample_field(1)[0][:300, :310], np.arange(300)[:, None, None]
+    grey = np.repeat(usual.mean(-1, keepdims=True).astype(np.uint8), 3, axis=2)
+    marked, edged, large = usual.copy(), to_rgba(usual).copy(), sample_field(0)[0]
+    marked[40:140, 30:200] = (20, 60, 160)
+    edged[:40, :, :3] = 3
+    edged[:, 280:, 3] = 0
+    sky = np.broadcast_to(np.where(rows < 150, (90, 140, 210), (80, 110, 50)) + rows % 7, usual.shape).astype(np.uint8)
+    return {
+        **{f"sample {slide}": sample_field(slide)[0] for slide in range(5)},
+        **{f"swapped {slide}": sample_field(slide)[0][..., ::-1] for slide in range(5)},
+        "grey": grey, "sky": sky, "dark": usual // 16, "glass": np.full_like(usual, 243), "ink": marked,
+        "edged": edged, "edged and swapped": edged[..., [2, 1, 0, 3]], "tiny": usual[:40, :30, ::-1],
+        "large": large, "large and swapped": large[..., ::-1], "flat and large": large[:200],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", odd_pictures())
+def test_what_is_odd_is_said_as_in_python(script, model, monkeypatch, name):
+    if "large" in name:
+        monkeypatch.setattr(checks, "WHOLE", 1000)
+    image = odd_pictures()[name]
+    picture = ArrayPicture(image, "it")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warn_about_picture(picture, survey(picture, 0.25), 0.25)
+    said = [re.sub("^it: ", "", str(warning.message)) for warning in caught]
+    there = script(
+        """const { doubtPicture } = await load("checks"), { survey } = await load("tissue");
+        const picture = { rgba: new Uint8ClampedArray(args.rgba.buffer), height: args.height, width: args.width };
+        return doubtPicture(picture, survey(picture, 0.25, model), { ...model, checks: args.checks });""",
+        rgba=np.dstack([compose(image), to_rgba(image)[..., 3]]), height=len(image), width=image.shape[1],
+        checks=model["checks"] | {"whole": checks.WHOLE},
+    )  # fmt: skip
+    assert len(there) == len(said)
+    for one, other in zip(there, said, strict=True):
+        assert one[:30].lower() == other[:30].lower()
+    assert (said == []) == (name.startswith("sample") or name in ("tiny", "large", "flat and large"))
 
 
 @pytest.mark.parametrize(("slide", "um_per_px"), [(0, 0.25), (1, 0.5), (2, 0.25), (9, 0.3)])
@@ -243,6 +411,51 @@ def test_the_scale_is_read_from_the_file(script, tmp_path, kind, dpi):
     assert found == (None if expected is None else pytest.approx(expected))
 
 
+TIFFS = {
+    "strips": {"rowsperstrip": 7},
+    "tiles": {"tile": (16, 32), "compression": "zlib", "predictor": True},
+    "grey": {"compression": "zlib"},
+    "apart": {"planarconfig": "separate", "byteorder": ">"},
+    "inches": {"resolution": (101600, 101600), "resolutionunit": "INCH"},
+    "LZW": {},
+    "16 bits": {}, "alpha": {}, "two": {}, "JPEG": {"compression": "jpeg"},
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore::helpers.errors.InputWarning")
+@pytest.mark.parametrize("kind", TIFFS)
+def test_plain_tiffs_are_read_as_in_python(script, tmp_path, kind):
+    image, path = sample_field(0)[0][:61, :47], tmp_path / "a.tif"
+    changed = {"grey": image[..., 1], "apart": np.moveaxis(image, -1, 0), "16 bits": image * np.uint16(257)}
+    changed |= {"alpha": to_rgba(image), "two": np.stack([image, image])}
+    if kind == "LZW":
+        Image.fromarray(image).save(path, compression="tiff_lzw", resolution_unit=3, x_resolution=4e4, y_resolution=4e4)
+    else:
+        options = {"resolution": (20000, 20000), "resolutionunit": "CENTIMETER", "photometric": "rgb"} | TIFFS[kind]
+        options["photometric"] = "minisblack" if kind == "grey" else "rgb"
+        tifffile.imwrite(path, changed.get(kind, image), metadata=None, **options)
+    found = script(
+        """const { readPicture, InputError } = await load("picture");
+        try {
+          const { rgba, height, width, umPerPx } = await readPicture(new Blob([args.file]), "a.tif", model);
+          return { rgba: encode(rgba), height, width, umPerPx };
+        } catch (error) { if (error instanceof InputError) return error.message; throw error; }""",
+        file=np.frombuffer(path.read_bytes(), np.uint8),
+    )  # fmt: skip
+    if kind in ("16 bits", "alpha", "two", "JPEG"):
+        assert re.fullmatch(
+            r'a\.tif: expected a TIFF of .+ run python -m helpers predict "a\.tif" --out found .+\.', found
+        )
+        return
+    with open_picture(path) as picture:
+        expected = picture.read(0, 0, picture.height, picture.width)
+        assert found["umPerPx"] == pytest.approx(picture.um_per_px)
+    assert (found["height"], found["width"]) == expected.shape[:2]
+    there = decode(found["rgba"], np.uint8, *expected.shape[:2], 4)
+    np.testing.assert_array_equal(there[..., :3], expected)
+    assert (there[..., 3] == 255).all()
+
+
 def painted(kind: str) -> bytes:
     image, file = Image.fromarray(sample_field(0)[0][:60, :40]), io.BytesIO()
     options = {}
@@ -271,15 +484,12 @@ def test_pictures_are_decoded_as_in_python(script, tmp_path, kind, apart):
     expected = compose(picture.read(0, 0, picture.height, picture.width))
     found = script(
         """const { readPicture } = await load("picture");
-        const { rgba, height, width, outside } = await readPicture(new Blob([args.file]), args.name, model);
-        return { rgba: encode(rgba), height, width, outside: outside && encode(outside) };""",
+        const { rgba, height, width } = await readPicture(new Blob([args.file]), args.name, model);
+        return { rgba: encode(rgba), height, width };""",
         file=np.frombuffer(content, np.uint8), name=kind,
     )  # fmt: skip
     there = decode(found["rgba"], np.uint8, *expected.shape[:2], 4)
-    outside = np.zeros(expected.shape[:2], bool)
-    if found["outside"]:
-        outside = decode(found["outside"], np.uint8, *outside.shape) > 0
     assert (found["height"], found["width"]) == expected.shape[:2]
-    assert outside.any() == (kind == "transparent.png")
-    assert np.abs(there[..., :3].astype(int) - expected)[~outside].max() <= apart
-    assert (there[..., 3] == 255).all()
+    assert np.abs(there[..., :3].astype(int) - expected).max() <= apart
+    transparent = np.array(Image.open(tmp_path / kind).convert("RGBA"))[..., 3] == 0 if "png" in kind else False
+    np.testing.assert_array_equal(there[..., 3], np.where(transparent, 0, 255) | np.zeros(there.shape[:2], int))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from playwright.sync_api import Error, Page, expect
 
@@ -84,6 +85,12 @@ def png(image: np.ndarray, **options: object) -> bytes:
     return file.getvalue()
 
 
+def tiff(image: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    tifffile.imwrite(file, image)
+    return file.getvalue()
+
+
 def tile(slide: int = 0) -> bytes:
     return png(sample_field(slide)[0][:256, :256])
 
@@ -117,10 +124,13 @@ def test_a_sample_is_counted_as_in_python(page, slide):
         kind: int(cells[0]) for kind, cells in rows.items() if kind != "all" and cells[0] != "0"
     }
     name, content = save(page, "labels")
-    labels = np.array(Image.open(io.BytesIO(content)))
-    assert name == f"{tissue.lower()}.labels.png"
+    labels = tifffile.imread(io.BytesIO(content))
+    assert name == f"{tissue.lower()}.labels.tif"
     assert labels.shape == image.shape[:2]
     assert (labels > 0).sum() == pytest.approx((expected.instances > 0).sum(), rel=0.01)
+    name, content = save(page, "png")
+    np.testing.assert_array_equal(np.array(Image.open(io.BytesIO(content))), labels)
+    assert name == f"{tissue.lower()}.labels.png"
     name, content = save(page, "geojson")
     assert len(json.loads(content)["features"]) == found
 
@@ -131,15 +141,13 @@ def test_probabilities_are_within_a_hundredth_of_pythons(script):
     found = script(
         """const { loadNetwork } = await load("network"), { predictPicture } = await load("predict");
         const run = await loadNetwork(new URL("/", location), model);
-        const picture = { rgba: args.rgba, height: 300, width: 280, outside: null };
-        const maps = await predictPicture(run, picture, 0.25, model);
-        return { probability: encode(maps.nuclei.map((logit) => 1 / (1 + Math.exp(-logit / model.temperature)))),
-          mm2: maps.mm2 };""",
+        const picture = { rgba: args.rgba, height: 300, width: 280 };
+        const { blocks: [{ nuclei }] } = await predictPicture(run, picture, 0.25, model);
+        return encode(nuclei.map((logit) => 1 / (1 + Math.exp(-logit / model.temperature))));""",
         rgba=np.dstack([image, np.full(image.shape[:2], 255, np.uint8)]),
     )
-    there = np.frombuffer(base64.b64decode(found["probability"]), np.float32).reshape(300, 280)
+    there = np.frombuffer(base64.b64decode(found), np.float32).reshape(300, 280)
     assert np.abs(there - expected.probability).max() < 0.01
-    assert found["mm2"] == pytest.approx(expected.tissue_mm2, rel=0.01)
 
 
 def test_predicting_makes_no_request(page):
@@ -195,6 +203,9 @@ BAD_FILES = {
     "cut.png": tile()[:2000],
     "empty.jpg": b"",
     "slide.tif": b"II*\0" + bytes(100),
+    "cut.tif": tiff(sample_field(0)[0])[:200_000],
+    "scan.jp2": b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(100),
+    "large.png": png(np.zeros((7000, 7000), np.uint8)),
 }
 
 
@@ -202,9 +213,18 @@ BAD_FILES = {
 def test_a_bad_file_gets_one_sentence(page, name):
     give(page, BAD_FILES[name], name)
     expect(page.locator("#error")).to_have_text(re.compile(rf"^{re.escape(name)}: [^\n]+\.$"), timeout=PATIENCE)
+    if name in ("slide.tif", "cut.tif", "scan.jp2", "large.png"):
+        expect(page.locator("#error")).to_contain_text(f'run python -m helpers predict "{name}" --out found')
     expect(page.locator("#saves button").first).to_be_disabled()
     assert find(page, tile()) > 0
     expect(page.locator("#error")).to_be_hidden()
+
+
+def test_doubtful_colours_are_said_and_no_more_for_the_next_picture(page):
+    find(page, png(sample_field(0)[0][..., ::-1].copy()))
+    expect(page.locator("#doubts")).to_have_text(re.compile(r"^Red and blue seem to be swapped: [^\n]+\.$"))
+    find(page, tile())
+    expect(page.locator("#doubts")).to_be_empty()
 
 
 @pytest.mark.parametrize("scale", ["3", "abc", ""])
@@ -260,7 +280,7 @@ def test_everything_goes_by_keyboard(page):
         page.keyboard.press("Tab")
         reached.add(page.evaluate("document.activeElement.id || document.activeElement.dataset.kind"))
     expected = {"file", "scale", "threshold", "predict", "view", "closer", "farther", "whole", "outlines"}
-    assert reached >= {*expected, "geojson", "csv", "labels"}
+    assert reached >= {*expected, "geojson", "csv", "labels", "png"}
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
@@ -318,7 +338,7 @@ def test_the_page_says_how_many_threads_it_uses(browser, address, page):
 
 
 def test_the_model_is_light_to_fetch(built):
-    files = [built / "model.onnx", *(built / "onnxruntime").iterdir()]
+    files = [built / "model.onnx", *(built / "onnxruntime").iterdir(), *(built / "geotiff").iterdir()]
     contents = [file.read_bytes() for file in files]
     assert sum(map(len, contents)) < 28e6
     assert sum(len(gzip.compress(content, 6)) for content in contents) < 16e6
