@@ -76,8 +76,9 @@ def predict_maps(
         for place in chunk:
             weight[place] += window * len(symmetries)
     looked = weight > 0
+    weight[~looked] = 1
     for name, blended in total.items():
-        np.divide(blended, weight, out=blended, where=looked)
+        blended /= weight
         if name != "kinds":
             blended[:, ~looked] = NOTHING
     return {name: blended[:, :height, :width] for name, blended in total.items()}, outside
