@@ -3,12 +3,11 @@
 import contextlib
 import csv
 import traceback
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from helpers.errors import InputError, InputWarning, in_a_line
+from helpers.errors import InputError, in_a_line, warn
 from helpers.files import locked, unreadable, write_csv
 from helpers.inference.engines import Engine
 from helpers.inference.one_file import DONE, Order, predict_file
@@ -84,7 +83,7 @@ def predict_files(
             if worker.lost and (left := len(named) - number):
                 row["message"] += f" ({left} more pictures were not begun)"
             if row["status"] == FAILED:
-                warnings.warn(row["message"], InputWarning, stacklevel=2)
+                warn(row["message"])
             bar.end(worked=row["status"] == DONE)
             rows.append(row)
             earlier.pop(row["picture"], None)

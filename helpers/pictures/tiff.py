@@ -3,7 +3,6 @@
 import logging
 import re
 import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from tifffile import PHOTOMETRIC, TiffFile, TiffPage, TiffPageSeries
 
-from helpers.errors import InputError, InputWarning, in_a_line
+from helpers.errors import InputError, in_a_line, warn
 from helpers.pictures.picture import WHOLE_PIXELS, PyramidPicture
 from helpers.pictures.samples import GREY, find_white, refuse_labels, to_eight_bits, to_rgb
 from helpers.pictures.scale_tags import read_tiff_scales
@@ -56,7 +55,7 @@ class TiffPicture(PyramidPicture):
             notes = self._prepare(pages[0])
             unfinished.pop_all()  # it stays open
         if notes:
-            warnings.warn(f"{path}: found {'; '.join(notes)}", InputWarning, stacklevel=3)
+            warn(f"{path}: found {'; '.join(notes)}")
 
     def _check(self, page: TiffPage) -> None:
         """Refuse channels of which nobody knows the colour."""

@@ -401,8 +401,9 @@ def test_no_tissue_is_said(tmp_path, model):
 
 def test_an_assumed_scale_is_said_with_the_file(tmp_path, model):
     Image.fromarray(picture()).save(tmp_path / "a.png", dpi=(72, 72))
-    with pytest.warns(InputWarning, match=r"a\.png: expected a scale, found 352\.\d um/px .*0\.25 um/px"):
+    with pytest.warns(InputWarning, match=r"a\.png: expected a scale, found 352\.\d um/px .*0\.25 um/px") as warned:
         predict_files(tmp_path / "a.png", tmp_path / "out", model=model)
+    assert {warning.filename for warning in warned} == {__file__}  # they point at the call
 
 
 @pytest.mark.parametrize(
