@@ -8,7 +8,7 @@ from scipy.special import expit
 from helpers.inference.blocks import Block, Box, Found, Seams, cut_blocks, keep_own, shift
 from helpers.inference.engines import Engine
 from helpers.inference.instances import list_nuclei, part_nuclei
-from helpers.inference.tiles import NOTHING, PLAIN, nuclei_logits, predict_maps, resize
+from helpers.inference.tiles import PLAIN, no_maps, nuclei_logits, predict_maps, resize
 from helpers.inference.trained_model import TrainedModel
 from helpers.pictures.picture import ArrayPicture, Picture
 from helpers.pictures.survey import Tissue, survey
@@ -69,7 +69,7 @@ class Search:
             return place is not None and self.tissue.reaches(*place)
 
         if not self.tissue.reaches(*seen):
-            return {"nuclei": np.full((1, 1, 1), NOTHING, np.float32)}, np.zeros(seen.shape, bool)
+            return no_maps(), np.zeros(seen.shape, bool)
         image = picture.read(seen.top, seen.left, *seen.shape)
         return predict_maps(self.model, image, self.um_per_px, self.device, self.symmetries, holds_tissue)
 
