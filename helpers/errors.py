@@ -1,5 +1,11 @@
 """The one error that means "what was given cannot be used", and the one warning: each is printed in one line."""
 
+import sys
+import warnings
+from pathlib import Path
+
+PACKAGE = str(Path(__file__).parent / "_")[:-1]  # how the paths of its modules begin
+
 
 class InputError(ValueError):
     """Bad input. The message names the file, what was found, what was expected and what to do."""
@@ -7,6 +13,14 @@ class InputError(ValueError):
 
 class InputWarning(UserWarning):
     """Input that can be used but is hardly what was meant. The message says what an `InputError` would."""
+
+
+def warn(message: str) -> None:
+    """Give an InputWarning that points at the call of this package from outside, however deep inside it is given."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back and frame.f_code.co_filename.startswith(PACKAGE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, InputWarning, stacklevel=level)
 
 
 def in_a_line(error: Exception) -> str:

@@ -22,12 +22,11 @@ from made_slides import CELL, ROOT, in_a_disc, peak_megabytes, write_slide
 from PIL import Image
 
 from helpers import predict_files
-from helpers.inference.onnx_network import OnnxNetwork, usable_cores
-from helpers.inference.trained_model import TrainedModel, shipped_model
+from helpers.inference.onnx_network import OnnxNetwork
+from helpers.inference.trained_model import TrainedModel, load_model, shipped_model
 from helpers.pictures.reading import open_picture
 from helpers.sample_tissue.sample import sample_field
 
-torch.set_num_threads(usable_cores())  # the tests, whose settings this shares, use one
 SMP = "smp.Unet efficientnet-b0, eager float32"
 OLD_TREE = os.environ.get("NUCLEI_OLD_TREE")
 BATCHES = (1, 2, 4, 8)  # of which each network gets its best
@@ -134,6 +133,15 @@ def test_tiles_through_the_network(benchmark, rows, model, theirs):
     add(
         rows, f"the network, tiles of 256 pixels, {best} at once", f"{SMP}, {their_best} at once", 16 / ours,
         16 / other, "tiles/s", "at least 4 times", 1 / ratio >= 4,
+    )  # fmt: skip
+
+
+def test_integers_beside_floats(benchmark, rows, model):
+    images, integers = tiles(16, 256), load_model("int8")
+    ours, other, ratio = in_turn(benchmark, lambda: integers.network.run(images), lambda: model.network.run(images))
+    add(
+        rows, "the network in integers of 8 bits, tiles of 256 pixels", "the same in float32", 16 / ours, 16 / other,
+        "tiles/s", "at least 1.2 times", 1 / ratio >= 1.2,
     )  # fmt: skip
 
 

@@ -12,8 +12,10 @@ import torch
 
 from helpers.errors import InputError
 from helpers.files import read_json, write_json
+from helpers.inference.onnx_network import usable_cores
 from helpers.provenance import describe_environment
 
+torch.set_num_threads(usable_cores())  # of both sides: the tests, whose settings benchmarks share, use one
 OUT = Path(__file__).resolve().parents[1] / "models" / "benchmarks.json"
 ROUNDS = 5
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers.errors import InputError
+from helpers import errors
+from helpers.errors import InputError, InputWarning, warn
 
 MODULES = sorted((Path(__file__).resolve().parents[1] / "helpers").rglob("*.py"))
 
@@ -23,13 +24,25 @@ def test_survives_the_way_out_of_a_worker_process():
     assert str(error) == "masks.npy: cut short"
 
 
+def test_a_warning_points_at_the_call_from_outside(monkeypatch):
+    with pytest.warns(InputWarning, match="odd") as warned:
+        warn("odd")
+    assert warned[0].filename == __file__
+    monkeypatch.setattr(errors, "PACKAGE", __file__)  # as if this file were of the package
+    with pytest.warns(InputWarning, match="odd") as warned:
+        warn("odd")
+    assert warned[0].filename != __file__
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
 def test_messages_are_one_line(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
     made = [
         node
         for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "InputError"
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in ("InputError", "EngineError", "warn")
     ]
     texts = [node.value for call in made for node in ast.walk(call) if isinstance(node, ast.Constant)]
     assert [text for text in texts if "\n" in str(text)] == []

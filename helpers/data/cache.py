@@ -1,7 +1,6 @@
 """What a prepared data set is, and how it is opened again."""
 
 import mmap
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from helpers.config import CLASS_NAMES
-from helpers.errors import InputError, InputWarning, in_a_line
+from helpers.errors import InputError, in_a_line, warn
 from helpers.files import read_json, unreadable
 from helpers.sources import Seen, source_name
 
@@ -84,11 +83,9 @@ class Cache:
         by_pixels[by_pixels] = ~self.of_one_colour(indices[by_pixels])
         groups = [] if self.groups is None else self.groups[indices].tolist()
         if seen.training_sources is None and any(map(source_name, groups)):
-            warnings.warn(
+            warn(
                 f"{self.name}: the weights tell which tiles they were trained on, but not the names of their sources: "
-                "tiles that were decoded or cut otherwise are not known again",
-                InputWarning,
-                stacklevel=2,
+                "tiles that were decoded or cut otherwise are not known again"
             )
         by_name = np.array(seen.knows(groups), bool) if groups else np.zeros(len(indices), bool)
         names = sorted({source_name(group) for group, known in zip(groups, by_name, strict=False) if known})

@@ -1,7 +1,6 @@
 """Scoring a run or weights on whole images at full size, beside what needs no learning."""
 
 import dataclasses
-import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +16,7 @@ from helpers.data.fold import find_folds
 from helpers.data.prepare import prepare
 from helpers.data.stitching import SourceImage, source_images, stitch_labels
 from helpers.devices import on_device, pick_device
-from helpers.errors import InputError, InputWarning
+from helpers.errors import InputError, warn
 from helpers.evaluation.baselines import BASELINES
 from helpers.evaluation.fill_rules import FILL_RULES, fill_mask, read_outlines
 from helpers.evaluation.nuclei_scores import match_kinds, row_of, score_nuclei, summarize_nuclei
@@ -118,11 +117,9 @@ def evaluate(
         numbers = image.crop(stitch_labels(tiles.instances, image.positions))
         nuclei.append(score_nuclei(found, numbers, kinds if kinds_known else None) if apart else None)
     for doubt, names in doubts.items():
-        warnings.warn(
+        warn(
             f"{cache.name}: of {len(names)} of {len(images)} images, such as {names[0]}, {doubt}; their scores mean "
-            "nothing: save them anew",
-            InputWarning,
-            stacklevel=2,
+            "nothing: save them anew"
         )
     tissues, units = np.array([image.tissue for image in images]), _units(images, cache)
     rows = map(_row, images, counts["model"])

@@ -1,7 +1,6 @@
 """What can be scored: a finished run, or shipped weights; and on which tiles of its own data set it may be."""
 
 import dataclasses
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 from helpers.config import OFFICIAL_SPLITS, RECIPES, Recipe
 from helpers.data.cache import Cache
 from helpers.data.prepare import prepare
-from helpers.errors import InputError, InputWarning
+from helpers.errors import InputError, warn
 from helpers.files import read_json
 from helpers.inference.trained_model import WEIGHTS, TrainedModel, find_weights, load_model
 from helpers.paths import as_path
@@ -119,11 +118,9 @@ def choose_tiles(subject: Subject, cache: Cache, part: str = PARTS[0]) -> tuple[
     present = set() if cache.groups is None else set(cache.groups.tolist())
     if not seen.any():
         if chose := present.intersection(subject.model.seen.validation_groups):
-            warnings.warn(
+            warn(
                 f"{cache.name}: found {len(chose)} source images that chose the epoch of {subject.name}, such as "
-                f"{min(chose)}, which flatters its score",
-                InputWarning,
-                stacklevel=3,
+                f"{min(chose)}, which flatters its score"
             )
         return "all", everything
     groups = set(subject.data.get("validation_groups") or subject.model.seen.validation_groups)
@@ -176,10 +173,8 @@ def _choose_test_fold(subject: Subject, cache: Cache) -> np.ndarray:
     tiles = np.flatnonzero(np.array(cache.official)[cache.fold_numbers] == test)
     seen, spoke = cache.find_seen(tiles, subject.model.seen)
     if seen.any():
-        warnings.warn(
+        warn(
             f"{cache.name}: {subject.name} was trained on {seen.sum()} of the {len(tiles)} tiles of its test fold "
-            f"({spoke}); these are left out",
-            InputWarning,
-            stacklevel=4,
+            f"({spoke}); these are left out"
         )
     return tiles[~seen]

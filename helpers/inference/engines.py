@@ -1,4 +1,4 @@
-"""Who does the work: threads of this machine, or the workers of a Dask cluster. The results are the same."""
+"""Who does the work: threads of this process, or the workers of a Dask cluster. The results are the same."""
 
 import contextlib
 import importlib
@@ -17,85 +17,104 @@ WORKERS = 2  # blocks at once: while the network has one, another is read or par
 SECONDS = 30  # to wait for a scheduler
 
 
-def work_through(work: Callable, items: Iterable, engine: str = "threads", workers: int | None = None) -> Iterator:
-    """Give `work(item)` for each item, in their order; a few are worked on at once.
+class EngineError(InputError):
+    """The work cannot be done, though nothing is wrong with what it is done to: what is finished is to be kept."""
+
+
+class Engine:
+    """Does work, piece by piece: threads, or a Dask cluster that is reached once, when it is first needed, and shared.
 
     Args:
-        work: what is done; several threads call it, and with Dask it is sent to other processes.
-        items: what it is done to.
-        engine: "threads" of this process, "dask" for worker processes on this machine, or the address of a Dask
+        name: "threads" of this process, "dask" for worker processes on this machine, or the address of a Dask
             scheduler, such as "tcp://node1:8786". A worker that is lost on the way costs time: others do its work.
-        workers: how many; None for `WORKERS`, or one on a machine of one core, or all that the scheduler has.
+        workers: how many; None for `WORKERS`, or one on a machine of one core. A scheduler gives all that it has.
+
+    Attributes:
+        here: whether the work is done in this process.
+        lost: whether it can do no more work.
 
     Raises:
-        InputError: there is no such engine, Dask is not installed, no scheduler answers or it is lost, or workers die.
+        InputError: there is no such engine, Dask is not installed, or no worker is wanted.
     """
-    check_engine(engine, workers)
-    items = list(items)
-    if not items:
-        return
-    workers = workers or min(WORKERS, os.cpu_count() or 1)
-    if engine == "threads":
-        with ThreadPoolExecutor(workers) as pool:
-            yield from _in_order(lambda item: pool.submit(work, item), items, workers + 1)
-        return
-    with _quiet(), _cluster(engine, workers) as client, _losses_told(engine):
-        at_once = 2 * max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
-        there = client.scatter(work, broadcast=True)
-        yield from _in_order(lambda item: client.submit(_call, there, item, pure=False), items, at_once)
 
+    def __init__(self, name: str = "threads", workers: int | None = None) -> None:
+        if workers is not None and workers < 1:
+            raise InputError(f"workers: expected 1 or more, found {workers}; leave it out for the usual number")
+        if name not in ("threads", "dask") and "://" not in name:
+            raise InputError(
+                f"engine: expected threads, dask or the address of a scheduler (tcp://...), found {name!r}"
+            )
+        self.name, self.workers = name, workers or min(WORKERS, os.cpu_count() or 1)
+        self.here, self.lost = name == "threads", False
+        if not self.here and not importlib.util.find_spec("distributed"):
+            raise InputError("engine: expected Dask, which is not installed: pip install 'nuclei-helpers[dask]'")
+        self._client, self._opened = None, contextlib.ExitStack()
 
-def check_engine(engine: str, workers: int | None = None) -> None:
-    """Refuse what is no engine, or no number of workers, with an InputError."""
-    if workers is not None and workers < 1:
-        raise InputError(f"workers: expected 1 or more, found {workers}; leave it out for the usual number")
-    if engine not in ("threads", "dask") and "://" not in engine:
-        raise InputError(f"engine: expected threads, dask or the address of a scheduler (tcp://...), found {engine!r}")
-    if engine != "threads" and not importlib.util.find_spec("distributed"):
-        raise InputError("engine: expected Dask, which is not installed: pip install 'nuclei-helpers[dask]'")
+    def __enter__(self) -> "Engine":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+    def work_through(self, work: Callable, items: Iterable) -> Iterator:
+        """Give `work(item)` for each item, in their order; a few are worked on at once.
+
+        Args:
+            work: what is done; several threads call it, and with Dask it is sent to other processes.
+            items: what it is done to.
+
+        Raises:
+            EngineError: no scheduler answers or it is lost, or workers die.
+        """
+        items = list(items)
+        if not items:
+            return
+        if self.here:
+            with ThreadPoolExecutor(self.workers) as pool:
+                yield from _in_order(lambda item: pool.submit(work, item), items, self.workers + 1)
+            return
+        with self._losses_told():
+            client = self._client = self._client or self._connect()
+            at_once = 2 * max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
+            # By a name of its own: one that was just let go of, of the same content, would be taken along.
+            there = client.scatter(work, broadcast=True, hash=False)
+            yield from _in_order(lambda item: client.submit(_call, there, item, pure=False), items, at_once)
+
+    def _connect(self) -> object:
+        """Give a client of the scheduler at an address, or of a cluster of its own that ends with this engine."""
+        distributed = importlib.import_module("distributed")
+        self._opened.enter_context(_quiet())
+        if self.name == "dask":
+            with _interrupts_ignored():
+                cluster = distributed.LocalCluster(self.workers, threads_per_worker=1, dashboard_address=None)
+            return self._opened.enter_context(distributed.Client(self._opened.enter_context(cluster)))
+        try:
+            return self._opened.enter_context(distributed.Client(self.name, timeout=SECONDS))
+        except (OSError, ValueError) as error:
+            self.lost = True
+            raise EngineError(
+                f"engine {self.name}: expected a Dask scheduler there, none answers ({in_a_line(error)}); start one "
+                "with `dask scheduler`, and `dask worker ADDRESS` where this package is installed too"
+            ) from None
+
+    @contextlib.contextmanager
+    def _losses_told(self) -> Iterator[None]:
+        """Turn the loss of all workers, or of their scheduler, into an EngineError."""
+        distributed = importlib.import_module("distributed")
+        try:
+            yield
+        except (distributed.KilledWorker, CancelledError, distributed.comm.CommClosedError) as error:
+            self.lost = self._client.status != "running"
+            found = "a scheduler to the end, found it gone" if self.lost else "workers that live, found that they died"
+            remedy = "start it again" if self.lost else "give each more memory"
+            raise EngineError(
+                f"engine {self.name}: expected {found} ({in_a_line(error)[:160]}); {remedy}, and run it again: what is "
+                "finished is kept"
+            ) from None
 
 
 def _call(work: Callable, item: object) -> object:
     return work(item)
-
-
-@contextlib.contextmanager
-def _cluster(engine: str, workers: int) -> Iterator:
-    """Give a client of the scheduler at an address, or of a cluster of its own that ends with the work."""
-    distributed = importlib.import_module("distributed")
-    if engine == "dask":
-        with _interrupts_ignored():
-            made = distributed.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
-        with made as cluster, distributed.Client(cluster) as client:
-            yield client
-        return
-    try:
-        client = distributed.Client(engine, timeout=SECONDS)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"engine {engine}: expected a Dask scheduler there, none answers ({in_a_line(error)}); start one with "
-            "`dask scheduler`, and `dask worker ADDRESS` where this package is installed too"
-        ) from None
-    with client:
-        yield client
-
-
-@contextlib.contextmanager
-def _losses_told(engine: str) -> Iterator[None]:
-    """Turn the loss of all workers, or of their scheduler, into an InputError."""
-    distributed = importlib.import_module("distributed")
-    try:
-        yield
-    except distributed.KilledWorker:
-        raise InputError(
-            f"engine {engine}: expected workers that live, found that several died over one part of the picture; "
-            "give each more memory, and run it again: what is finished is kept"
-        ) from None
-    except (CancelledError, distributed.comm.CommClosedError) as error:
-        raise InputError(
-            f"engine {engine}: expected a scheduler to the end, found it gone ({in_a_line(error)[:160]}); start it "
-            "again, and run it again: what is finished is kept"
-        ) from None
 
 
 @contextlib.contextmanager
@@ -114,14 +133,16 @@ def _interrupts_ignored() -> Iterator[None]:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keep Dask from logging what is mended without anybody, or told in a sentence."""
-    importlib.import_module("distributed")  # which sets levels of its own
-    logger = logging.getLogger("distributed")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
+    importlib.import_module("distributed")  # which sets levels of its own, of these two
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _in_order(submit: Callable[[object], Future], items: Iterable, at_once: int) -> Iterator:

@@ -86,7 +86,9 @@ def list_nuclei(
         table["confidence"] = np.bincount(numbers, probability.ravel()[inside], count + 1)[1:] / areas
     elif count:
         if same_size := kind_logits.shape[1:] == instances.shape:
-            kind_logits = kind_logits.reshape(len(kind_logits), -1)[:, inside]
+            kind_logits = kind_logits.reshape(len(kind_logits), -1).take(
+                inside, axis=1
+            )  # row by row, unlike [:, inside]
         shares = kind_logits - kind_logits.max(axis=0)  # no library's softmax: it holds two more copies
         np.exp(shares, out=shares)
         shares /= shares.sum(axis=0)
@@ -147,9 +149,9 @@ def _fill_holes(mask: np.ndarray, um_per_px: float) -> np.ndarray:
 def _number(labels: np.ndarray) -> np.ndarray:
     """Number a label map from 1 in reading order of the first pixels, int32."""
     inside = np.flatnonzero(labels)
-    first = np.zeros(int(labels.max(initial=0)) + 1, np.int64)
+    first = np.full(int(labels.max(initial=0)) + 1, -1)
     first[labels.ravel()[inside[::-1]]] = inside[::-1]  # of several, the last stays, which is the first pixel
-    present = np.unique(labels.ravel()[inside])
+    present = np.flatnonzero(first >= 0)
     numbers = np.zeros(len(first), np.int32)
     numbers[present[np.argsort(first[present])]] = np.arange(1, len(present) + 1)
     return numbers[labels]

@@ -14,7 +14,7 @@ from helpers import __version__
 from helpers.errors import InputError, InputWarning
 from helpers.files import read_json, write_json
 from helpers.inference.blocks import Block, Found, Seams
-from helpers.inference.engines import work_through
+from helpers.inference.engines import Engine, EngineError
 from helpers.inference.outputs import ENDINGS, open_outputs, paths_of
 from helpers.inference.progress import Progress
 from helpers.inference.segmentation import Search
@@ -39,8 +39,7 @@ class Order:
     um_per_px: float | str | None
     model: TrainedModel
     save: tuple[str, ...]
-    engine: str
-    workers: int | None
+    engine: Engine
     again: bool
     device: str
     flips_and_turns: bool
@@ -107,8 +106,9 @@ def predict_file(path: Path, name: str, order: Order, bar: Progress) -> dict:
                 for found, before in _find_all(path, picture, search, store, order, bar):
                     outputs.add(found, before)
                 row = outputs.finish(store)
-        except InputError:  # a damaged file, which will be another when it is whole
-            store.remove()
+        except InputError as error:
+            if not isinstance(error, EngineError):  # a damaged file, which will be another when it is whole
+                store.remove()
             raise
     summary.unlink(missing_ok=True)  # until all are in their place it is not finished
     if written["about"] != about:  # what else was saved then tells of another picture, model or scale
@@ -130,11 +130,11 @@ def _find_all(
     bar.expect(len(blocks), len(missing))
     # Threads share the open file; another process opens its own.
     work = functools.partial(search.find, picture)
-    if order.engine != "threads":
+    if not order.engine.here:
         work = _Elsewhere(Path(os.path.abspath(path)), path.stat().st_mtime_ns, search)
     seams = Seams(search.um_per_px)
     # Closed before the picture is, whatever happens: no worker reads on.
-    with contextlib.closing(work_through(work, missing, order.engine, order.workers)) as results:
+    with contextlib.closing(order.engine.work_through(work, missing)) as results:
         for block in blocks:
             kept = store.has(block)
             found = store.get(block) if kept else next(results)
@@ -158,7 +158,7 @@ class _Elsewhere:
         try:
             picture = _opened(self.path, self.changed)
         except InputError as error:
-            raise InputError(
+            raise EngineError(
                 f"{error} (so found by the Dask worker on {socket.gethostname()}; expected the same files by the same "
                 "paths on all machines)"
             ) from None

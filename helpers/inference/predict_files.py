@@ -3,14 +3,13 @@
 import contextlib
 import csv
 import traceback
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from helpers.errors import InputError, InputWarning, in_a_line
+from helpers.errors import InputError, in_a_line, warn
 from helpers.files import locked, unreadable, write_csv
-from helpers.inference.engines import check_engine
+from helpers.inference.engines import Engine
 from helpers.inference.one_file import DONE, Order, predict_file
 from helpers.inference.outputs import ENDINGS, USUAL
 from helpers.inference.progress import Progress
@@ -40,8 +39,9 @@ def predict_files(
     """Find the nuclei of pictures and slides of any size, and write them into files.
 
     A picture that cannot be used does not stop the others, nor does a fault of this program, of which `NAME.error.txt`
-    tells where it lies. What is finished is not done again; a slide that was stopped goes on with the blocks that it
-    has not done. Labels and overlays that an earlier run wrote beside the pictures are not taken for pictures.
+    tells where it lies; a scheduler that is lost does. What is finished is not done again; a slide that was stopped
+    goes on with the blocks that it has not done. Labels and overlays that an earlier run wrote beside the pictures are
+    not taken for pictures.
 
     Args:
         sources: a picture, a folder or a pattern, or several.
@@ -50,7 +50,7 @@ def predict_files(
         um_per_px: scale of all of them, micrometres a pixel; None for what each file says.
         model: as from `load_model`; None for the shipped one.
         save: of `outputs.ENDINGS`.
-        engine: as in `engines.work_through`.
+        engine: as in `engines.Engine`, one for all pictures.
         workers: as there.
         again: do again what is finished.
         device: where to compute.
@@ -58,9 +58,9 @@ def predict_files(
         progress: show a bar on standard error.
 
     Returns:
-        for each picture what `summary.csv` has of it: `picture`, `status` ("done", "kept" from before, or "failed"),
-        `message`, and where it did not fail the size, scale, area of tissue, and number of nuclei, of each kind and in
-        all, and per mm2 of tissue.
+        for each picture that was begun what `summary.csv` has of it: `picture`, `status` ("done", "kept" from before,
+            or "failed"), `message`, and where it did not fail the size, scale, area of tissue, and number of nuclei, of
+            each kind and in all, and per mm2 of tissue.
 
     Raises:
         InputError: no picture there, something that cannot be saved, no such engine or device, a scale out of range,
@@ -69,22 +69,27 @@ def predict_files(
     save = (save,) if isinstance(save, str) else tuple(save)
     if wrong := sorted(set(save) - set(ENDINGS)):
         raise InputError(f"save: expected of {', '.join(ENDINGS)}, found {', '.join(wrong)}")
-    check_engine(engine, workers)
+    worker = Engine(engine, workers)
     um_per_px = None if um_per_px is None else check_scale(um_per_px)
     model, out = choose_model(model, device, fastest=True), as_path(out)
     named = _name_results(_without_results(list_pictures(sources), out))
-    order = Order(out, um_per_px, model, save, engine, workers, again, device, flips_and_turns)
+    order = Order(out, um_per_px, model, save, worker, again, device, flips_and_turns)
     rows = []
-    with locked(out), contextlib.closing(Progress(named, progress)) as bar:
-        earlier = [row for row in _read_rows(out / SUMMARY) if row["picture"] not in map(str, named)]
+    with worker, locked(out), contextlib.closing(Progress(named, progress)) as bar:
+        earlier = {row["picture"]: row for row in _read_rows(out / SUMMARY)}
         for number, (path, name) in enumerate(named.items(), 1):
             bar.begin(number, path)
             row = _try_file(path, name, order, bar)
+            if worker.lost and (left := len(named) - number):
+                row["message"] += f" ({left} more pictures were not begun)"
             if row["status"] == FAILED:
-                warnings.warn(row["message"], InputWarning, stacklevel=2)
+                warn(row["message"])
             bar.end(worked=row["status"] == DONE)
             rows.append(row)
-            write_csv(out / SUMMARY, _same_keys([*earlier, *rows]))
+            earlier.pop(row["picture"], None)
+            write_csv(out / SUMMARY, _same_keys([*earlier.values(), *rows]))
+            if worker.lost:
+                break
     return rows
 
 

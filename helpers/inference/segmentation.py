@@ -6,9 +6,9 @@ import numpy as np
 from scipy.special import expit
 
 from helpers.inference.blocks import Block, Box, Found, Seams, cut_blocks, keep_own, shift
-from helpers.inference.engines import work_through
+from helpers.inference.engines import Engine
 from helpers.inference.instances import list_nuclei, part_nuclei
-from helpers.inference.tiles import NOTHING, PLAIN, nuclei_logits, predict_maps, resize
+from helpers.inference.tiles import PLAIN, no_maps, nuclei_logits, predict_maps, resize
 from helpers.inference.trained_model import TrainedModel
 from helpers.pictures.picture import ArrayPicture, Picture
 from helpers.pictures.survey import Tissue, survey
@@ -69,7 +69,7 @@ class Search:
             return place is not None and self.tissue.reaches(*place)
 
         if not self.tissue.reaches(*seen):
-            return {"nuclei": np.full((1, 1, 1), NOTHING, np.float32)}, np.zeros(seen.shape, bool)
+            return no_maps(), np.zeros(seen.shape, bool)
         image = picture.read(seen.top, seen.left, *seen.shape)
         return predict_maps(self.model, image, self.um_per_px, self.device, self.symmetries, holds_tissue)
 
@@ -112,7 +112,7 @@ def segment(
     search = Search(model, um_per_px, survey(picture, um_per_px), device, symmetries)
     seams, tables = Seams(um_per_px), []
     probability, mask, instances = (np.zeros(size, dtype) for dtype in (np.float32, bool, np.int32))
-    for found in work_through(lambda block: search.find(picture, block), search.blocks):
+    for found in Engine().work_through(lambda block: search.find(picture, block), search.blocks):
         before = seams.count
         found = seams.settle(found)
         core, seen = (np.s_[box.top : box.bottom, box.left : box.right] for box in (found.block.core, found.block.seen))
@@ -140,7 +140,7 @@ def predict_logits(
     """
     picture, logits = ArrayPicture(image), np.zeros(image.shape[:2], np.float32)
     search = Search(model, um_per_px, survey(picture, um_per_px), device, symmetries)
-    results = work_through(lambda block: search.find_logits(picture, block), search.blocks)
+    results = Engine().work_through(lambda block: search.find_logits(picture, block), search.blocks)
     for block, of_block in zip(search.blocks, results, strict=True):
         logits[block.core.top : block.core.bottom, block.core.left : block.core.right] = of_block
     return logits

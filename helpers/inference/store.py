@@ -4,6 +4,7 @@ import functools
 import json
 import shutil
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ from helpers.files import read_json, remove_unfinished, write_json, written_whol
 from helpers.inference.blocks import Block, Box, Found
 
 ABOUT = "about.json"
-AT_HAND = 24  # blocks in memory while files are written, 8 MB each: a row of them on a slide of 45,000 pixels
+# Blocks in memory while files are written, 8 MB each. Two rows of the picture's would do, for files are written strip
+# by strip and a strip may cross a seam; no more than this, one row of 120,000 pixels of tissue.
+AT_HAND = 64
 LEVELS = 255  # a probability is kept as a whole number of so many parts
 
 
@@ -36,7 +39,8 @@ class BlockStore:
             write_json(folder / ABOUT, about)
         remove_unfinished(folder, (f"{block.number:06d}.npz" for block in blocks))
         self._before: dict[int, int] = {}  # nuclei before each block that was put
-        self._read = functools.lru_cache(AT_HAND)(self._load)
+        in_a_row = max(Counter(block.core.top for block in blocks).values(), default=1)
+        self._read = functools.lru_cache(min(AT_HAND, 2 * in_a_row))(self._load)
 
     def has(self, block: Block) -> bool:
         """Tell whether a block was kept, by a process before this one too."""

@@ -47,16 +47,15 @@ def predict_maps(
         Overlapping tiles as in Ronneberger, Fischer, Brox 2015, figure 2, doi:10.1007/978-3-319-24574-4_28.
     """
     image, outside = fill_outside(image)
-    nothing = {"nuclei": np.full((1, 1, 1), NOTHING, np.float32)}
     if outside.all():
-        return nothing, outside
+        return no_maps(), outside
     height, width = size_at_scale(outside.shape, um_per_px, model)
     size, scale = model.network.img_size, (outside.shape[0] / height, outside.shape[1] / width)
     places = tile_places(max(height, size), max(width, size), size)
     if wanted:
         places = [place for place in places if wanted(*_in_image(place, scale))]
     if not places:
-        return nothing, outside
+        return no_maps(), outside
     at_scale = resize(image, height, width)
     # Smaller than a tile: its border is repeated, for a black frame would look like tissue.
     padding = (0, max(0, size - height), 0, max(0, size - width))
@@ -76,11 +75,17 @@ def predict_maps(
         for place in chunk:
             weight[place] += window * len(symmetries)
     looked = weight > 0
+    weight[~looked] = 1
     for name, blended in total.items():
-        np.divide(blended, weight, out=blended, where=looked)
+        blended /= weight
         if name != "kinds":
             blended[:, ~looked] = NOTHING
     return {name: blended[:, :height, :width] for name, blended in total.items()}, outside
+
+
+def no_maps() -> dict[str, np.ndarray]:
+    """Give what `predict_maps` does where nothing was looked at."""
+    return {"nuclei": np.full((1, 1, 1), NOTHING, np.float32)}
 
 
 def nuclei_logits(maps: dict[str, np.ndarray], outside: np.ndarray) -> np.ndarray:

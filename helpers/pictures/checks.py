@@ -1,12 +1,11 @@
 """What is taken as a picture, and what is said of one that is odd."""
 
-import warnings
 from collections.abc import Iterator
 
 import cv2
 import numpy as np
 
-from helpers.errors import InputError, InputWarning
+from helpers.errors import InputError, warn
 from helpers.pictures.outside import find_outside
 from helpers.pictures.picture import Picture, compose
 from helpers.pictures.stain_check import doubt_stain
@@ -31,27 +30,24 @@ def check_array(image: np.ndarray) -> np.ndarray:
     return image
 
 
-def warn_about(image: np.ndarray, name: str = "image", stacklevel: int = 3) -> bool:
+def warn_about(image: np.ndarray, name: str = "image") -> bool:
     """Warn once of what is no tissue in a picture, and once if its colours are not those of H&E.
 
     Args:
         image: `(H, W, 3)` or `(H, W, 4)` uint8.
         name: what messages call it.
-        stacklevel: where the warning points, as in `warnings.warn`.
 
     Returns:
         whether its colours are those of H&E, as far as can be told.
     """
     outside = find_outside(image)
     if outside.any():
-        warnings.warn(
+        warn(
             f"{name}: {np.count_nonzero(outside):,} of {outside.size:,} pixels are black or transparent to the border: "
-            "taken for no tissue, and never for nuclei",
-            InputWarning,
-            stacklevel=stacklevel,
+            "taken for no tissue, and never for nuclei"
         )
     if doubt := doubt_stain(compose(image), ~outside):
-        warnings.warn(f"{name}: {doubt}", InputWarning, stacklevel=stacklevel)
+        warn(f"{name}: {doubt}")
     return not doubt
 
 
@@ -64,14 +60,14 @@ def warn_about_picture(picture: Picture, tissue: Tissue, um_per_px: float) -> No
     if not tissue.somewhere.any():
         doubt = "no tissue was found: it looks like empty glass"
     elif picture.height * picture.width <= WHOLE:
-        stained = warn_about(picture.read(0, 0, picture.height, picture.width), picture.name, 4)
+        stained = warn_about(picture.read(0, 0, picture.height, picture.width), picture.name)
     else:
         windows = np.concatenate(list(_windows(picture, tissue)))  # (n * WINDOW, WINDOW, 3)
         doubt = doubt_stain(windows, np.ones(windows.shape[:2], bool))
     if stained and not doubt:
         doubt = doubt_ink(tissue.small, um_per_px * tissue.factor)
     if doubt:
-        warnings.warn(f"{picture.name}: {doubt}", InputWarning, stacklevel=3)
+        warn(f"{picture.name}: {doubt}")
 
 
 def doubt_ink(small: np.ndarray, um_per_px: float) -> str:

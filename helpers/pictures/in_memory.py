@@ -11,9 +11,7 @@ from helpers.pictures.reading import open_picture
 from helpers.pictures.scale import resolve_scale
 
 
-def read_source(
-    source: np.ndarray | Path | str, um_per_px: float | str | None, stacklevel: int = 3
-) -> tuple[np.ndarray, float]:
+def read_source(source: np.ndarray | Path | str, um_per_px: float | str | None) -> tuple[np.ndarray, float]:
     """Read a picture into memory, with its scale; arguments and errors as of `predict`.
 
     Returns:
@@ -28,5 +26,5 @@ def read_source(
                 "`python -m helpers predict`"
             )
         image = picture.read(0, 0, picture.height, picture.width)
-    warn_about(image, picture.name, stacklevel + 1)
+    warn_about(image, picture.name)
     return image, um_per_px

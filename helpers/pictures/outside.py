@@ -13,6 +13,8 @@ FRINGE = 4  # pixels around it in which JPEG and resampling mix black and tissue
 def find_outside(image: np.ndarray) -> np.ndarray:
     """Find what is no tissue: black or transparent areas that touch the border, and a fringe around them.
 
+    A block of a slide is judged like a picture: black within the tissue counts where the block's border cuts it.
+
     Args:
         image: `(H, W, 3)` or `(H, W, 4)` uint8.
 

@@ -7,7 +7,7 @@ import imagecodecs
 import numpy as np
 from PIL import Image, ImageOps
 
-from helpers.errors import InputError, InputWarning, in_a_line
+from helpers.errors import InputError, in_a_line, warn
 from helpers.pictures.picture import WHOLE_PIXELS, ArrayPicture
 from helpers.pictures.samples import GREY, find_white, refuse_labels, to_eight_bits, to_rgb
 from helpers.pictures.told_scale import Told, choose_scale
@@ -51,7 +51,7 @@ def open_plain(path: Path) -> ArrayPicture:
             f"{path}: expected a whole picture, found a damaged one ({in_a_line(error)[:160]}); copy or save it again"
         ) from None
     if notes:
-        warnings.warn(f"{path}: found {'; '.join(notes)}", InputWarning, stacklevel=3)
+        warn(f"{path}: found {'; '.join(notes)}")
     told = [Told(*(UM_PER_INCH / side if side else float("nan") for side in map(float, dpi)), "dpi")] if dpi else []
     return ArrayPicture(pixels, str(path), *choose_scale(told))
 

@@ -1,10 +1,9 @@
 """At which scale a picture is predicted: what a person says, what its file says, or an assumption."""
 
 import math
-import warnings
 
 from helpers.config import SCALES, TILE_UM_PER_PX
-from helpers.errors import InputError, InputWarning
+from helpers.errors import InputError, warn
 from helpers.pictures.picture import Picture
 from helpers.preprocessing import check_scale
 
@@ -26,11 +25,9 @@ def resolve_scale(picture: Picture, given: float | str | None) -> float:
         return check_scale(given)
     if picture.um_per_px is None:
         found = f"found {picture.scale_source}, no microscope's" if picture.scale_source else "found none"
-        warnings.warn(
+        warn(
             f"{picture.name}: expected a scale, {found}: {TILE_UM_PER_PX} um/px (40x) is assumed, and sizes and "
-            "results are wrong where that is; give um_per_px",
-            InputWarning,
-            stacklevel=2,
+            "results are wrong where that is; give um_per_px"
         )
         return TILE_UM_PER_PX
     if math.isnan(picture.um_per_px):

@@ -3,7 +3,6 @@
 import logging
 import re
 import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -11,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from tifffile import PHOTOMETRIC, TiffFile, TiffPage, TiffPageSeries
 
-from helpers.errors import InputError, InputWarning, in_a_line
+from helpers.errors import InputError, in_a_line, warn
 from helpers.pictures.picture import WHOLE_PIXELS, PyramidPicture
 from helpers.pictures.samples import GREY, find_white, refuse_labels, to_eight_bits, to_rgb
 from helpers.pictures.scale_tags import read_tiff_scales
-from helpers.pictures.tiff_level import TiffLevel
+from helpers.pictures.tiff_level import PlanarLevel, TiffLevel
 from helpers.pictures.told_scale import choose_scale
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF, of both byte orders
@@ -40,23 +39,30 @@ class TiffPicture(PyramidPicture):
         self.name = str(path)
         with ExitStack() as unfinished, _complaints(self.name) as complaints:
             self._file = unfinished.enter_context(TiffFile(path))
-            series = _choose_series(self.name, self._file.series)
-            pages = [level.keyframe for level in series.levels]
-            if complaints or any(_end(page) > self._file.filehandle.size for page in pages):
+            series = _choose_series(self.name, self._file)
+            planar = _is_planar_rgb(self._file, series)
+            planes = [
+                [page.aspage() for page in level.pages] if planar else [level.keyframe] for level in series.levels
+            ]
+            pages = [first for first, *_ in planes]
+            if complaints or any(_end(page) > self._file.filehandle.size for level in planes for page in level):
                 cut = complaints[0] if complaints else f"{self._file.filehandle.size:,} bytes, fewer than it tells of"
                 raise InputError(f"{path}: expected a whole TIFF, found it cut short or damaged ({cut}); copy it again")
             if not all(page.imagelength and page.imagewidth for page in pages):
                 raise InputError(f"{path}: expected a picture in each level, found one without pixels; copy it again")
             self._check(pages[0])
+            self._kind = PHOTOMETRIC.RGB if planar else pages[0].photometric
             lock = threading.Lock()
             self._levels = [TiffLevel(page, self.name, lock) for page in pages]
+            if planar:
+                self._levels = [PlanarLevel([TiffLevel(page, self.name, lock) for page in level]) for level in planes]
             self.sizes = [(level.height, level.width) for level in self._levels]
             self.height, self.width = self.sizes[0]
             self.um_per_px, self.scale_source = choose_scale(read_tiff_scales(self._file, pages[0]))
             notes = self._prepare(pages[0])
             unfinished.pop_all()  # it stays open
         if notes:
-            warnings.warn(f"{path}: found {'; '.join(notes)}", InputWarning, stacklevel=3)
+            warn(f"{path}: found {'; '.join(notes)}")
 
     def _check(self, page: TiffPage) -> None:
         """Refuse channels of which nobody knows the colour."""
@@ -77,12 +83,12 @@ class TiffPicture(PyramidPicture):
         rows, columns = ((max(0, (n - LOOKED_AT) // 2), min(n, LOOKED_AT)) for n in self.sizes[0])
         middle = full.read(rows[0], columns[0], rows[1], columns[1])  # and whatever decoder is missing says so now
         self._palette = None
-        if page.photometric in GREYS | {PHOTOMETRIC.PALETTE}:
+        if self._kind in GREYS | {PHOTOMETRIC.PALETTE}:
             refuse_labels(self.name, middle[..., 0])
-        if page.photometric == PHOTOMETRIC.PALETTE:
+        if self._kind == PHOTOMETRIC.PALETTE:
             self._palette = (page.colormap.T >> 8).astype(np.uint8)  # (256, 3)
             notes.append("a palette of at most 256 colours: converted to RGB")
-        elif page.photometric in GREYS:
+        elif self._kind in GREYS:
             notes.append(GREY)
         self._white, note = find_white(self.name, middle, 8) if full.dtype == np.uint8 else self._find_white(page)
         if note:
@@ -108,7 +114,7 @@ class TiffPicture(PyramidPicture):
         if self._palette is not None:
             return self._palette[samples[..., 0]]
         pixels = to_eight_bits(samples, self._white)
-        if level.page.photometric == PHOTOMETRIC.MINISWHITE:
+        if self._kind == PHOTOMETRIC.MINISWHITE:
             pixels[..., 0] = 255 - pixels[..., 0]
         if level.page.extrasamples[:1] == (PREMULTIPLIED,):
             alpha = np.maximum(pixels[..., -1:], 1).astype(np.uint16)
@@ -156,16 +162,27 @@ def _complaints(name: str) -> Iterator[list[str]]:
         logger.propagate = propagated
 
 
-def _choose_series(name: str, series: list[TiffPageSeries]) -> TiffPageSeries:
+def _choose_series(name: str, file: TiffFile) -> TiffPageSeries:
     """Give the one picture of the file; thumbnails and labels beside it are smaller."""
-    first, *others = series
+    first, *others = file.series
     several = [AXES.get(axis, "pages") for axis in first.axes if axis not in "YXS"]
-    if several:
+    if several and not _is_planar_rgb(file, first):
         found = f"{' and '.join(several)} ({' x '.join(map(str, first.shape))})"
-        raise InputError(f"{name}: expected one picture, found {found}; save one alone, as RGB")
+        remedy = "save one alone, as RGB"
+        if several == ["channels"]:
+            remedy = "save them joined as RGB, if they are red, green and blue (ImageJ: Image, Type, RGB Color)"
+        raise InputError(f"{name}: expected one picture, found {found}; {remedy}")
     if first.kind != "svs" and any(other.size * 4 > first.size for other in others):
-        raise InputError(f"{name}: expected one picture, found {len(series)} of like size; save one alone")
+        raise InputError(f"{name}: expected one picture, found {len(file.series)} of like size; save one alone")
     return first
+
+
+def _is_planar_rgb(file: TiffFile, series: TiffPageSeries) -> bool:
+    """Tell whether an OME-TIFF holds a page each of red, green and blue, by the names of its channels."""
+    if series.kind != "ome" or series.axes != "CYX":
+        return False
+    names = re.findall(r'<(?:\w+:)?Channel\s[^>]*?\bName="([^"]*)"', file.ome_metadata)
+    return [name.lower() for name in names] in (["red", "green", "blue"], ["r", "g", "b"])
 
 
 def _end(page: TiffPage) -> int:

@@ -96,3 +96,25 @@ class TiffLevel:
                 f"{row * self.segment[0]:,} and column {column * self.segment[1]:,} on "
                 f"({page.compression!r}: {in_a_line(error)[:160]}); copy or save it again"
             ) from None
+
+
+class PlanarLevel:
+    """Several pages of one size that hold a channel each, as one level.
+
+    Args:
+        planes: red, green and blue.
+    """
+
+    def __init__(self, planes: list[TiffLevel]) -> None:
+        self._planes, first = planes, planes[0]
+        self.page, self.height, self.width, self.dtype = first.page, first.height, first.width, first.dtype
+        self.channels = len(planes)
+
+    def read(self, *place: int) -> np.ndarray:
+        """Read a rectangle of all, `(height, width, channels)`."""
+        return np.concatenate([plane.read(*place) for plane in self._planes], axis=2)
+
+    def forget(self) -> None:
+        """Let go of what is kept."""
+        for plane in self._planes:
+            plane.forget()

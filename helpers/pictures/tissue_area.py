@@ -62,7 +62,7 @@ def may_hold_nuclei(small: np.ndarray, um_per_px: float) -> np.ndarray:
     differs = np.zeros(small.shape[:2], np.uint8)
     for channel, glass in zip(cv2.split(small), _glass(small), strict=True):
         differs |= channel < glass - DIFFERS
-    return cv2.dilate(differs, _disc(UM_PER_PX, um_per_px, square=True)) > 0
+    return cv2.dilate(differs, _disc(UM_PER_PX, um_per_px, differs.shape, square=True)) > 0
 
 
 def find_tissue(small: np.ndarray, um_per_px: float) -> np.ndarray:
@@ -80,9 +80,9 @@ def find_tissue(small: np.ndarray, um_per_px: float) -> np.ndarray:
     threshold = np.clip(threshold_otsu(total), *DENSITIES) if np.ptp(total) > 0 else DENSITIES[0]
     ink = _ink(densities, um_per_px)
     stained = ((total > threshold) & ~ink).astype(np.uint8)
-    closed = cv2.morphologyEx(stained, cv2.MORPH_CLOSE, _disc(CLOSED_UM, um_per_px))
+    closed = cv2.morphologyEx(stained, cv2.MORPH_CLOSE, _disc(CLOSED_UM, um_per_px, stained.shape))
     closed[ink] = 0
-    return cv2.morphologyEx(closed, cv2.MORPH_OPEN, _disc(DUST_UM, um_per_px)) > 0
+    return cv2.morphologyEx(closed, cv2.MORPH_OPEN, _disc(DUST_UM, um_per_px, stained.shape)) > 0
 
 
 def find_ink(small: np.ndarray, um_per_px: float) -> np.ndarray:
@@ -120,10 +120,16 @@ def _ink(densities: np.ndarray, um_per_px: float) -> np.ndarray:
     spread = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
     black = (spread < BLACK_COLOUR * total) & (total > BLACK_DENSITY)
     ink = ((coloured & (total > INK_DENSITY)) | black).astype(np.uint8)
-    opened = cv2.morphologyEx(ink, cv2.MORPH_OPEN, _disc(INK_UM, um_per_px))
-    return cv2.dilate(opened, _disc(DUST_UM, um_per_px)) > 0  # its edge mixes with glass
+    opened = cv2.morphologyEx(ink, cv2.MORPH_OPEN, _disc(INK_UM, um_per_px, ink.shape))
+    return cv2.dilate(opened, _disc(DUST_UM, um_per_px, ink.shape)) > 0  # its edge mixes with glass
 
 
-def _disc(radius_um: float, um_per_px: float, square: bool = False) -> np.ndarray:
+def _disc(radius_um: float, um_per_px: float, size: tuple[int, int], square: bool = False) -> np.ndarray:
+    """Give the disc by which a mask of that height and width is closed or opened, without what reaches beyond it.
+
+    On a strip of a few pixels all of the disc would take minutes, to the same result.
+    """
     radius = max(1, round(radius_um / um_per_px))
-    return cv2.getStructuringElement(cv2.MORPH_RECT if square else cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)
+    disc = cv2.getStructuringElement(cv2.MORPH_RECT if square else cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)
+    rows, columns = (slice(max(0, radius + 1 - length), radius + length) for length in size)
+    return disc[rows, columns]

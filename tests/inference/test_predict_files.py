@@ -16,6 +16,7 @@ from PIL import Image
 import helpers
 from helpers.errors import InputError, InputWarning
 from helpers.inference import blocks, one_file, segmentation
+from helpers.inference.engines import Engine, EngineError
 from helpers.inference.outputs import ENDINGS
 from helpers.inference.predict import predict
 from helpers.inference.predict_files import predict_files
@@ -400,8 +401,9 @@ def test_no_tissue_is_said(tmp_path, model):
 
 def test_an_assumed_scale_is_said_with_the_file(tmp_path, model):
     Image.fromarray(picture()).save(tmp_path / "a.png", dpi=(72, 72))
-    with pytest.warns(InputWarning, match=r"a\.png: expected a scale, found 352\.\d um/px .*0\.25 um/px"):
+    with pytest.warns(InputWarning, match=r"a\.png: expected a scale, found 352\.\d um/px .*0\.25 um/px") as warned:
         predict_files(tmp_path / "a.png", tmp_path / "out", model=model)
+    assert {warning.filename for warning in warned} == {__file__}  # they point at the call
 
 
 @pytest.mark.parametrize(
@@ -432,8 +434,10 @@ def test_the_package_offers_it():
 def test_dask_gives_the_same_bytes_and_survives_a_lost_worker(tmp_path, small_blocks, monkeypatch):
     distributed = pytest.importorskip("distributed")
     model = load_model(Path(blocks.__file__).parents[2] / "models/nuclei_lite0.onnx")
-    path = write_tiff(tmp_path / "a.tif", picture(), 64)
-    predict_files(path, tmp_path / "threads", model=model)
+    paths = [write_tiff(tmp_path / f"{name}.tif", picture(), 64) for name in "ab"]
+    predict_files(paths, tmp_path / "threads", model=model)
+    connected, connect = [], Engine._connect
+    monkeypatch.setattr(Engine, "_connect", lambda self: connected.append(1) or connect(self))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Dask's own
         with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
@@ -446,6 +450,36 @@ def test_dask_gives_the_same_bytes_and_survives_a_lost_worker(tmp_path, small_bl
                     kill[0].process.process.kill()
 
             monkeypatch.setattr(one_file.BlockStore, "put", put)
-            predict_files(path, tmp_path / "dask", model=model, engine=cluster.scheduler_address)
+            predict_files(paths, tmp_path / "dask", model=model, engine=cluster.scheduler_address)
     assert kill
+    assert connected == [1]  # one for both pictures
     assert contents(tmp_path / "dask") == contents(tmp_path / "threads")
+
+
+def test_a_lost_scheduler_ends_the_call_and_keeps_what_is_there(tmp_path, model, small_blocks, monkeypatch):
+    pytest.importorskip("distributed")
+    for name in "abcd":
+        write_tiff(tmp_path / f"{name}.tif", picture(), 64)
+    for name in "ad":
+        predict_files(tmp_path / f"{name}.tif", tmp_path / "out", model=model)
+
+    def work_through(self, work, items):
+        for number, block in enumerate(items):
+            if number == 2:
+                self.lost = True
+                raise EngineError("engine tcp://node: gone")
+            yield work(block)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Engine, "work_through", work_through)
+        with pytest.warns(InputWarning, match=r"b\.tif: engine tcp://node: gone \(2 more .* not begun\)") as warned:
+            rows = predict_files(tmp_path, tmp_path / "out", model=model, engine="tcp://node:1")
+    assert len(warned) == 1
+    assert [row["status"] for row in rows] == ["kept", "failed"]
+    with open(tmp_path / "out/summary.csv", encoding="utf-8", newline="") as file:
+        lines = {Path(line["picture"]).stem: line["status"] for line in csv.DictReader(file)}
+    assert lines == {"d": "done", "a": "kept", "b": "failed"}
+    assert len(list((tmp_path / "out/.b.blocks").glob("*.npz"))) == 2
+    assert [row["status"] for row in predict_files(tmp_path, tmp_path / "out", model=model)] == [
+        "kept", "done", "done", "kept",
+    ]  # fmt: skip

@@ -49,6 +49,24 @@ def test_any_rectangle_is_read_across_blocks(tmp_path, two, monkeypatch, at_hand
     assert not (tmp_path / "blocks").exists()
 
 
+def test_strips_of_a_wide_picture_read_each_block_once(tmp_path, monkeypatch):
+    blocks = [
+        Block(30 * row + column, *[Box(8 * row, 10 * column, 8 * row + 8, 10 * column + 10)] * 2)
+        for row in range(3)
+        for column in range(30)
+    ]
+    loads, load = [], BlockStore._load
+    monkeypatch.setattr(BlockStore, "_load", lambda self, number: loads.append(number) or load(self, number))
+    store = BlockStore(tmp_path, {}, blocks)
+    for block in blocks:
+        store.put(found(block, np.ones((8, 10), int)), block.number)
+    for top in range(0, 24, 3):
+        for left in range(0, 300, 60):
+            store.read_labels(top, left, 3, 60)
+    assert loads == sorted(set(loads), key=loads.index)
+    assert len(loads) == 90
+
+
 def test_another_process_finds_what_was_kept(tmp_path, two):
     BlockStore(tmp_path, {"picture": "a"}, BLOCKS).put(two[0], 0)
     again = BlockStore(tmp_path, {"picture": "a"}, BLOCKS)

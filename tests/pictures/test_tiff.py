@@ -201,6 +201,36 @@ def test_ycbcr_that_is_not_jpeg_is_converted(tmp_path):
         assert np.abs(picture.read(0, 0, HEIGHT, WIDTH).astype(int) - smooth()).max() <= ROUNDING
 
 
+def write_channels(path, names, levels: int = 1, **options) -> None:
+    """Write red, green and blue into pages of their own, and smaller copies of them."""
+    planes, about = np.moveaxis(IMAGE, -1, 0), {"axes": "CYX", "Channel": {"Name": names}} if names else {"axes": "CYX"}
+    with tifffile.TiffWriter(path, ome=True) as file:
+        file.write(planes, photometric="minisblack", metadata=about, subifds=levels - 1, **options)
+        for level in range(1, levels):
+            small = planes[:, :: 2**level, :: 2**level]
+            file.write(small, photometric="minisblack", metadata=None, subfiletype=1, **options)
+
+
+@pytest.mark.parametrize("names", [["Red", "Green", "Blue"], ["R", "G", "B"]])
+@pytest.mark.parametrize("options", [{}, {"tile": (64, 48), "compression": "zlib"}, {"rowsperstrip": 7, "levels": 2}])
+def test_channels_that_are_named_after_colours_are_colours(tmp_path, names, options):
+    write_channels(tmp_path / "a.ome.tif", names, **options)
+    with TiffPicture(tmp_path / "a.ome.tif") as picture:
+        for top, left, height, width in RECTANGLES:
+            expected = IMAGE[top : top + height, left : left + width]
+            np.testing.assert_array_equal(picture.read(top, left, height, width), expected)
+        if "levels" in options:
+            assert picture.sizes == [(HEIGHT, WIDTH), ((HEIGHT + 1) // 2, (WIDTH + 1) // 2)]
+            np.testing.assert_array_equal(picture.read_level(1, 0, 0, 20, 30), IMAGE[:40:2, :60:2])
+
+
+@pytest.mark.parametrize("names", [None, ["Blue", "Green", "Red"], ["DAPI", "FITC", "Cy5"]])
+def test_channels_of_other_names_are_refused_with_a_remedy(tmp_path, names):
+    write_channels(tmp_path / "a.ome.tif", names)
+    with pytest.raises(InputError, match=r"found channels \(3 x 150 x 203\); save them joined as RGB, if they are red"):
+        TiffPicture(tmp_path / "a.ome.tif")
+
+
 # What is refused.
 
 

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
+from helpers.pictures import tissue_area
 from helpers.pictures.checks import doubt_ink
 from helpers.pictures.picture import ArrayPicture, shrink_area
 from helpers.pictures.tissue_area import find_ink, find_tissue, may_hold_nuclei, overview_factor
@@ -137,3 +138,14 @@ def test_no_nucleus_of_real_tissue_is_lost(real_dataset, factor):
     assert lost == 0
     assert outside < 0.02 * pixels
     assert inked <= 0.02 * len(chosen)
+
+
+@pytest.mark.parametrize("size", [(1, 300), (10, 300), (300, 7), (30, 300), (60, 60)])
+def test_of_a_disc_no_more_is_taken_than_a_narrow_picture_can_show(size):
+    mask = (np.random.default_rng(0).random(size) < 0.3).astype(np.uint8)
+    for change in (cv2.MORPH_DILATE, cv2.MORPH_CLOSE, cv2.MORPH_OPEN):
+        for radius in (2, 24):
+            part, whole = tissue_area._disc(radius, 1.0, size), tissue_area._disc(radius, 1.0, (1000, 1000))
+            assert whole.shape == (2 * radius + 1,) * 2
+            assert all(side <= 2 * length - 1 for side, length in zip(part.shape, size, strict=True))
+            np.testing.assert_array_equal(cv2.morphologyEx(mask, change, part), cv2.morphologyEx(mask, change, whole))
