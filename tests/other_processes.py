@@ -22,7 +22,7 @@ def begin(
     begun = CONTEXT.Event()
     process = CONTEXT.Process(target=_work, args=(begun, said, environment or {}, work, *arguments))
     process.start()
-    assert begun.wait(120)
+    assert begun.wait(600)
     return process
 
 

@@ -58,7 +58,7 @@ def work_in_two(folder: Path, *arguments: str) -> str:
         for number, file in enumerate(said)
     ]  # fmt: skip
     for process in processes:
-        process.join(300)
+        process.join(600)
         process.kill()  # where it still waits for one that failed
     assert [process.exitcode for process in processes] == [0, 0]
     return "".join(file.read_text(encoding="utf-8") for file in said)
@@ -68,7 +68,7 @@ def start_two(*arguments: object) -> subprocess.CompletedProcess:
     """Let torchrun start two processes; give what they wrote."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        [*TORCHRUN, *map(str, arguments)], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
+        [*TORCHRUN, *map(str, arguments)], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600
     )
 
 
