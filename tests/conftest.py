@@ -12,10 +12,28 @@ from tiny_run import FinishedRun, change_results, make_finished_run
 
 from helpers.explanation.explanation import explain_run
 from helpers.paths import as_path
+from helpers.sample_tissue import sample
+from helpers.sample_tissue.field import paint_field
 from helpers.training.results import BEST
 
 matplotlib.use("Agg")
 torch.set_num_threads(1)  # the networks of the tests are too small to be worth dividing
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _painted_once() -> Iterator[None]:
+    """Paint every field of the sample once: it takes half a second, and many tests ask for the same ones."""
+    painted = {}
+
+    def paint(random, *told, **more):
+        key = (random.get_state()[1].tobytes(), told, tuple(more.items()))
+        if key not in painted:
+            painted[key] = paint_field(random, *told, **more)
+        return tuple(array.copy() for array in painted[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sample, "paint_field", paint)
+        yield
 
 
 @pytest.fixture(scope="session")

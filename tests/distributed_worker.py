@@ -1,4 +1,4 @@
-"""One of several processes, started by torchrun: it writes what it learnt and measured, then trains a whole run."""
+"""One of several processes: it writes what it learnt and measured, then trains a whole run."""
 
 import sys
 from pathlib import Path
@@ -65,10 +65,15 @@ def evaluate(out: Path) -> None:
         write_json(out / f"{world_size()}.json", scores)
 
 
-if __name__ == "__main__":
-    torch.set_num_threads(1)
+def work(out: Path, *arguments: str) -> int:
+    """Do all of it, the run by the command that `arguments` name; give that command's status."""
     with process_group(CPU):
         for per_step in (2, 6):
-            train(Path(sys.argv[1]), per_step)
-        evaluate(Path(sys.argv[1]))
-        sys.exit(main(sys.argv[2:]))
+            train(out, per_step)
+        evaluate(out)
+        return main(arguments)
+
+
+if __name__ == "__main__":  # by torchrun
+    torch.set_num_threads(1)
+    sys.exit(work(Path(sys.argv[1]), *sys.argv[2:]))

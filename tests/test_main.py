@@ -28,6 +28,7 @@ from helpers.evaluation.subject import read_training_tiles
 from helpers.explanation import explanation
 from helpers.files import write_json
 from helpers.inference import integers
+from helpers.report import publish
 from helpers.sample_tissue.sample import sample_field
 from helpers.training import run
 from helpers.training.checkpoints import export_weights
@@ -48,6 +49,15 @@ def tmp_path(tmp_path) -> Iterator[Path]:
     """An empty folder; removed at once, for pytest would keep it, runs and all."""
     yield tmp_path
     shutil.rmtree(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def exported(finished_run, tmp_path_factory) -> Iterator[Path]:
+    """The weights of the finished run, without what training alone needs."""
+    path = tmp_path_factory.mktemp("exported") / "tiny.safetensors"
+    export_weights(finished_run.folder / "best_model.pth", path)
+    yield path
+    path.unlink()
 
 
 @pytest.fixture(scope="module")
@@ -285,9 +295,8 @@ def test_a_run_is_explained(finished_run, tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out == "preferred map: none passes\n"
 
 
-def test_integers_are_made_by_the_tiles_of_a_data_set(finished_run, tmp_path, monkeypatch, capsys):
-    asked, weights, out = [], tmp_path / "tiny.safetensors", tmp_path / "eight.onnx"
-    export_weights(finished_run.folder / "best_model.pth", weights)
+def test_integers_are_made_by_the_tiles_of_a_data_set(finished_run, exported, tmp_path, monkeypatch, capsys):
+    asked, weights, out = [], exported, tmp_path / "eight.onnx"
     monkeypatch.setattr(integers, "export_integers", lambda *arguments: asked.extend(arguments))
     assert call("export", weights, "--onnx", out, "--int8", finished_run.dataset) == 0
     assert asked[:2] == [weights, out]
@@ -456,7 +465,7 @@ PLACES = {
     ("command", "wrong"), [(command, wrong) for command, fits in PLACES.items() for wrong in WRONG if wrong not in fits]
 )
 def test_whatever_is_given_in_the_wrong_place_is_refused_in_one_line(
-    command, wrong, slides, finished_run, tmp_path, monkeypatch, capsys
+    command, wrong, slides, finished_run, exported, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
     given = tmp_path / wrong
@@ -472,7 +481,7 @@ def test_whatever_is_given_in_the_wrong_place_is_refused_in_one_line(
         given = slides
     elif wrong == "models":
         given.mkdir()
-        export_weights(finished_run.folder / "best_model.pth", given / "tiny.safetensors")
+        shutil.copyfile(exported, given / exported.name)
         write_json(given / "results.json", {"shipped": None, "runs": {}})
     places = {"X": given, "SLIDES": finished_run.dataset, "RUN": finished_run.folder}
     assert call(*(places.get(word, word) for word in command)) == 2
@@ -485,6 +494,10 @@ def test_whatever_is_given_in_the_wrong_place_is_refused_in_one_line(
 
 def test_weights_in_their_folder_are_scored_and_published(finished_run, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    # What takes a minute, and what `test_publish` and the whole way look at.
+    monkeypatch.setattr(publish, "draw_figures", lambda *arguments: {"fig00_result.png": plt.figure(figsize=(1, 1))})
+    monkeypatch.setattr(publish, "export_onnx", lambda weights, out: out.write_bytes(b"exported"))
+    monkeypatch.setattr(publish, "to_integers", lambda content, tiles: content)
     run = finished_run.copy(tmp_path / "run")
     assert call("evaluate", run, finished_run.dataset) == 0
     assert call("publish", run, "--project", ".", "--ship") == 0
@@ -566,7 +579,7 @@ def test_help_of_every_command_says_what_it_does_and_costs(command, cost, capsys
 def python(*arguments: object) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, *map(str, arguments)],
-        cwd=ROOT, env=os.environ | {"PYTHONIOENCODING": "utf-8"}, capture_output=True, encoding="utf-8", timeout=120,
+        cwd=ROOT, env=os.environ | {"PYTHONIOENCODING": "utf-8"}, capture_output=True, encoding="utf-8", timeout=600,
     )  # fmt: skip
 
 

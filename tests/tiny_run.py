@@ -1,8 +1,10 @@
 """A finished run that takes seconds, and data sets that take no file at all."""
 
+import copy
 import json
 import shutil
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +59,13 @@ def change_results(run: Path, **parts: dict) -> None:
 
 
 def make_network(img_size: int = 64) -> EfficientNetSegmentation:
-    """Build a network whose outputs differ from pixel to pixel: its batch norms have seen one batch of noise."""
+    """Give a network whose outputs differ from pixel to pixel: its batch norms have seen one batch of noise."""
+    return copy.deepcopy(_made_network(img_size))
+
+
+@cache
+@torch.inference_mode(False)  # whoever asks first
+def _made_network(img_size: int) -> EfficientNetSegmentation:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = EfficientNetSegmentation(img_size)

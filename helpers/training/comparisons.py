@@ -4,9 +4,8 @@ Those of segmentation-models-pytorch stand on the same EfficientNet-B0 and diffe
 """
 
 from collections.abc import Sequence
-from functools import partial
+from importlib import import_module
 
-import segmentation_models_pytorch as smp
 import torch
 from torch import Tensor, nn
 
@@ -15,11 +14,12 @@ from helpers.errors import InputError
 from helpers.model import RANDOM_START_MOMENTUM, keep_depthwise_in_float32, pad_to_stride, set_batch_norm_momentum
 from helpers.networks import OWN_NETWORKS, build_own_network
 
-# Dropout within their decoders is off: `ComparisonNetwork` puts the recipe's where our own network has it.
+# Their classes there. Dropout within their decoders is off: `ComparisonNetwork` puts the recipe's where our own network
+# has it.
 COMPARISONS = {
-    "smp-unet": smp.Unet,
-    "smp-fpn": partial(smp.FPN, decoder_dropout=0.0),
-    "smp-deeplabv3plus": partial(smp.DeepLabV3Plus, decoder_aspp_dropout=0.0),
+    "smp-unet": ("Unet", {}),
+    "smp-fpn": ("FPN", {"decoder_dropout": 0.0}),
+    "smp-deeplabv3plus": ("DeepLabV3Plus", {"decoder_aspp_dropout": 0.0}),
 }
 NETWORK_NAMES = (*OWN_NETWORKS, *COMPARISONS)
 
@@ -50,7 +50,10 @@ class ComparisonNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.name, self.img_size, self.in_channels, self.num_classes = name, img_size, in_channels, num_classes
-        self.network = COMPARISONS[name]("efficientnet-b0", encoder_weights=None, in_channels=in_channels, classes=1)
+        kind, more = COMPARISONS[name]
+        package = import_module("segmentation_models_pytorch")  # here: our own networks need not wait for it
+        build = getattr(package, kind)
+        self.network = build("efficientnet-b0", encoder_weights=None, in_channels=in_channels, classes=1, **more)
         encoder = self.network.encoder
         for unread in (encoder._conv_head, encoder._bn1):
             unread.requires_grad_(False)

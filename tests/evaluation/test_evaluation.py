@@ -53,6 +53,14 @@ def other(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    """The first of these slides alone."""
+    folder = tmp_path_factory.mktemp("few")
+    yield write_sample_fold(folder / "few", num_tiles=4, seed=1, dtype="uint8")
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
 def scored(finished_run, other, tmp_path_factory) -> dict:
     """The run on the other slides."""
     folder = tmp_path_factory.mktemp("scored")
@@ -319,9 +327,9 @@ def read_json_of(entry: dict) -> dict:
     return json.loads(re.sub(r"\bNaN\b", "null", json.dumps(entry)))
 
 
-def test_entry_is_added_under_name_and_digest_and_scorings_are_counted(run, finished_run, other):
+def test_entry_is_added_under_name_and_digest_and_scorings_are_counted(run, finished_run, few):
     first = evaluate(run, finished_run.dataset)
-    elsewhere = evaluate(run, other)
+    elsewhere = evaluate(run, few)
     second = evaluate(run, finished_run.dataset)
     assert (first["times_scored"], second["times_scored"], elsewhere["times_scored"]) == (1, 2, 1)
     evaluations = read_results(run)["evaluations"]
@@ -330,23 +338,23 @@ def test_entry_is_added_under_name_and_digest_and_scorings_are_counted(run, fini
     assert first["predictors"] == second["predictors"]
 
 
-def test_rules_that_were_measured_stay_when_it_is_scored_again(run, other, tmp_path):
-    names = [row["name"] for row in evaluate(run, other)["images"]]
+def test_rules_that_were_measured_stay_when_it_is_scored_again(run, few, tmp_path):
+    names = [row["name"] for row in evaluate(run, few)["images"]]
     path = tmp_path / "outlines.json"
     path.write_text(json.dumps({name: [[[8, 8], [40, 8], [40, 40]]] for name in names}))
-    rules = evaluate(run, other, outlines=path)["fill_rules"]
+    rules = evaluate(run, few, outlines=path)["fill_rules"]
     assert list(rules) == list(FILL_RULES)
     assert rules["OpenCV's fillPoly"]["scores"]["n"] == len(names)
-    assert read_json_of(evaluate(run, other)["fill_rules"]) == read_json_of(rules)
+    assert read_json_of(evaluate(run, few)["fill_rules"]) == read_json_of(rules)
 
 
-def test_scorings_count_on_when_the_folder_is_renamed(run, other):
-    evaluate(run, other)
-    renamed = other.rename(other.with_name("renamed"))
+def test_scorings_count_on_when_the_folder_is_renamed(run, few):
+    evaluate(run, few)
+    renamed = few.rename(few.with_name("renamed"))
     try:
         assert evaluate(run, renamed)["times_scored"] == 2
     finally:
-        renamed.rename(other)
+        renamed.rename(few)
     assert [entry["name"] for entry in read_results(run)["evaluations"].values()] == ["renamed"]
 
 
