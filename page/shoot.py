@@ -49,9 +49,10 @@ def shoot(built: Path, out: Path, width: int, height: int, is_dark: bool = False
         with sync_playwright() as player:
             browser = player.chromium.launch(executable_path=chromium_path(player), args=["--no-sandbox"])
             colours = "dark" if is_dark else "light"
-            page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=colours)
+            size = {"width": width, "height": height}
+            # Without its service worker the page is not loaded again while it is at work.
+            page = browser.new_page(viewport=size, color_scheme=colours, service_workers="block")
             page.goto(f"http://127.0.0.1:{server.server_port}/")
-            page.wait_for_function("crossOriginIsolated", timeout=PATIENCE)  # from then on it is not loaded again
             page.locator("#samples button").first.click()
             expect(page.locator("#saves button").first).to_be_enabled(timeout=PATIENCE)
             page.locator("#threads").evaluate("told => { told.hidden = true; }")  # how fast this machine is

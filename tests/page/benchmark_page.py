@@ -6,15 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from benchmark_run import add, in_turn, record
 from made_slides import PREDICT, STATUS, peak_megabytes
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from test_page import FOUND, visit
 
+from helpers.inference.onnx_network import usable_cores
 from helpers.inference.trained_model import shipped_model
 from helpers.sample_tissue.sample import sample_field
 
+torch.set_num_threads(usable_cores())  # the tests, whose settings this shares, use one
 SIDE, FIELD = 4_000, 512  # pixels
 SHORTEST = 50  # milliseconds: of shorter tasks the browser does not tell
 MINUTES = 60_000  # milliseconds
