@@ -25,7 +25,7 @@ RECENT_ENOUGH = -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 # The page's JavaScript packages, as its lock file names them; their own scripts are not run.
 PACKAGES = page/node_modules/.package-lock.json
 
-.PHONY: help report page serve test notebook benchmark lint environment clean
+.PHONY: help report page serve screenshot test notebook benchmark lint environment clean
 .DEFAULT_GOAL := help
 
 help:  ## list these commands
@@ -46,6 +46,9 @@ page: $(REPORT_ENVIRONMENT) $(PACKAGES)  ## build the page, the model in the bro
 serve: page  ## build the page and show it at http://127.0.0.1:8000
 	$(RUN) http.server 8000 --bind 127.0.0.1 --directory build/page
 
+screenshot: page $(TEST_ENVIRONMENT)  ## take the picture of the page that the README shows (needs Chromium)
+	$(RUN) page.shoot build/page page/screenshot.jpg
+
 test: lint  ## check style, run the tests, then run the notebook and compare its outputs
 	@{ command -v npm >/dev/null && $(MAKE) --no-print-directory $(PACKAGES); } || \
 		echo "The page's JavaScript packages are not there: its tests are skipped"
@@ -58,9 +61,10 @@ notebook: $(REPORT_ENVIRONMENT)  ## run the notebook in quick mode and store its
 	$(EXECUTE) --to=notebook --output=notebook.partial
 	@mv -f build/notebook.partial.ipynb $(NOTEBOOK)
 
-benchmark: $(TEST_ENVIRONMENT)  ## measure preparing, training and predicting beside the alternative, into models/benchmarks.json
+benchmark: $(TEST_ENVIRONMENT) $(PACKAGES)  ## measure preparing, training, predicting and the page beside the alternative, into models/benchmarks.json
 	$(RUN) pytest tests/benchmark_speed.py
 	$(RUN) pytest tests/benchmark_prediction.py
+	$(RUN) pytest tests/page/benchmark_page.py
 
 lint: $(TEST_ENVIRONMENT)  ## check style and formatting
 	$(RUN) ruff check .

@@ -1,5 +1,6 @@
 """How the benchmarks measure, and where they write it: one run each, side by side in one JSON file."""
 
+import os
 import platform
 import statistics
 import time
@@ -24,12 +25,13 @@ ROUNDS = 5
 def record(run: str) -> Iterator[list[dict]]:
     """Take the rows of a run; at the end they replace those of the run of that name, on whatever machine it was."""
     measured: list[dict] = []
+    load = os.getloadavg()[0]
     yield measured
     try:
         runs = read_json(OUT)
     except InputError:
         runs = {}
-    environment = describe_environment(torch.device("cpu")) | {"processor": processor()}
+    environment = describe_environment(torch.device("cpu")) | {"processor": processor(), "load": load}
     runs[run] = {"date": datetime.now(UTC).date().isoformat(), "environment": environment, "rows": measured}
     write_json(OUT, runs)
 

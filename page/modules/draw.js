@@ -100,6 +100,7 @@ export class View {
       this.zoomBy(Math.exp(-event.deltaY / 500), ...place(event));
     }, { passive: false });
     canvas.addEventListener("pointerdown", (event) => {
+      if (event.button) return; // the main one alone: of others, a context menu may keep that they were let go
       canvas.setPointerCapture(event.pointerId);
       pointers.set(event.pointerId, place(event));
     });
@@ -107,10 +108,12 @@ export class View {
       const before = pointers.get(event.pointerId);
       if (!before) return;
       const [x, y] = place(event), [other] = [...pointers].filter(([id]) => id !== event.pointerId);
-      if (other) { // two fingers zoom about the one that rests
+      const fingers = other ? 2 : 1;
+      this.moveBy((x - before[0]) / fingers, (y - before[1]) / fingers);
+      if (other) { // the picture goes with the middle of two fingers, and zooms about it
         const [, [restX, restY]] = other, apart = ([x, y]) => Math.hypot(x - restX, y - restY);
-        this.zoomBy(apart([x, y]) / Math.max(1, apart(before)), restX, restY);
-      } else this.moveBy(x - before[0], y - before[1]);
+        this.zoomBy(apart([x, y]) / Math.max(1, apart(before)), (x + restX) / 2, (y + restY) / 2);
+      }
       pointers.set(event.pointerId, [x, y]);
     });
     for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, ({ pointerId }) => pointers.delete(pointerId));

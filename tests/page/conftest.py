@@ -1,22 +1,19 @@
 """A browser and the built page, for all tests of the page; without either they are skipped, and say what is missing."""
 
 import base64
-import functools
 import json
-import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from page import shoot
+
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Takes and gives arrays as base64, for which a browser has functions.
 PRELUDE = """async ({ arrays, given }) => {
   const types = { float32: Float32Array, int32: Int32Array, uint8: Uint8Array, uint16: Uint16Array };
@@ -34,16 +31,11 @@ PRELUDE = """async ({ arrays, given }) => {
 """
 
 
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture(scope="module")  # not longer: while it is there, no other event loop can run in its thread
 def browser() -> Iterator[Browser]:
     """Chromium, the system's or Playwright's own."""
     with sync_playwright() as player:
-        found = next(filter(None, map(shutil.which, NAMES)), None) or player.chromium.executable_path
+        found = shoot.chromium_path(player)
         if not Path(found).is_file():
             pytest.skip("no Chromium: `apt install chromium`, or `python -m playwright install chromium`")
         browser = player.chromium.launch(executable_path=found, args=["--no-sandbox"])
@@ -65,12 +57,11 @@ def built(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def serve() -> Iterator[Callable[[Path], str]]:
-    """Serve a folder as a host does that knows nothing but files: `serve(FOLDER)` gives its address."""
+    """`serve(FOLDER)` serves a folder as a static host does, and gives its address."""
     servers = []
 
     def start(folder: Path) -> str:
-        servers.append(ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=folder)))
-        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        servers.append(shoot.serve(folder))
         return f"http://127.0.0.1:{servers[-1].server_port}/"
 
     yield start

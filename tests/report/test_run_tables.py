@@ -118,6 +118,12 @@ def test_sentence_on_benchmarks():
     assert second.startswith("- Predicting: 0 of 1 goals met on 2026-01-03: Some CPU")
 
 
+@pytest.mark.parametrize(("load", "told"), [(0.4, "OpenCV None."), (12.6, "OpenCV None, beside other work (load 13).")])
+def test_a_busy_machine_is_told(load, told):
+    run = RUN | {"environment": RUN["environment"] | {"load": load}}
+    assert describe_benchmarks({"any": run}).splitlines()[0].endswith(told)
+
+
 def test_what_is_committed_can_be_shown():
     benchmarks = read_benchmarks(Path(__file__).parents[2] / "models")
     assert len(benchmark_table(benchmarks)) == sum(len(run["rows"]) for run in benchmarks.values()) >= 15
