@@ -135,10 +135,12 @@ def _train(options: argparse.Namespace) -> None:
     given |= {"split_seed": options.split_seed, "network": options.network, "boundary_weight": options.boundary_weight}
     given |= {"batch_size": options.batch_size, "learning_rate": options.learning_rate}
     given["stop_early"] = False if options.no_early_stopping else None
-    given["shuffled_masks"] = True if options.shuffled_masks else None
     given["pretrained"] = False if options.random_start else None
+    recipe = RECIPES[options.recipe]
+    if options.shuffled_masks:
+        recipe = _load("training.control").control_recipe(recipe, options.shuffled_masks)
     recipe = dataclasses.replace(
-        RECIPES[options.recipe], **{key: value for key, value in given.items() if value is not None}
+        recipe, **{key: value for key, value in given.items() if value is not None}
     )
     results = _load("training.run").train_run(
         options.dataset, options.out, recipe, options.split, init=options.init, workers=options.workers, progress=True,

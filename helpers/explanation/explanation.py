@@ -13,7 +13,7 @@ from helpers.data.prepare import prepare
 from helpers.errors import InputError
 from helpers.evaluation.failures import find_causes, source_of
 from helpers.evaluation.uncertainty import measure_uncertainty
-from helpers.explanation.faithfulness import cascade_correlations, measure_maps
+from helpers.explanation.faithfulness import cascade_correlations, control_correlations, measure_maps
 from helpers.explanation.verdicts import (
     prefer_map,
     summarize_calibration,
@@ -30,7 +30,8 @@ from helpers.paths import as_path
 from helpers.provenance import describe_environment
 from helpers.training.checkpoints import load_checkpoint
 from helpers.training.comparisons import untrained_model
-from helpers.training.results import BEST, RESULTS, read_finished
+from helpers.training.control import control_window
+from helpers.training.results import BEST, RESULTS, Results, read_finished
 
 
 def explain_run(
@@ -46,14 +47,15 @@ def explain_run(
     Args:
         run: the folder of a finished run.
         dataset: the data set that it was trained on.
-        shuffled: checkpoint of the same network, trained on images with the masks of others.
+        shuffled: checkpoint in the folder of a control's run, as `training.control` describes it: the same network.
         tiles: on how many the faithfulness of maps is measured, drawn by lot.
         sane: on how many of those the sanity checks are made.
         log: takes one line for each step.
 
     Returns:
-        as from `explain_tiles`, with `date`, `environment`, and of the `control` `epochs`, `best_epoch` and validation
-        `dice`, where its run is known.
+        as from `explain_tiles`, with `date`, `environment`, and of the `control` `tiles` that it learnt, the `size` of
+        each in pixels, its `dice` on them in evaluation mode, `epochs`, `best_epoch`, its `start`, and on how many of
+        its tiles maps were `compared`.
 
     Raises:
         InputError: no finished run of our own networks, another data set, a control of another network, or too few
@@ -64,20 +66,24 @@ def explain_run(
     recipe = Recipe(**results["recipe"])
     if recipe.network not in OWN_NETWORKS:
         raise InputError(f"{run}: expected one of the networks {', '.join(OWN_NETWORKS)}, found {recipe.network!r}")
-    control, trained = (None, None) if shuffled is None else _load_control(as_path(shuffled), recipe.network)
+    control, trained = (None, None) if shuffled is None else _load_control(as_path(shuffled), recipe, results["data"])
     cache = prepare(dataset, recipe.image_size, recipe.labels, progress=False)
     if cache.digest != results["data"]["digest"]:
         raise InputError(f"{dataset}: expected the data set of the run, {results['data']['name']}, found another")
     model, _ = load_checkpoint(run / BEST)
     indices = np.array(results["data"]["validation_indices"])
     untrained = untrained_model(recipe, getattr(model, "kinds", ()))
-    explanation = explain_tiles(model, untrained, cache, indices, control, tiles, sane, log=log)
+    learnt = None if trained is None else np.array(trained["data"]["validation_indices"])
+    explanation = explain_tiles(model, untrained, cache, indices, control, tiles, sane, log=log, learnt=learnt)
     if trained:
         explanation["control"] = {
-            "epochs": trained["epochs"],
-            "best_epoch": trained["best_epoch"],
-            "dice": trained["best"]["val_dice"],
-            "train_loss": [trained[epoch]["train_loss"] for epoch in ("best", "last")],
+            "tiles": len(learnt),
+            "size": recipe.image_size // 2,
+            "dice": trained["training"]["best"]["val_dice"],
+            "epochs": trained["training"]["epochs"],
+            "best_epoch": trained["training"]["best_epoch"],
+            "start": trained["model"]["encoder_start"],
+            "compared": min(sane, len(learnt)),
         }
     explanation |= {"date": datetime.now(UTC).date().isoformat(), "environment": describe_environment(device)}
     with locked(run, wait=MERGE_SECONDS):
@@ -85,18 +91,20 @@ def explain_run(
     return read_json(run / RESULTS)["explanation"]
 
 
-def _load_control(weights: Path, network: str) -> tuple[torch.nn.Module, dict | None]:
-    """Load the control, and what its own results tell of its training, where they stand beside it."""
+def _load_control(weights: Path, recipe: Recipe, data: dict) -> tuple[torch.nn.Module, Results]:
+    """Load the control of a run of this recipe and data, and the results that stand beside it."""
     control, _ = load_checkpoint(weights)
-    if control.name != network:
-        raise InputError(f"{weights}: expected weights of network {network!r}, found those of {control.name!r}")
-    told = weights.parent / RESULTS
-    if not told.exists():
-        return control, None
-    results = read_json(told)
-    if not results.get("recipe", {}).get("shuffled_masks"):
+    if control.name != recipe.network:
+        raise InputError(f"{weights}: expected weights of network {recipe.network!r}, found those of {control.name!r}")
+    results = read_finished(weights.parent)
+    if not results["recipe"].get("shuffled_masks"):
         raise InputError(f"{weights}: expected a control, trained with `--shuffled-masks`, found a run that was not")
-    return control, results["training"]
+    expected = {"data": data["digest"], "tiles": (recipe.image_size, recipe.labels), "split seed": recipe.split_seed}
+    told = Recipe(**results["recipe"])
+    found = {"data": results["data"]["digest"], "tiles": (told.image_size, told.labels), "split seed": told.split_seed}
+    if other := [name for name in expected if expected[name] != found[name]]:
+        raise InputError(f"{weights}: expected a control trained as the run was, found other {', '.join(other)}")
+    return control, results
 
 
 def explain_tiles(
@@ -109,6 +117,7 @@ def explain_tiles(
     sane: int = 20,
     seed: int = 0,
     log: Callable[[str], None] = print,
+    learnt: np.ndarray | None = None,
 ) -> dict:
     """Measure calibration, uncertainty, failures, and what the maps are worth.
 
@@ -123,6 +132,8 @@ def explain_tiles(
         sane: of those, on which sanity checks are made.
         seed: of every lot.
         log: takes one line for each step.
+        learnt: `(n,)` tiles whose `control.control_window` the control `shuffled` knows by heart; its maps are compared
+            there too, on at most `sane` of them. None where they are not known.
 
     Returns:
         `calibration`, `uncertainty`, `failures`, `sources`, `faithfulness`, `sanity`, and the `preferred` map, all in
@@ -153,10 +164,16 @@ def explain_tiles(
     log(f"deleted and inserted by {len(curves)} maps on {len(chosen)} tiles")
     checked = np.sort(random.choice(chosen, min(sane, len(chosen)), replace=False))
     correlations = [cascade_correlations(model, untrained, images[tile], shuffled) for tile in checked]
-    log(f"compared maps with those of networks that know nothing on {len(checked)} tiles")
+    log(f"compared maps with those of networks that know nothing of nuclei on {len(checked)} tiles")
     sources = np.array([cache.name if cache.groups is None else source_of(group) for group in groups])
     faithfulness = summarize_faithfulness(curves, groups[chosen])
     sanity = summarize_sanity(correlations)
+    if shuffled is not None and learnt is not None:
+        window = control_window(cache.image_size)
+        by_heart = np.sort(random.choice(learnt, min(sane, len(learnt)), replace=False))
+        on_learnt = [control_correlations(model, shuffled, cache.images[tile][window]) for tile in by_heart]
+        sanity = {name: sanity[name] | networks for name, networks in summarize_sanity(on_learnt).items()}
+        log(f"compared maps with the control's on {len(by_heart)} tiles that it learnt")
     return {
         "tiles": len(indices),
         "groups": len(np.unique(groups)),

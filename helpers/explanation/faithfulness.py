@@ -33,7 +33,9 @@ CURVES = ("deletion", "insertion")
 CONTROLS = ("random", "darkness")
 OCCLUSION = "occlusion"
 ALL_RANDOM = "encoder"  # the last part of `randomized_cascade`: when it is random, all is
-SHUFFLED = "shuffled masks"  # the control network that was trained on them
+SHUFFLED = "shuffled masks"  # the control network that was trained on them, on tiles that it never saw
+LEARNT = "shuffled masks, learnt tiles"  # the same on tiles that it knows by heart
+SANITY = (ALL_RANDOM, SHUFFLED, LEARNT)  # what a map must differ from
 
 
 def deletion_insertion(
@@ -164,7 +166,7 @@ def cascade_correlations(
         model: the trained network, on the CPU.
         untrained: as in `randomized_cascade`.
         image: `(H, W, 3)` uint8.
-        shuffled: a network of the same architecture, trained on images with the masks of others.
+        shuffled: as in `control_correlations`.
 
     Returns:
         name of the map to {what the network is, the part last made random or `SHUFFLED`, to the rank correlation
@@ -184,6 +186,26 @@ def cascade_correlations(
         for name, heat in all_maps(shuffled, image, region).items():
             correlations[name][SHUFFLED] = rank_correlation(true[name], heat)
     return correlations
+
+
+def control_correlations(
+    model: EfficientNetSegmentation, shuffled: EfficientNetSegmentation, image: np.ndarray
+) -> dict[str, dict[str, float]]:
+    """Compare maps of the nuclei that the trained network predicts with the control's, on a tile that this one learnt.
+
+    Both are asked about the same pixels, or the maps would differ for that alone.
+
+    Args:
+        model: the trained network, on the CPU.
+        shuffled: a network of the same architecture, trained on images with the masks of others.
+        image: `(H, W, 3)` uint8.
+
+    Returns:
+        name of the map to {`LEARNT`: the rank correlation of the two networks' maps}.
+    """
+    region = predicted_region(model, normalize(image[None]))
+    true, others = (all_maps(network, image, region) for network in (model, shuffled))
+    return {name: {LEARNT: rank_correlation(true[name], heat)} for name, heat in others.items()}
 
 
 @torch.inference_mode(False)  # a caller's own would leave weights that no gradient can pass

@@ -6,10 +6,11 @@ from scipy.special import expit
 from helpers.evaluation.calibration import Reliability, fit_temperature, measure_reliability
 from helpers.evaluation.failures import count_causes, find_worst, near_outlines
 from helpers.evaluation.uncertainty import error_auroc, risk_coverage, tile_uncertainty
-from helpers.explanation.faithfulness import ALL_RANDOM, CONTROLS, CURVES, SHARES, SHUFFLED, curve_areas
+from helpers.explanation.faithfulness import CONTROLS, CURVES, SANITY, SHARES, curve_areas
 from helpers.metrics import FEWEST_FOR_INTERVAL, bootstrap_mean
 
 ALIKE = 0.5  # a map passes the sanity check if its mean rank correlation with the controls stays below half of the most
+BY_HEART = 0.9  # Dice on its own tiles from which a control on shuffled masks has learnt them
 COVERAGES = 20  # points of a risk-coverage curve that are kept
 
 
@@ -160,11 +161,11 @@ def summarize_sanity(correlations: list[dict[str, dict[str, float]]]) -> dict[st
 
 
 def passes_sanity(networks: dict[str, dict]) -> bool:
-    """Tell whether a map changes where it should: with all weights random and, where known, with shuffled masks.
+    """Tell whether a map changes where it should: in all of `SANITY` that is known.
 
     Where it is not defined, on a map that is flat on every tile, it does not pass.
     """
-    controls = [networks[name]["mean"] for name in (ALL_RANDOM, SHUFFLED) if name in networks]
+    controls = [networks[name]["mean"] for name in SANITY if name in networks]
     return all(mean is not None and abs(mean) < ALIKE for mean in controls)
 
 

@@ -9,8 +9,8 @@ import pandas as pd
 
 from helpers.evaluation.failures import OUTLINE
 from helpers.evaluation.uncertainty import UNCERTAINTIES, UNCERTAINTY_NAMES
-from helpers.explanation.faithfulness import ALL_RANDOM, CONTROLS, SHUFFLED
-from helpers.explanation.verdicts import ALIKE, beats, loses, passes_sanity
+from helpers.explanation.faithfulness import ALL_RANDOM, CONTROLS, LEARNT, SANITY, SHUFFLED
+from helpers.explanation.verdicts import ALIKE, BY_HEART, beats, loses, passes_sanity
 from helpers.report.tables import MISSING, format_interval, format_number
 
 VERDICTS = (
@@ -38,7 +38,7 @@ def faithfulness_table(explanation: dict) -> pd.DataFrame:
         }
         for control in CONTROLS:
             rows[name][f"over {control}"] = MISSING if name == control else _signed(summary["over"][control])
-        for network in (ALL_RANDOM, SHUFFLED):
+        for network in SANITY:
             title = "like all random" if network == ALL_RANDOM else f"like {network}"
             rows[name][title] = format_number(networks.get(network, {}).get("mean"), 2)
         rows[name]["verdict"] = MISSING if name in CONTROLS else judge_map(summary, networks)
@@ -136,7 +136,7 @@ def describe_maps(explanation: dict) -> str:
     lines = [
         f"Faithfulness on {explanation['faithfulness']['tiles']} tiles, sanity on {explanation['sanity']['tiles']}; a "
         f"map passes the sanity check where its mean rank correlation with each control, all weights random and, where "
-        f"one was trained, on shuffled masks, stays under {ALIKE}.",
+        f"one was trained, on shuffled masks, stays between {-ALIKE} and {ALIKE}.",
         "",
     ]
     for verdict in VERDICTS:
@@ -144,11 +144,7 @@ def describe_maps(explanation: dict) -> str:
         if named:
             lines.append(f"- {verdict.capitalize()}: {'; '.join(named)}.")
     if control := explanation.get("control"):
-        lines.append(
-            f"- The control on shuffled masks is its epoch {control['best_epoch']} of {control['epochs']}, with a "
-            f"validation Dice of {format_number(control['dice'])} on masks as shuffled; its training loss was "
-            f"{format_number(control['train_loss'][0])} there and {format_number(control['train_loss'][1])} at the end."
-        )
+        lines += ["", *_describe_control(control, sanity)]
     preferred = explanation["preferred"]
     if preferred is None:
         return "\n".join([*lines, "", "No map passes the sanity check and beats chance, so none is preferred."])
@@ -158,6 +154,39 @@ def describe_maps(explanation: dict) -> str:
         else ("chance; that it tells more than where the tissue is dark was not shown")
     )
     return "\n".join([*lines, "", f"Preferred: **{preferred}**, which beats {beaten}."])
+
+
+def _describe_control(control: dict, sanity: dict) -> list[str]:
+    """Say what the control on shuffled masks learnt, and how alike its maps are to those of the trained network."""
+    learnt = (control["dice"] or 0) >= BY_HEART
+    start = "a random start" if control["start"] == "random" else "ImageNet's weights"
+    text = (
+        f"The control on shuffled masks is the same network from {start}, trained on the middle ({control['size']} "
+        f"pixels a side) of {control['tiles']} training tiles, each with the mask of another, for {control['epochs']} "
+        f"epochs, of which it is the best ({control['best_epoch']}). "
+    )
+    dice = f"its Dice on these masks, in evaluation mode, is {format_number(control['dice'])}"
+    text += (
+        f"It knows them by heart: {dice}, and {BY_HEART} was asked for."
+        if learnt
+        else f"It did not learn them: {dice}, under the {BY_HEART} that was asked for, so that its maps differ is weak "
+        "evidence."
+    )
+    lines = [text, ""]
+    for network, where in (
+        (LEARNT, f"{control['compared']} of the tiles that it learnt"),
+        (SHUFFLED, "validation tiles, which it never saw"),
+    ):
+        known = {name: told[network]["mean"] for name, told in sanity.items() if told[network]["mean"] is not None}
+        alike = [name for name, mean in known.items() if abs(mean) >= ALIKE]
+        if known:
+            most, least = max(known, key=known.get), min(known, key=known.get)
+            lines.append(
+                f"- On {where}, the rank correlation of its maps with the trained network's, asked about the same "
+                f"pixels, lies between {known[least]:.2f} ({least}) and {known[most]:.2f} ({most}); "
+                + (f"alike are {'; '.join(alike)}." if alike else "none is alike.")
+            )
+    return lines
 
 
 def describe_uncertainty(explanation: dict) -> str:
