@@ -139,9 +139,7 @@ def _train(options: argparse.Namespace) -> None:
     recipe = RECIPES[options.recipe]
     if options.shuffled_masks:
         recipe = _load("training.control").control_recipe(recipe, options.shuffled_masks)
-    recipe = dataclasses.replace(
-        recipe, **{key: value for key, value in given.items() if value is not None}
-    )
+    recipe = dataclasses.replace(recipe, **{key: value for key, value in given.items() if value is not None})
     results = _load("training.run").train_run(
         options.dataset, options.out, recipe, options.split, init=options.init, workers=options.workers, progress=True,
         use_amp=not options.full_precision, drop_copies=options.drop_copies,

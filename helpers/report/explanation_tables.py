@@ -10,18 +10,8 @@ import pandas as pd
 from helpers.evaluation.failures import OUTLINE
 from helpers.evaluation.uncertainty import UNCERTAINTIES, UNCERTAINTY_NAMES
 from helpers.explanation.faithfulness import ALL_RANDOM, CONTROLS, LEARNT, SANITY, SHUFFLED
-from helpers.explanation.verdicts import ALIKE, BY_HEART, beats, loses, passes_sanity
+from helpers.explanation.verdicts import ALIKE, BY_HEART, VERDICTS, judge_map
 from helpers.report.tables import MISSING, format_interval, format_number
-
-VERDICTS = (
-    "passes",
-    "not shown to beat darkness",
-    "loses to darkness",
-    "not shown to beat chance",
-    "loses to chance",
-    "too few images to tell",
-    "fails sanity",
-)
 
 
 def faithfulness_table(explanation: dict) -> pd.DataFrame:
@@ -43,18 +33,6 @@ def faithfulness_table(explanation: dict) -> pd.DataFrame:
             rows[name][title] = format_number(networks.get(network, {}).get("mean"), 2)
         rows[name]["verdict"] = MISSING if name in CONTROLS else judge_map(summary, networks)
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("map")
-
-
-def judge_map(summary: dict, networks: dict[str, dict]) -> str:
-    """Say which test a map fails first, or that it passes."""
-    if not passes_sanity(networks):
-        return "fails sanity"
-    if beats(summary, "random") is None:
-        return "too few images to tell"
-    for control, name in (("random", "chance"), ("darkness", "darkness")):
-        if not beats(summary, control):
-            return f"loses to {name}" if loses(summary, control) else f"not shown to beat {name}"
-    return "passes"
 
 
 def cascade_table(explanation: dict) -> pd.DataFrame:
@@ -158,33 +136,26 @@ def describe_maps(explanation: dict) -> str:
 
 def _describe_control(control: dict, sanity: dict) -> list[str]:
     """Say what the control on shuffled masks learnt, and how alike its maps are to those of the trained network."""
-    learnt = (control["dice"] or 0) >= BY_HEART
     start = "a random start" if control["start"] == "random" else "ImageNet's weights"
-    text = (
-        f"The control on shuffled masks is the same network from {start}, trained on the middle ({control['size']} "
-        f"pixels a side) of {control['tiles']} training tiles, each with the mask of another, for {control['epochs']} "
-        f"epochs, of which it is the best ({control['best_epoch']}). "
-    )
-    dice = f"its Dice on these masks, in evaluation mode, is {format_number(control['dice'])}"
-    text += (
-        f"It knows them by heart: {dice}, and {BY_HEART} was asked for."
-        if learnt
-        else f"It did not learn them: {dice}, under the {BY_HEART} that was asked for, so that its maps differ is weak "
-        "evidence."
-    )
-    lines = [text, ""]
-    for network, where in (
-        (LEARNT, f"{control['compared']} of the tiles that it learnt"),
-        (SHUFFLED, "validation tiles, which it never saw"),
-    ):
-        known = {name: told[network]["mean"] for name, told in sanity.items() if told[network]["mean"] is not None}
-        alike = [name for name, mean in known.items() if abs(mean) >= ALIKE]
+    told = "It knows them by heart", ""
+    if (control["dice"] or 0) < BY_HEART:
+        told = "It did not learn them", " So it is weak evidence that its maps differ."
+    lines = [
+        f"The control on shuffled masks is the same network, from {start}: epoch {control['best_epoch']} of "
+        f"{control['epochs']} on {control['tiles']} training tiles alone, {control['size']} pixels a side, each with "
+        f"the mask of another. {told[0]}: its Dice on these masks, in evaluation mode, is "
+        f"{format_number(control['dice'])}, where {BY_HEART} was asked for.{told[1]}",
+        "",
+    ]
+    places = {LEARNT: f"{control['compared']} of the tiles that it learnt", SHUFFLED: "validation tiles, new to both"}
+    for network, where in places.items():
+        known = {name: of[network]["mean"] for name, of in sanity.items() if of[network]["mean"] is not None}
         if known:
-            most, least = max(known, key=known.get), min(known, key=known.get)
+            least, most = min(known, key=known.get), max(known, key=known.get)
+            alike = "; ".join(name for name, mean in known.items() if abs(mean) >= ALIKE)
             lines.append(
-                f"- On {where}, the rank correlation of its maps with the trained network's, asked about the same "
-                f"pixels, lies between {known[least]:.2f} ({least}) and {known[most]:.2f} ({most}); "
-                + (f"alike are {'; '.join(alike)}." if alike else "none is alike.")
+                f"- On {where}, asked about the same pixels, its maps and the trained network's have rank correlations "
+                f"from {known[least]:.2f} ({least}) to {known[most]:.2f} ({most}); alike are {alike or 'none'}."
             )
     return lines
 

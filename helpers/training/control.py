@@ -1,6 +1,6 @@
 """The control of an explanation: a network that knows a few tiles by heart, each with the mask of another.
 
-What it learnt is real and has nothing to do with nuclei, so a map of what a network learnt about nuclei cannot be alike.
+What it learnt is real and has nothing to do with nuclei, so a map that tells what was learnt differs from its own.
 
 Reference:
     Adebayo et al. 2018, Sanity checks for saliency maps, section 4 (data randomisation), arXiv:1810.03292.
