@@ -177,7 +177,7 @@ def _show_scores(entry: dict) -> None:
 
 def _explain(options: argparse.Namespace) -> None:
     explanation = _load("explanation.explanation").explain_run(
-        options.run, options.dataset, options.shuffled, options.tiles
+        options.run, options.dataset, options.shuffled, options.tiles, control_alone=options.control_alone
     )
     print(f"preferred map: {explanation['preferred'] or 'none passes'}")
 

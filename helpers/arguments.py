@@ -172,6 +172,7 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
         _place("dataset", "that of the run; its validation part, of two source images at least, is used"),
         _option("--shuffled", "checkpoint of a run with `--shuffled-masks`, the control", type=as_path,
                 metavar="WEIGHTS"),
+        _flag("--control-alone", "keep what was explained before, and compare its maps with the control's"),
         _option("--tiles", "tiles on which maps are measured (default: %(default)s)", type=_from(1), default=100),
     )),
     "ablate": ("train the rows of the ablation, and say which differences are noise",

@@ -13,7 +13,8 @@ from helpers.data.prepare import prepare
 from helpers.errors import InputError
 from helpers.evaluation.failures import find_causes, source_of
 from helpers.evaluation.uncertainty import measure_uncertainty
-from helpers.explanation.faithfulness import cascade_correlations, control_correlations, measure_maps
+from helpers.explanation.control import compare_control, describe_control, load_control
+from helpers.explanation.faithfulness import cascade_correlations, measure_maps
 from helpers.explanation.verdicts import (
     prefer_map,
     summarize_calibration,
@@ -30,8 +31,7 @@ from helpers.paths import as_path
 from helpers.provenance import describe_environment
 from helpers.training.checkpoints import load_checkpoint
 from helpers.training.comparisons import untrained_model
-from helpers.training.control import control_window
-from helpers.training.results import BEST, RESULTS, Results, read_finished
+from helpers.training.results import BEST, RESULTS, read_finished
 
 
 def explain_run(
@@ -41,6 +41,7 @@ def explain_run(
     tiles: int = 100,
     sane: int = 20,
     log: Callable[[str], None] = print,
+    control_alone: bool = False,
 ) -> dict:
     """Measure a finished run's maps and uncertainty on its validation tiles, and add that to its `results.json`.
 
@@ -51,60 +52,40 @@ def explain_run(
         tiles: on how many the faithfulness of maps is measured, drawn by lot.
         sane: on how many of those the sanity checks are made.
         log: takes one line for each step.
+        control_alone: keep what was measured before, and add the comparison with the control `shuffled`.
 
     Returns:
-        as from `explain_tiles`, with `date`, `environment`, and of the `control` `tiles` that it learnt, the `size` of
-        each in pixels, its `dice` on them in evaluation mode, `epochs`, `best_epoch`, its `start`, and on how many of
-        its tiles maps were `compared`.
+        as from `explain_tiles`, with `date`, `environment`, and `control`, as from `control.describe_control`.
 
     Raises:
-        InputError: no finished run of our own networks, another data set, a control of another network, or too few
-            tiles.
+        InputError: no finished run of our own networks, another data set, a control of another network or data set,
+            too few tiles, or a control alone and no explanation that it could be added to.
     """
     run, device = as_path(run), torch.device("cpu")
     results = read_finished(run)
     recipe = Recipe(**results["recipe"])
     if recipe.network not in OWN_NETWORKS:
         raise InputError(f"{run}: expected one of the networks {', '.join(OWN_NETWORKS)}, found {recipe.network!r}")
-    control, trained = (None, None) if shuffled is None else _load_control(as_path(shuffled), recipe, results["data"])
+    if control_alone and (shuffled is None or "explanation" not in results):
+        raise InputError(f"{run}: expected an explanation, and a control to add to it, found none; explain it first")
+    control, trained = (None, None) if shuffled is None else load_control(as_path(shuffled), recipe, results["data"])
     cache = prepare(dataset, recipe.image_size, recipe.labels, progress=False)
     if cache.digest != results["data"]["digest"]:
         raise InputError(f"{dataset}: expected the data set of the run, {results['data']['name']}, found another")
     model, _ = load_checkpoint(run / BEST)
     indices = np.array(results["data"]["validation_indices"])
-    untrained = untrained_model(recipe, getattr(model, "kinds", ()))
     learnt = None if trained is None else np.array(trained["data"]["validation_indices"])
-    explanation = explain_tiles(model, untrained, cache, indices, control, tiles, sane, log=log, learnt=learnt)
+    if control_alone:
+        explanation = add_control(results["explanation"], model, control, cache, indices, learnt, sane)
+    else:
+        untrained = untrained_model(recipe, getattr(model, "kinds", ()))
+        explanation = explain_tiles(model, untrained, cache, indices, control, tiles, sane, log=log, learnt=learnt)
+        explanation |= {"date": datetime.now(UTC).date().isoformat(), "environment": describe_environment(device)}
     if trained:
-        explanation["control"] = {
-            "tiles": len(learnt),
-            "size": recipe.image_size // 2,
-            "dice": trained["training"]["best"]["val_dice"],
-            "epochs": trained["training"]["epochs"],
-            "best_epoch": trained["training"]["best_epoch"],
-            "start": trained["model"]["encoder_start"],
-            "compared": min(sane, len(learnt)),
-        }
-    explanation |= {"date": datetime.now(UTC).date().isoformat(), "environment": describe_environment(device)}
+        explanation["control"] = describe_control(trained)
     with locked(run, wait=MERGE_SECONDS):
         write_json(run / RESULTS, read_json(run / RESULTS) | {"explanation": explanation})
     return read_json(run / RESULTS)["explanation"]
-
-
-def _load_control(weights: Path, recipe: Recipe, data: dict) -> tuple[torch.nn.Module, Results]:
-    """Load the control of a run of this recipe and data, and the results that stand beside it."""
-    control, _ = load_checkpoint(weights)
-    if control.name != recipe.network:
-        raise InputError(f"{weights}: expected weights of network {recipe.network!r}, found those of {control.name!r}")
-    results = read_finished(weights.parent)
-    if not results["recipe"].get("shuffled_masks"):
-        raise InputError(f"{weights}: expected a control, trained with `--shuffled-masks`, found a run that was not")
-    expected = {"data": data["digest"], "tiles": (recipe.image_size, recipe.labels), "split seed": recipe.split_seed}
-    told = Recipe(**results["recipe"])
-    found = {"data": results["data"]["digest"], "tiles": (told.image_size, told.labels), "split seed": told.split_seed}
-    if other := [name for name in expected if expected[name] != found[name]]:
-        raise InputError(f"{weights}: expected a control trained as the run was, found other {', '.join(other)}")
-    return control, results
 
 
 def explain_tiles(
@@ -127,13 +108,12 @@ def explain_tiles(
             control.
         cache: the data set at the network's size.
         indices: `(n,)` tiles that the network was not trained on.
-        shuffled: as in `faithfulness.cascade_correlations`.
+        shuffled: a control, as in `control.compare_control`.
         tiles: of them, on which faithfulness is measured.
         sane: of those, on which sanity checks are made.
         seed: of every lot.
         log: takes one line for each step.
-        learnt: `(n,)` tiles whose `control.control_window` the control `shuffled` knows by heart; its maps are compared
-            there too, on at most `sane` of them. None where they are not known.
+        learnt: `(n,)` tiles that the control knows by heart; None where they are not known.
 
     Returns:
         `calibration`, `uncertainty`, `failures`, `sources`, `faithfulness`, `sanity`, and the `preferred` map, all in
@@ -163,18 +143,12 @@ def explain_tiles(
     curves = measure_maps(model, images[chosen], seed)
     log(f"deleted and inserted by {len(curves)} maps on {len(chosen)} tiles")
     checked = np.sort(random.choice(chosen, min(sane, len(chosen)), replace=False))
-    correlations = [cascade_correlations(model, untrained, images[tile], shuffled) for tile in checked]
+    correlations = [cascade_correlations(model, untrained, images[tile]) for tile in checked]
     log(f"compared maps with those of networks that know nothing of nuclei on {len(checked)} tiles")
     sources = np.array([cache.name if cache.groups is None else source_of(group) for group in groups])
     faithfulness = summarize_faithfulness(curves, groups[chosen])
     sanity = summarize_sanity(correlations)
-    if shuffled is not None and learnt is not None:
-        window = control_window(cache.image_size)
-        by_heart = np.sort(random.choice(learnt, min(sane, len(learnt)), replace=False))
-        on_learnt = [control_correlations(model, shuffled, cache.images[tile][window]) for tile in by_heart]
-        sanity = {name: sanity[name] | networks for name, networks in summarize_sanity(on_learnt).items()}
-        log(f"compared maps with the control's on {len(by_heart)} tiles that it learnt")
-    return {
+    explanation = {
         "tiles": len(indices),
         "groups": len(np.unique(groups)),
         "calibration": summarize_calibration(logits, truth, groups, seed),
@@ -185,3 +159,27 @@ def explain_tiles(
         "sanity": {"tiles": len(checked), "maps": sanity},
         "preferred": prefer_map(faithfulness, sanity),
     }
+    if shuffled is None:
+        return explanation
+    log("comparing maps with the control's, on tiles that it learnt and on others")
+    return add_control(explanation, model, shuffled, cache, indices, learnt, sane, seed)
+
+
+def add_control(
+    explanation: dict,
+    model: torch.nn.Module,
+    control: torch.nn.Module,
+    cache: Cache,
+    indices: np.ndarray,
+    learnt: np.ndarray | None = None,
+    most: int = 20,
+    seed: int = 0,
+) -> dict:
+    """Add to an explanation, as from `explain_tiles`, what `control.compare_control` finds, and judge maps by it too.
+
+    The arguments are theirs. The explanation given is left as it is.
+    """
+    compared = compare_control(model, control, cache, indices, learnt, most, seed)
+    told, maps = explanation["sanity"], explanation["faithfulness"]["maps"]
+    sanity = {name: networks | compared.get(name, {}) for name, networks in told["maps"].items()}
+    return explanation | {"sanity": told | {"maps": sanity}, "preferred": prefer_map(maps, sanity)}

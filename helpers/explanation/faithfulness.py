@@ -158,7 +158,6 @@ def cascade_correlations(
     model: EfficientNetSegmentation,
     untrained: EfficientNetSegmentation,
     image: np.ndarray,
-    shuffled: EfficientNetSegmentation | None = None,
 ) -> dict[str, dict[str, float]]:
     """Compare maps of the nuclei that the trained network predicts with those of networks that do not know them.
 
@@ -166,12 +165,11 @@ def cascade_correlations(
         model: the trained network, on the CPU.
         untrained: as in `randomized_cascade`.
         image: `(H, W, 3)` uint8.
-        shuffled: as in `control_correlations`.
 
     Returns:
-        name of the map to {what the network is, the part last made random or `SHUFFLED`, to the rank correlation
-        with the trained map}. Near 1 after all is random, a map tells about image and architecture, and nothing of what
-        was learnt. Occlusion, which is slow, is compared where all is random and for the shuffled masks alone.
+        name of the map to {the part last made random, to the rank correlation with the trained map}. Near 1 after all
+        is random, a map tells about image and architecture, and nothing of what was learnt. Occlusion, which is slow,
+        is compared where all is random alone.
     """
     tensor = normalize(image[None])
     region = predicted_region(model, tensor)
@@ -182,30 +180,7 @@ def cascade_correlations(
         maps = all_maps(network, image, region) if everything else gradient_maps(network, tensor, region)
         for name, heat in maps.items():
             correlations[name][part] = rank_correlation(true[name], heat)
-    if shuffled is not None:
-        for name, heat in all_maps(shuffled, image, region).items():
-            correlations[name][SHUFFLED] = rank_correlation(true[name], heat)
     return correlations
-
-
-def control_correlations(
-    model: EfficientNetSegmentation, shuffled: EfficientNetSegmentation, image: np.ndarray
-) -> dict[str, dict[str, float]]:
-    """Compare maps of the nuclei that the trained network predicts with the control's, on a tile that this one learnt.
-
-    Both are asked about the same pixels, or the maps would differ for that alone.
-
-    Args:
-        model: the trained network, on the CPU.
-        shuffled: a network of the same architecture, trained on images with the masks of others.
-        image: `(H, W, 3)` uint8.
-
-    Returns:
-        name of the map to {`LEARNT`: the rank correlation of the two networks' maps}.
-    """
-    region = predicted_region(model, normalize(image[None]))
-    true, others = (all_maps(network, image, region) for network in (model, shuffled))
-    return {name: {LEARNT: rank_correlation(true[name], heat)} for name, heat in others.items()}
 
 
 @torch.inference_mode(False)  # a caller's own would leave weights that no gradient can pass

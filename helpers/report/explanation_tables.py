@@ -147,14 +147,14 @@ def _describe_control(control: dict, sanity: dict) -> list[str]:
         f"{format_number(control['dice'])}, where {BY_HEART} was asked for.{told[1]}",
         "",
     ]
-    places = {LEARNT: f"{control['compared']} of the tiles that it learnt", SHUFFLED: "validation tiles, new to both"}
-    for network, where in places.items():
-        known = {name: of[network]["mean"] for name, of in sanity.items() if of[network]["mean"] is not None}
-        if known:
+    for network, where in {LEARNT: "of the tiles that it learnt", SHUFFLED: "validation tiles, new to both"}.items():
+        means = {name: networks.get(network, {}).get("mean") for name, networks in sanity.items()}
+        if known := {name: mean for name, mean in means.items() if mean is not None}:
+            count = max(networks[network]["n"] for networks in sanity.values())
             least, most = min(known, key=known.get), max(known, key=known.get)
             alike = "; ".join(name for name, mean in known.items() if abs(mean) >= ALIKE)
             lines.append(
-                f"- On {where}, asked about the same pixels, its maps and the trained network's have rank correlations "
+                f"- On {count} {where}, asked about the same pixels, its maps and the trained network's have rank correlations "
                 f"from {known[least]:.2f} ({least}) to {known[most]:.2f} ({most}); alike are {alike or 'none'}."
             )
     return lines
