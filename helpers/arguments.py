@@ -150,7 +150,7 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
         _flag("--full-precision", "compute in float32 where fewer bits would be faster, too"),
         _flag("--no-early-stopping", "run all epochs, and record where it would have ended"),
         _option("--shuffled-masks", "a control for `explain`: learn the middle of so many training tiles by heart, "
-                "each with the mask of another", type=_from(2), metavar="TILES"),
+                "each with the mask of another", type=_from(1), metavar="TILES"),
         _option("--split", "PanNuke's official split, where DATASET holds its three folds", type=int,
                 choices=OFFICIAL_SPLITS),
     )),

@@ -154,8 +154,8 @@ def _describe_control(control: dict, sanity: dict) -> list[str]:
             least, most = min(known, key=known.get), max(known, key=known.get)
             alike = "; ".join(name for name, mean in known.items() if abs(mean) >= ALIKE)
             lines.append(
-                f"- On {count} {where}, asked about the same pixels, its maps and the trained network's have rank correlations "
-                f"from {known[least]:.2f} ({least}) to {known[most]:.2f} ({most}); alike are {alike or 'none'}."
+                f"- On {count} {where}, asked about the same pixels, its maps and the trained network's have mean rank "
+                f"correlations of {known[least]:.2f} ({least}) to {known[most]:.2f} ({most}); alike: {alike or 'none'}."
             )
     return lines
 
