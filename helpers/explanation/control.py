@@ -11,14 +11,17 @@ from helpers.errors import InputError
 from helpers.explanation.faithfulness import LEARNT, SHUFFLED, all_maps
 from helpers.explanation.grad_cam import predicted_region, rank_correlation
 from helpers.explanation.verdicts import summarize_sanity
+from helpers.files import read_json
 from helpers.normalization import normalize
 from helpers.training.checkpoints import load_checkpoint
 from helpers.training.control import control_window
-from helpers.training.results import Results, read_finished
+from helpers.training.results import RESULTS, Results
 
 
 def load_control(weights: Path, recipe: Recipe, data: dict) -> tuple[torch.nn.Module, Results]:
     """Load a control, and the results of its run, which stand beside it.
+
+    The run need not be finished: what counts is whether the control knows its tiles, and that is told.
 
     Args:
         weights: a checkpoint in the folder of a run with `--shuffled-masks`.
@@ -29,19 +32,20 @@ def load_control(weights: Path, recipe: Recipe, data: dict) -> tuple[torch.nn.Mo
         the network, and what its run says of it.
 
     Raises:
-        InputError: it is no control, not finished, of another network, or trained on other data.
+        InputError: it is no control, of another network, or trained on other data.
     """
     control, _ = load_checkpoint(weights)
     if control.name != recipe.network:
         raise InputError(f"{weights}: expected weights of network {recipe.network!r}, found those of {control.name!r}")
-    results = read_finished(weights.parent)
-    if not results["recipe"].get("shuffled_masks"):
+    told = weights.parent / RESULTS
+    results = read_json(told) if told.exists() else {}
+    if not results.get("recipe", {}).get("shuffled_masks"):
         raise InputError(f"{weights}: expected a control, trained with `--shuffled-masks`, found a run that was not")
-    told = Recipe(**results["recipe"])
+    recipe_told = Recipe(**results["recipe"])
     for what, expected, found in (
         ("data set", data["digest"][:12], results["data"]["digest"][:12]),
-        ("size", recipe.image_size, told.image_size),
-        ("split seed", recipe.split_seed, told.split_seed),
+        ("size", recipe.image_size, recipe_told.image_size),
+        ("split seed", recipe.split_seed, recipe_told.split_seed),
     ):
         if expected != found:
             raise InputError(f"{weights}: expected a control of the run's {what}, {expected}, found {found}")
