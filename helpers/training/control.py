@@ -13,11 +13,11 @@ from torch import nn
 
 from helpers.config import Recipe
 from helpers.data.cache import Cache
-from helpers.data.split import Split
 from helpers.errors import InputError
 from helpers.model import RANDOM_START_MOMENTUM, set_batch_norm_momentum
 
 BATCH = 4  # tiles at a time
+NOTE = "A control: it learns the middle of so many training tiles and is judged on the same."
 LAPS = 5  # times that an epoch goes over the tiles, so that judging and saving take less of the time
 
 
@@ -58,14 +58,14 @@ def control_window(image_size: int) -> tuple[slice, slice]:
     return (np.s_[image_size // 4 : image_size // 4 + image_size // 2],) * 2
 
 
-def choose_learnt(cache: Cache, split: Split, recipe: Recipe) -> Split:
-    """Draw the training tiles that a control learns, all with nuclei in their window; it is judged on the same ones.
+def choose_learnt(cache: Cache, train: np.ndarray, recipe: Recipe) -> np.ndarray:
+    """Draw from the training tiles `(n,)` those that a control learns `(m,)`, all with nuclei in their window.
 
     Raises:
         InputError: the training part has fewer of them.
     """
     window, learnt = control_window(cache.image_size), []
-    for tile in np.random.default_rng(recipe.seed).permutation(split.train).tolist():
+    for tile in np.random.default_rng(recipe.seed).permutation(train).tolist():
         if len(learnt) < recipe.shuffled_masks and cache.class_maps[tile][window].any():
             learnt.append(tile)
     if len(learnt) < recipe.shuffled_masks:
@@ -73,8 +73,7 @@ def choose_learnt(cache: Cache, split: Split, recipe: Recipe) -> Split:
             f"{cache.name}: expected {recipe.shuffled_masks} training tiles with nuclei in the middle, found "
             f"{len(learnt)}; give fewer"
         )
-    note = f"A control: it learns the middle of {len(learnt)} training tiles and is judged on the same."
-    return Split(split.method, note, np.sort(learnt), np.sort(learnt))
+    return np.sort(learnt)
 
 
 def exchange_masks(tiles: np.ndarray, count: int, seed: int) -> np.ndarray:
