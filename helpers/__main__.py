@@ -135,11 +135,11 @@ def _train(options: argparse.Namespace) -> None:
     given |= {"split_seed": options.split_seed, "network": options.network, "boundary_weight": options.boundary_weight}
     given |= {"batch_size": options.batch_size, "learning_rate": options.learning_rate}
     given["stop_early"] = False if options.no_early_stopping else None
-    given["shuffled_masks"] = True if options.shuffled_masks else None
     given["pretrained"] = False if options.random_start else None
-    recipe = dataclasses.replace(
-        RECIPES[options.recipe], **{key: value for key, value in given.items() if value is not None}
-    )
+    recipe = RECIPES[options.recipe]
+    if options.shuffled_masks:
+        recipe = _load("training.control").control_recipe(recipe, options.shuffled_masks)
+    recipe = dataclasses.replace(recipe, **{key: value for key, value in given.items() if value is not None})
     results = _load("training.run").train_run(
         options.dataset, options.out, recipe, options.split, init=options.init, workers=options.workers, progress=True,
         use_amp=not options.full_precision, drop_copies=options.drop_copies,
@@ -177,7 +177,7 @@ def _show_scores(entry: dict) -> None:
 
 def _explain(options: argparse.Namespace) -> None:
     explanation = _load("explanation.explanation").explain_run(
-        options.run, options.dataset, options.shuffled, options.tiles
+        options.run, options.dataset, options.shuffled, options.tiles, control_alone=options.control_alone
     )
     print(f"preferred map: {explanation['preferred'] or 'none passes'}")
 

@@ -149,7 +149,8 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
         COPIES,
         _flag("--full-precision", "compute in float32 where fewer bits would be faster, too"),
         _flag("--no-early-stopping", "run all epochs, and record where it would have ended"),
-        _flag("--shuffled-masks", "give each image the masks of another: a control for `explain`"),
+        _option("--shuffled-masks", "a control for `explain`: learn the middle of so many training tiles by heart, "
+                "each with the mask of another", type=_from(1), metavar="TILES"),
         _option("--split", "PanNuke's official split, where DATASET holds its three folds", type=int,
                 choices=OFFICIAL_SPLITS),
     )),
@@ -171,6 +172,7 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
         _place("dataset", "that of the run; its validation part, of two source images at least, is used"),
         _option("--shuffled", "checkpoint of a run with `--shuffled-masks`, the control", type=as_path,
                 metavar="WEIGHTS"),
+        _flag("--control-alone", "keep what was explained before, and compare its maps with the control's"),
         _option("--tiles", "tiles on which maps are measured (default: %(default)s)", type=_from(1), default=100),
     )),
     "ablate": ("train the rows of the ablation, and say which differences are noise",

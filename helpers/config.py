@@ -74,7 +74,7 @@ class Recipe:
     early_stopping_patience: int = 5  # epochs without a higher validation Dice
     stop_early: bool = True  # False: run all epochs, and only record where early stopping would have ended
     random_crops: bool = False  # windows anywhere in the source images, in place of the tiles they were cut into
-    shuffled_masks: bool = False  # a control: each image gets masks drawn by lot, so nothing generalises
+    shuffled_masks: int = 0  # above 0, a control: it learns so many training tiles by heart, each with another's mask
     pretrained: bool = True  # ImageNet weights for the encoder, where they can be had
     seed: int = 0  # of the start, the order of the tiles and their augmentation
     split_seed: int = 0  # of the split, apart from the other: runs of several seeds are judged on the same tiles

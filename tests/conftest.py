@@ -70,7 +70,7 @@ def explained_run(tmp_path_factory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("explained")
     run = make_finished_run(folder, num_tiles=48, epochs=8)
     control = run.copy(folder / "control")
-    change_results(control, recipe={"shuffled_masks": True})
+    change_results(control, recipe={"shuffled_masks": 2})
     explain_run(run.folder, run.dataset, control / BEST, tiles=3, sane=1, log=lambda line: None)
     yield run.folder
     shutil.rmtree(folder)

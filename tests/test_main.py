@@ -32,6 +32,7 @@ from helpers.report import publish
 from helpers.sample_tissue.sample import sample_field
 from helpers.training import run
 from helpers.training.checkpoints import export_weights
+from helpers.training.control import control_recipe
 
 COMMANDS = ("sample", "download", "convert", "prepare", "train", "evaluate", "explain", "ablate", "publish")
 TINY = ("--recipe", "quick", "--image-size", "32", "--epochs", "1")
@@ -178,13 +179,13 @@ def test_options_of_the_run_are_recorded(slides, tmp_path, monkeypatch):
 
     monkeypatch.setattr(run, "train_run", train_run)
     options = ["--image-size", 96, "--epochs", 7, "--seed", 5, "--split-seed", 3, "--split", 2, "--no-early-stopping"]
-    options += ["--network", "unet-stem1", "--boundary-weight", 2, "--shuffled-masks", "--full-precision"]
+    options += ["--network", "unet-stem1", "--boundary-weight", 2, "--shuffled-masks", 5, "--full-precision"]
     options += ["--drop-copies"]
     assert call("train", slides, "--out", tmp_path, *options) == 0
     recipe = asked["recipe"]
     changes = {"image_size": 96, "epochs": 7, "seed": 5, "split_seed": 3, "stop_early": False}
-    changes |= {"network": "unet-stem1", "boundary_weight": 2.0, "shuffled_masks": True}
-    assert recipe == dataclasses.replace(commands.RECIPES["report"], **changes)
+    changes |= {"network": "unet-stem1", "boundary_weight": 2.0}
+    assert recipe == dataclasses.replace(control_recipe(commands.RECIPES["report"], 5), **changes)
     assert (asked["dataset"], asked["run"], asked["official"], asked["progress"]) == (slides, tmp_path, 2, True)
     assert (asked["use_amp"], asked["drop_copies"]) == (False, True)
 
@@ -285,13 +286,13 @@ def test_other_arguments_for_the_same_run(finished_run, capsys):
 def test_a_run_is_explained(finished_run, tmp_path, monkeypatch, capsys):
     asked = []
 
-    def explain_run(*arguments):
-        asked.extend(arguments)
+    def explain_run(*arguments, control_alone):
+        asked.extend([*arguments, control_alone])
         return {"preferred": None}
 
     monkeypatch.setattr(explanation, "explain_run", explain_run)
     assert call("explain", tmp_path, finished_run.dataset, "--shuffled", "control.pth", "--tiles", 7) == 0
-    assert asked == [tmp_path, finished_run.dataset, Path("control.pth"), 7]
+    assert asked == [tmp_path, finished_run.dataset, Path("control.pth"), 7, False]
     assert capsys.readouterr().out == "preferred map: none passes\n"
 
 

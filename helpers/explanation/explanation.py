@@ -13,6 +13,7 @@ from helpers.data.prepare import prepare
 from helpers.errors import InputError
 from helpers.evaluation.failures import find_causes, source_of
 from helpers.evaluation.uncertainty import measure_uncertainty
+from helpers.explanation.control import compare_control, describe_control, load_control
 from helpers.explanation.faithfulness import cascade_correlations, measure_maps
 from helpers.explanation.verdicts import (
     prefer_map,
@@ -40,63 +41,51 @@ def explain_run(
     tiles: int = 100,
     sane: int = 20,
     log: Callable[[str], None] = print,
+    control_alone: bool = False,
 ) -> dict:
     """Measure a finished run's maps and uncertainty on its validation tiles, and add that to its `results.json`.
 
     Args:
         run: the folder of a finished run.
         dataset: the data set that it was trained on.
-        shuffled: checkpoint of the same network, trained on images with the masks of others.
+        shuffled: checkpoint in the folder of a control's run, as `training.control` describes it: the same network.
         tiles: on how many the faithfulness of maps is measured, drawn by lot.
         sane: on how many of those the sanity checks are made.
         log: takes one line for each step.
+        control_alone: keep what was measured before, and add the comparison with the control `shuffled`.
 
     Returns:
-        as from `explain_tiles`, with `date`, `environment`, and of the `control` `epochs`, `best_epoch` and validation
-        `dice`, where its run is known.
+        as from `explain_tiles`, with `date`, `environment`, and `control`, as from `control.describe_control`.
 
     Raises:
-        InputError: no finished run of our own networks, another data set, a control of another network, or too few
-            tiles.
+        InputError: no finished run of our own networks, another data set, a control of another network or data set,
+            too few tiles, or a control alone and no explanation that it could be added to.
     """
     run, device = as_path(run), torch.device("cpu")
     results = read_finished(run)
     recipe = Recipe(**results["recipe"])
     if recipe.network not in OWN_NETWORKS:
         raise InputError(f"{run}: expected one of the networks {', '.join(OWN_NETWORKS)}, found {recipe.network!r}")
-    control, trained = (None, None) if shuffled is None else _load_control(as_path(shuffled), recipe.network)
+    if control_alone and (shuffled is None or "explanation" not in results):
+        raise InputError(f"{run}: expected an explanation, and a control to add to it, found none; explain it first")
+    control, trained = (None, None) if shuffled is None else load_control(as_path(shuffled), recipe, results["data"])
     cache = prepare(dataset, recipe.image_size, recipe.labels, progress=False)
     if cache.digest != results["data"]["digest"]:
         raise InputError(f"{dataset}: expected the data set of the run, {results['data']['name']}, found another")
     model, _ = load_checkpoint(run / BEST)
     indices = np.array(results["data"]["validation_indices"])
-    untrained = untrained_model(recipe, getattr(model, "kinds", ()))
-    explanation = explain_tiles(model, untrained, cache, indices, control, tiles, sane, log=log)
+    learnt = None if trained is None else np.array(trained["data"]["validation_indices"])
+    if control_alone:
+        explanation = add_control(results["explanation"], model, control, cache, indices, learnt, sane)
+    else:
+        untrained = untrained_model(recipe, getattr(model, "kinds", ()))
+        explanation = explain_tiles(model, untrained, cache, indices, control, tiles, sane, log=log, learnt=learnt)
+        explanation |= {"date": datetime.now(UTC).date().isoformat(), "environment": describe_environment(device)}
     if trained:
-        explanation["control"] = {
-            "epochs": trained["epochs"],
-            "best_epoch": trained["best_epoch"],
-            "dice": trained["best"]["val_dice"],
-            "train_loss": [trained[epoch]["train_loss"] for epoch in ("best", "last")],
-        }
-    explanation |= {"date": datetime.now(UTC).date().isoformat(), "environment": describe_environment(device)}
+        explanation["control"] = describe_control(trained)
     with locked(run, wait=MERGE_SECONDS):
         write_json(run / RESULTS, read_json(run / RESULTS) | {"explanation": explanation})
     return read_json(run / RESULTS)["explanation"]
-
-
-def _load_control(weights: Path, network: str) -> tuple[torch.nn.Module, dict | None]:
-    """Load the control, and what its own results tell of its training, where they stand beside it."""
-    control, _ = load_checkpoint(weights)
-    if control.name != network:
-        raise InputError(f"{weights}: expected weights of network {network!r}, found those of {control.name!r}")
-    told = weights.parent / RESULTS
-    if not told.exists():
-        return control, None
-    results = read_json(told)
-    if not results.get("recipe", {}).get("shuffled_masks"):
-        raise InputError(f"{weights}: expected a control, trained with `--shuffled-masks`, found a run that was not")
-    return control, results["training"]
 
 
 def explain_tiles(
@@ -109,6 +98,7 @@ def explain_tiles(
     sane: int = 20,
     seed: int = 0,
     log: Callable[[str], None] = print,
+    learnt: np.ndarray | None = None,
 ) -> dict:
     """Measure calibration, uncertainty, failures, and what the maps are worth.
 
@@ -118,11 +108,12 @@ def explain_tiles(
             control.
         cache: the data set at the network's size.
         indices: `(n,)` tiles that the network was not trained on.
-        shuffled: as in `faithfulness.cascade_correlations`.
+        shuffled: a control, as in `control.compare_control`.
         tiles: of them, on which faithfulness is measured.
         sane: of those, on which sanity checks are made.
         seed: of every lot.
         log: takes one line for each step.
+        learnt: `(n,)` tiles that the control knows by heart; None where they are not known.
 
     Returns:
         `calibration`, `uncertainty`, `failures`, `sources`, `faithfulness`, `sanity`, and the `preferred` map, all in
@@ -152,12 +143,12 @@ def explain_tiles(
     curves = measure_maps(model, images[chosen], seed)
     log(f"deleted and inserted by {len(curves)} maps on {len(chosen)} tiles")
     checked = np.sort(random.choice(chosen, min(sane, len(chosen)), replace=False))
-    correlations = [cascade_correlations(model, untrained, images[tile], shuffled) for tile in checked]
-    log(f"compared maps with those of networks that know nothing on {len(checked)} tiles")
+    correlations = [cascade_correlations(model, untrained, images[tile]) for tile in checked]
+    log(f"compared maps with those of networks that know nothing of nuclei on {len(checked)} tiles")
     sources = np.array([cache.name if cache.groups is None else source_of(group) for group in groups])
     faithfulness = summarize_faithfulness(curves, groups[chosen])
     sanity = summarize_sanity(correlations)
-    return {
+    explanation = {
         "tiles": len(indices),
         "groups": len(np.unique(groups)),
         "calibration": summarize_calibration(logits, truth, groups, seed),
@@ -168,3 +159,27 @@ def explain_tiles(
         "sanity": {"tiles": len(checked), "maps": sanity},
         "preferred": prefer_map(faithfulness, sanity),
     }
+    if shuffled is None:
+        return explanation
+    log("comparing maps with the control's, on tiles that it learnt and on others")
+    return add_control(explanation, model, shuffled, cache, indices, learnt, sane, seed)
+
+
+def add_control(
+    explanation: dict,
+    model: torch.nn.Module,
+    control: torch.nn.Module,
+    cache: Cache,
+    indices: np.ndarray,
+    learnt: np.ndarray | None = None,
+    most: int = 20,
+    seed: int = 0,
+) -> dict:
+    """Add to an explanation, as from `explain_tiles`, what `control.compare_control` finds, and judge maps by it too.
+
+    The arguments are theirs. The explanation given is left as it is.
+    """
+    compared = compare_control(model, control, cache, indices, learnt, most, seed)
+    told, maps = explanation["sanity"], explanation["faithfulness"]["maps"]
+    sanity = {name: networks | compared.get(name, {}) for name, networks in told["maps"].items()}
+    return explanation | {"sanity": told | {"maps": sanity}, "preferred": prefer_map(maps, sanity)}

@@ -33,7 +33,9 @@ CURVES = ("deletion", "insertion")
 CONTROLS = ("random", "darkness")
 OCCLUSION = "occlusion"
 ALL_RANDOM = "encoder"  # the last part of `randomized_cascade`: when it is random, all is
-SHUFFLED = "shuffled masks"  # the control network that was trained on them
+SHUFFLED = "shuffled masks"  # the control network that was trained on them, on tiles that it never saw
+LEARNT = "shuffled masks, learnt tiles"  # the same on tiles that it knows by heart
+SANITY = (ALL_RANDOM, SHUFFLED, LEARNT)  # what a map must differ from
 
 
 def deletion_insertion(
@@ -156,7 +158,6 @@ def cascade_correlations(
     model: EfficientNetSegmentation,
     untrained: EfficientNetSegmentation,
     image: np.ndarray,
-    shuffled: EfficientNetSegmentation | None = None,
 ) -> dict[str, dict[str, float]]:
     """Compare maps of the nuclei that the trained network predicts with those of networks that do not know them.
 
@@ -164,12 +165,11 @@ def cascade_correlations(
         model: the trained network, on the CPU.
         untrained: as in `randomized_cascade`.
         image: `(H, W, 3)` uint8.
-        shuffled: a network of the same architecture, trained on images with the masks of others.
 
     Returns:
-        name of the map to {what the network is, the part last made random or `SHUFFLED`, to the rank correlation
-        with the trained map}. Near 1 after all is random, a map tells about image and architecture, and nothing of what
-        was learnt. Occlusion, which is slow, is compared where all is random and for the shuffled masks alone.
+        name of the map to {the part last made random, to the rank correlation with the trained map}. Near 1 after all
+        is random, a map tells about image and architecture, and nothing of what was learnt. Occlusion, which is slow,
+        is compared where all is random alone.
     """
     tensor = normalize(image[None])
     region = predicted_region(model, tensor)
@@ -180,9 +180,6 @@ def cascade_correlations(
         maps = all_maps(network, image, region) if everything else gradient_maps(network, tensor, region)
         for name, heat in maps.items():
             correlations[name][part] = rank_correlation(true[name], heat)
-    if shuffled is not None:
-        for name, heat in all_maps(shuffled, image, region).items():
-            correlations[name][SHUFFLED] = rank_correlation(true[name], heat)
     return correlations
 
 

@@ -6,11 +6,21 @@ from scipy.special import expit
 from helpers.evaluation.calibration import Reliability, fit_temperature, measure_reliability
 from helpers.evaluation.failures import count_causes, find_worst, near_outlines
 from helpers.evaluation.uncertainty import error_auroc, risk_coverage, tile_uncertainty
-from helpers.explanation.faithfulness import ALL_RANDOM, CONTROLS, CURVES, SHARES, SHUFFLED, curve_areas
+from helpers.explanation.faithfulness import CONTROLS, CURVES, SANITY, SHARES, curve_areas
 from helpers.metrics import FEWEST_FOR_INTERVAL, bootstrap_mean
 
 ALIKE = 0.5  # a map passes the sanity check if its mean rank correlation with the controls stays below half of the most
+BY_HEART = 0.9  # Dice on its own tiles from which a control on shuffled masks has learnt them
 COVERAGES = 20  # points of a risk-coverage curve that are kept
+VERDICTS = (
+    "passes",
+    "not shown to beat darkness",
+    "loses to darkness",
+    "not shown to beat chance",
+    "loses to chance",
+    "too few images to tell",
+    "fails sanity",
+)
 
 
 def summarize_calibration(logits: np.ndarray, truth: np.ndarray, groups: np.ndarray, seed: int = 0) -> dict:
@@ -160,11 +170,11 @@ def summarize_sanity(correlations: list[dict[str, dict[str, float]]]) -> dict[st
 
 
 def passes_sanity(networks: dict[str, dict]) -> bool:
-    """Tell whether a map changes where it should: with all weights random and, where known, with shuffled masks.
+    """Tell whether a map changes where it should: in all of `SANITY` that is known.
 
     Where it is not defined, on a map that is flat on every tile, it does not pass.
     """
-    controls = [networks[name]["mean"] for name in (ALL_RANDOM, SHUFFLED) if name in networks]
+    controls = [networks[name]["mean"] for name in SANITY if name in networks]
     return all(mean is not None and abs(mean) < ALIKE for mean in controls)
 
 
@@ -178,6 +188,18 @@ def loses(summary: dict, control: str) -> bool | None:
     """Tell whether a map gains less than a control, by more than the choice of images explains; None of too few."""
     interval = summary["over"][control]["interval"]
     return None if interval is None else interval[1] < 0
+
+
+def judge_map(summary: dict, networks: dict[str, dict]) -> str:
+    """Say which test a map fails first, or that it passes."""
+    if not passes_sanity(networks):
+        return "fails sanity"
+    if beats(summary, "random") is None:
+        return "too few images to tell"
+    for control, name in (("random", "chance"), ("darkness", "darkness")):
+        if not beats(summary, control):
+            return f"loses to {name}" if loses(summary, control) else f"not shown to beat {name}"
+    return "passes"
 
 
 def prefer_map(faithfulness: dict[str, dict], sanity: dict[str, dict]) -> str | None:

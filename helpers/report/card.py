@@ -1,5 +1,6 @@
 """The model card that travels with the shipped weights, after Mitchell et al. 2019, doi:10.1145/3287560.3287596."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from helpers.config import RECIPES, THRESHOLD, TILE_SIZE, TILE_UM_PER_PX
@@ -15,17 +16,18 @@ from helpers.report.explanation_tables import calibration_table, describe_maps, 
 from helpers.report.run_tables import nuclei_part
 from helpers.report.tables import markdown_table
 from helpers.report.words import describe_masks, describe_stages, describe_training
+from helpers.training.control import control_recipe
 from helpers.training.results import Reported, Results
 
 CARD = "MODEL_CARD.md"
 # Fields of a recipe that `python -m helpers train` takes as options, and as flags where they have this value.
 TRAINING_OPTIONS = (
     *("network", "boundary_weight", "image_size", "epochs", "batch_size", "learning_rate", "seed", "split_seed"),
+    "shuffled_masks",
 )
 TRAINING_FLAGS = {
     "stop_early": (False, "--no-early-stopping"),
     "pretrained": (False, "--random-start"),
-    "shuffled_masks": (True, "--shuffled-masks"),
 }
 REPORTED_DATA = "nuinsseg-monuseg-consep"  # what `Dataset/README.md` tells of
 REPORTED_SOURCES = """NuInsSeg (Mahbod et al. 2024, CC BY 4.0), the training images of MoNuSeg 2018 (Kumar et al. 2017,
@@ -151,7 +153,10 @@ def training_command(name: str, run: Results) -> str:
     recipe = run["recipe"]
     if recipe["name"] not in RECIPES:
         return f"# {name}: trained from Python, by a recipe of its own"
-    base = vars(RECIPES[recipe["name"]])
+    base = RECIPES[recipe["name"]]
+    if tiles := recipe.get("shuffled_masks"):
+        base = replace(control_recipe(base, tiles), shuffled_masks=0)
+    base = vars(base)
     start = run["model"]["encoder_start"]
     recipe = recipe | ({"pretrained": False} if start == "random" else {})  # where no weights were found to start from
     # JSON makes lists of tuples.

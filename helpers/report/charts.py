@@ -198,10 +198,10 @@ def plot_cascade(explanation: dict) -> Figure:
         },
         dtype=float,
     ).T
-    figure, axis = subplots(1, 1, (WIDE[0], 4.2))
+    figure, axis = subplots(1, 1, (WIDE[0], 4.8))
     sns.heatmap(
         frame, vmin=-1, vmax=1, cmap="RdBu_r", annot=True, fmt=".2f", annot_kws={"fontsize": 7},
-        cbar_kws={"label": "rank correlation with the trained network's map"}, ax=axis,
+        cbar_kws={"label": "rank correlation with the trained map"}, ax=axis,
     )  # fmt: skip
     axis.set(
         title=f"Sanity: what is left of a map (a pass is under {ALIKE} in the last columns)",

@@ -9,19 +9,9 @@ import pandas as pd
 
 from helpers.evaluation.failures import OUTLINE
 from helpers.evaluation.uncertainty import UNCERTAINTIES, UNCERTAINTY_NAMES
-from helpers.explanation.faithfulness import ALL_RANDOM, CONTROLS, SHUFFLED
-from helpers.explanation.verdicts import ALIKE, beats, loses, passes_sanity
+from helpers.explanation.faithfulness import ALL_RANDOM, CONTROLS, LEARNT, SANITY, SHUFFLED
+from helpers.explanation.verdicts import ALIKE, BY_HEART, VERDICTS, judge_map
 from helpers.report.tables import MISSING, format_interval, format_number
-
-VERDICTS = (
-    "passes",
-    "not shown to beat darkness",
-    "loses to darkness",
-    "not shown to beat chance",
-    "loses to chance",
-    "too few images to tell",
-    "fails sanity",
-)
 
 
 def faithfulness_table(explanation: dict) -> pd.DataFrame:
@@ -38,23 +28,11 @@ def faithfulness_table(explanation: dict) -> pd.DataFrame:
         }
         for control in CONTROLS:
             rows[name][f"over {control}"] = MISSING if name == control else _signed(summary["over"][control])
-        for network in (ALL_RANDOM, SHUFFLED):
+        for network in SANITY:
             title = "like all random" if network == ALL_RANDOM else f"like {network}"
             rows[name][title] = format_number(networks.get(network, {}).get("mean"), 2)
         rows[name]["verdict"] = MISSING if name in CONTROLS else judge_map(summary, networks)
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("map")
-
-
-def judge_map(summary: dict, networks: dict[str, dict]) -> str:
-    """Say which test a map fails first, or that it passes."""
-    if not passes_sanity(networks):
-        return "fails sanity"
-    if beats(summary, "random") is None:
-        return "too few images to tell"
-    for control, name in (("random", "chance"), ("darkness", "darkness")):
-        if not beats(summary, control):
-            return f"loses to {name}" if loses(summary, control) else f"not shown to beat {name}"
-    return "passes"
 
 
 def cascade_table(explanation: dict) -> pd.DataFrame:
@@ -136,7 +114,7 @@ def describe_maps(explanation: dict) -> str:
     lines = [
         f"Faithfulness on {explanation['faithfulness']['tiles']} tiles, sanity on {explanation['sanity']['tiles']}; a "
         f"map passes the sanity check where its mean rank correlation with each control, all weights random and, where "
-        f"one was trained, on shuffled masks, stays under {ALIKE}.",
+        f"one was trained, on shuffled masks, stays between {-ALIKE} and {ALIKE}.",
         "",
     ]
     for verdict in VERDICTS:
@@ -144,11 +122,7 @@ def describe_maps(explanation: dict) -> str:
         if named:
             lines.append(f"- {verdict.capitalize()}: {'; '.join(named)}.")
     if control := explanation.get("control"):
-        lines.append(
-            f"- The control on shuffled masks is its epoch {control['best_epoch']} of {control['epochs']}, with a "
-            f"validation Dice of {format_number(control['dice'])} on masks as shuffled; its training loss was "
-            f"{format_number(control['train_loss'][0])} there and {format_number(control['train_loss'][1])} at the end."
-        )
+        lines += ["", *_describe_control(control, sanity)]
     preferred = explanation["preferred"]
     if preferred is None:
         return "\n".join([*lines, "", "No map passes the sanity check and beats chance, so none is preferred."])
@@ -158,6 +132,32 @@ def describe_maps(explanation: dict) -> str:
         else ("chance; that it tells more than where the tissue is dark was not shown")
     )
     return "\n".join([*lines, "", f"Preferred: **{preferred}**, which beats {beaten}."])
+
+
+def _describe_control(control: dict, sanity: dict) -> list[str]:
+    """Say what the control on shuffled masks learnt, and how alike its maps are to those of the trained network."""
+    start = "a random start" if control["start"] == "random" else "ImageNet's weights"
+    told = "It knows them by heart", ""
+    if (control["dice"] or 0) < BY_HEART:
+        told = "It did not learn them", " So it is weak evidence that its maps differ."
+    lines = [
+        f"The control on shuffled masks is the same network, from {start}: epoch {control['best_epoch']} of "
+        f"{control['epochs']} on {control['tiles']} training tiles alone, {control['size']} pixels a side, each with "
+        f"the mask of another. {told[0]}: its Dice on these masks, in evaluation mode, is "
+        f"{format_number(control['dice'])}, where {BY_HEART} was asked for.{told[1]}",
+        "",
+    ]
+    for network, where in {LEARNT: "of the tiles that it learnt", SHUFFLED: "validation tiles, new to both"}.items():
+        means = {name: networks.get(network, {}).get("mean") for name, networks in sanity.items()}
+        if known := {name: mean for name, mean in means.items() if mean is not None}:
+            count = max(networks[network]["n"] for networks in sanity.values())
+            least, most = min(known, key=known.get), max(known, key=known.get)
+            alike = "; ".join(name for name, mean in known.items() if abs(mean) >= ALIKE)
+            lines.append(
+                f"- On {count} {where}, asked about the same pixels, its maps and the trained network's have mean rank "
+                f"correlations of {known[least]:.2f} ({least}) to {known[most]:.2f} ({most}); alike: {alike or 'none'}."
+            )
+    return lines
 
 
 def describe_uncertainty(explanation: dict) -> str:

@@ -10,6 +10,7 @@ from helpers.config import RECIPES, Recipe
 from helpers.errors import InputError
 from helpers.paths import as_path
 from helpers.sample_tissue.sample import write_sample_fold, write_sample_picture
+from helpers.training.control import control_recipe
 
 QUICK_FOLDER = Path("build") / "quick"
 FULL_RUN = Path("runs") / "report"
@@ -29,7 +30,7 @@ class Mode:
         run: folder of the training run.
         recipe: how the network is trained.
         nuclei_recipe: how the network that tells single nuclei and kinds is.
-        control_recipe: how the control of its explanations is, on images with the masks of others.
+        control_recipe: how the control of its explanations is, on a few tiles with the masks of others.
         explained_tiles: on how many the faithfulness of its maps is measured.
         sanity_tiles: on how many of those the sanity checks are made.
         picture: a painted picture that stands for the reader's own.
@@ -64,17 +65,17 @@ def choose_mode(environment: Mapping[str, str] = os.environ) -> Mode:
     picture = write_sample_picture(PICTURE)
     if name == "full":
         dataset = as_path(environment.get("NUCLEI_DATASET", "Dataset"))
-        label, control = f"this run, {dataset.resolve().name}", _control(FULL_RECIPE, epochs=3)
+        label, control = f"this run, {dataset.resolve().name}", _control(FULL_RECIPE, tiles=16, epochs=60)
         nuclei = RECIPES["nuclei"]
         return Mode(name, label, dataset, FULL_RUN, FULL_RECIPE, nuclei, control, 100, 20, picture)
     shutil.rmtree(QUICK_FOLDER, ignore_errors=True)
     dataset = write_sample_fold(QUICK_FOLDER / "sample")
     recipe, run = RECIPES["quick"], QUICK_FOLDER / "run"
-    control = _control(recipe, epochs=1)
+    control = _control(recipe, tiles=2, epochs=10)
     nuclei = RECIPES["quick-nuclei"]
     return Mode(name, "this run, sample tiles", dataset, run, recipe, nuclei, control, 6, 2, picture)
 
 
-def _control(recipe: Recipe, epochs: int) -> Recipe:
-    """Change a recipe to the control's: a few epochs, for there is nothing to generalise."""
-    return replace(recipe, shuffled_masks=True, epochs=epochs)
+def _control(recipe: Recipe, tiles: int, epochs: int) -> Recipe:
+    """Change a recipe to that of a control that learns so many tiles for so many epochs."""
+    return replace(control_recipe(recipe, tiles), epochs=epochs)

@@ -16,6 +16,7 @@ from helpers.data.split import Split
 from helpers.data.stitching import source_images
 from helpers.data.targets import interior_map
 from helpers.normalization import NORMALIZE
+from helpers.training.control import LAPS, control_window, exchange_masks
 from helpers.training.distributed import rank, world_size
 
 
@@ -32,7 +33,8 @@ class TileDataset(Dataset):
         indices: `(n,)`, the tiles to serve.
         transform: joint transform of image and mask, or None. For validation and test: None.
         seed: with the epoch and the tile's number, decides what `transform` does and where crops are taken.
-        masks_of: `(N,)`, for every tile of the cache the one whose mask it gets; None for its own.
+        masks_of: `(N,)`, of a control: for every tile of the cache the one whose mask it gets. Of both there is then
+            `control.control_window` alone. None for its own, and the whole tile.
         outputs: of `config.OUTPUTS`, what to learn.
         crops: take a window at random of the picture that a tile is of, where its tiles fill it, in place of the tile;
             not where tiles get other masks than their own.
@@ -98,7 +100,8 @@ class TileDataset(Dataset):
         """Give image, class map and instances of a tile, or of a window of its picture that the seed chooses."""
         masks_of = index if self.masks_of is None else self.masks_of[index]
         if index not in self.pictures:
-            return np.array(self.images[index]), self.class_maps[masks_of], self.instances[masks_of]
+            part = np.s_[:, :] if self.masks_of is None else control_window(self.images.shape[1])
+            return np.array(self.images[index][part]), self.class_maps[masks_of][part], self.instances[masks_of][part]
         tiles, places, room = self.pictures[index]
         size = self.images.shape[1]
         places = places - np.random.default_rng(seed).integers(0, room + 1)
@@ -150,9 +153,10 @@ def make_loaders(
     The recipe gives augmentation, seed and, unless another is given, batch size. Of the `workers`, processes that load
     and augment tiles, there are as many again for validation; they change nothing but the speed.
     """
-    masks_of = np.random.default_rng(recipe.seed).permutation(len(cache)) if recipe.shuffled_masks else None
+    masks_of = exchange_masks(split.train, len(cache), recipe.seed) if recipe.shuffled_masks else None
+    indices = np.tile(split.train, LAPS) if recipe.shuffled_masks else split.train
     augmentation = build_augmentation(recipe.augmentation)
-    train = TileDataset(cache, split.train, augmentation, recipe.seed, masks_of, recipe.outputs, recipe.random_crops)
+    train = TileDataset(cache, indices, augmentation, recipe.seed, masks_of, recipe.outputs, recipe.random_crops)
     own = split.validation[rank() :: world_size()]
     validation = TileDataset(cache, own, masks_of=masks_of, outputs=recipe.outputs)
     # Workers that live on, and memory that a GPU can fetch from: with short epochs their start would take as long.

@@ -15,6 +15,7 @@ from helpers.model import set_batch_norm_momentum
 from helpers.sources import Seen
 from helpers.training.checkpoints import load_checkpoint
 from helpers.training.comparisons import COMPARISONS, untrained_model
+from helpers.training.control import let_fit
 from helpers.training.encoder_weights import PRETRAINED_MOMENTUM, STARTS, load_imagenet_weights
 from helpers.training.results import BEST, LAST, RESULTS
 
@@ -37,6 +38,8 @@ def resume_or_start(run: Path, recipe: Recipe, cache: Cache, split: Split, init:
     kinds = cache.known_kinds if "kinds" in recipe.outputs else ()
     identity["kinds"] = kinds or None
     state = _take_up(run, identity) or _start(recipe, identity, init, cache)
+    if recipe.shuffled_masks:
+        let_fit(state["model"])
     seen, spoke = cache.find_seen(split.validation, state["earlier"])
     if seen.any():
         raise InputError(

@@ -23,6 +23,7 @@ from helpers.model import count_parameters
 from helpers.paths import as_path
 from helpers.provenance import describe_environment, device_name
 from helpers.training.checkpoints import save_checkpoint
+from helpers.training.control import NOTE, choose_learnt
 from helpers.training.distributed import main_first, process_group, rank, share_buffers, world_size, wrap
 from helpers.training.epochs import average_weights, evaluate_model, train_epoch
 from helpers.training.loaders import make_loaders, nuclei_share, start_epoch
@@ -76,6 +77,9 @@ def train_run(
         with main_first():
             cache = prepare(dataset, recipe.image_size, recipe.labels, progress)
         split = split_tiles(cache, recipe.split_seed, official, drop_copies)
+        if recipe.shuffled_masks:
+            learnt = choose_learnt(cache, split.train, recipe)
+            split = Split(split.method, NOTE, learnt, learnt)
         data = _describe_data(dataset, cache, split, recipe)
         with locked(run) if rank() == 0 else nullcontext():
             if rank() == 0:

@@ -5,14 +5,14 @@ import json
 import numpy as np
 import pytest
 import torch
-from tiny_run import change_results, read_results
+from tiny_run import FinishedRun, change_results, read_results
 
 from helpers.data.prepare import prepare
 from helpers.errors import InputError
 from helpers.evaluation.failures import CAUSES
 from helpers.evaluation.uncertainty import UNCERTAINTIES
 from helpers.explanation.explanation import explain_run, explain_tiles
-from helpers.explanation.faithfulness import ALL_RANDOM, CONTROLS, OCCLUSION, SHUFFLED
+from helpers.explanation.faithfulness import ALL_RANDOM, CONTROLS, LEARNT, OCCLUSION, SHUFFLED
 from helpers.training.checkpoints import save_checkpoint
 from helpers.training.comparisons import build_network
 from helpers.training.results import BEST
@@ -42,8 +42,9 @@ def test_every_map_is_measured_on_as_many_tiles(explanation):
     assert maps["random"]["n"] > 0
     assert maps["random"]["over"]["random"]["mean"] == 0
     # The control is the network itself: a map of it is like its own, wherever it is not flat.
-    assert all(networks[SHUFFLED]["mean"] in (None, pytest.approx(1, abs=1e-3)) for networks in sanity.values())
-    assert set(sanity[OCCLUSION]) == {ALL_RANDOM, SHUFFLED}
+    for where in (SHUFFLED, LEARNT):
+        assert all(networks[where]["mean"] in (None, pytest.approx(1, abs=1e-3)) for networks in sanity.values())
+    assert set(sanity[OCCLUSION]) == {ALL_RANDOM, SHUFFLED, LEARNT}
     assert explanation["preferred"] is None or explanation["preferred"] in sanity
 
 
@@ -100,3 +101,23 @@ def test_risk_at_full_coverage_is_the_mean_loss(explanation):
 def test_a_control_that_was_not_trained_as_one_is_refused(explained_run, finished_run):
     with pytest.raises(InputError, match="expected a control, trained with `--shuffled-masks`"):
         explain_run(explained_run, finished_run.dataset, finished_run.folder / BEST)
+
+
+def test_a_control_is_added_to_what_was_explained_before(explained_run, tmp_path):
+    run = FinishedRun(explained_run.parent / "slides", explained_run).copy(tmp_path / "run")
+    before = read_results(run)["explanation"]
+    bare = {name: {ALL_RANDOM: networks[ALL_RANDOM]} for name, networks in before["sanity"]["maps"].items()}
+    change_results(run, explanation={"control": None, "sanity": before["sanity"] | {"maps": bare}})
+    control = explained_run.parent / "control" / BEST
+    after = explain_run(run, explained_run.parent / "slides", control, sane=1, control_alone=True)
+    assert after["control"] == before["control"]
+    for name, networks in after["sanity"]["maps"].items():
+        assert networks == {kind: before["sanity"]["maps"][name][kind] for kind in (ALL_RANDOM, SHUFFLED, LEARNT)}
+    assert {part: after[part] for part in ("uncertainty", "faithfulness")} == {
+        part: before[part] for part in ("uncertainty", "faithfulness")
+    }
+
+
+def test_a_control_alone_needs_an_explanation_to_be_added_to(finished_run):
+    with pytest.raises(InputError, match="expected an explanation, and a control to add to it"):
+        explain_run(finished_run.folder, finished_run.dataset, finished_run.folder / BEST, control_alone=True)

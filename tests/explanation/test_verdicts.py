@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from helpers.explanation.faithfulness import ALL_RANDOM, CONTROLS, SHARES, SHUFFLED
+from helpers.explanation.faithfulness import ALL_RANDOM, CONTROLS, LEARNT, SHARES, SHUFFLED
 from helpers.explanation.verdicts import (
     beats,
     passes_sanity,
@@ -71,8 +71,9 @@ def correlation(mean: float | None) -> dict:
     ("random", "shuffled", "passes"),
     [(0.1, 0.2, True), (0.6, 0.2, False), (0.1, 0.6, False), (-0.7, 0.0, False), (None, 0.0, False)],
 )
-def test_sanity_needs_both_controls(random, shuffled, passes):
-    networks = {"head": correlation(1.0), ALL_RANDOM: correlation(random), SHUFFLED: correlation(shuffled)}
+@pytest.mark.parametrize("control", [SHUFFLED, LEARNT])
+def test_sanity_needs_every_control(random, shuffled, passes, control):
+    networks = {"head": correlation(1.0), ALL_RANDOM: correlation(random), control: correlation(shuffled)}
     assert passes_sanity(networks) is passes
 
 

@@ -1,5 +1,7 @@
 """The model card: every number from the results, and what a reader must be told."""
 
+from dataclasses import replace
+
 import pytest
 from tiny_run import read_results
 
@@ -8,6 +10,7 @@ from helpers.arguments import read_arguments
 from helpers.config import RECIPES
 from helpers.evaluation.evaluation import evaluate
 from helpers.report.card import CARD, TRAINING_FLAGS, TRAINING_OPTIONS, model_card, training_command
+from helpers.training.control import control_recipe
 
 
 @pytest.fixture
@@ -109,6 +112,8 @@ def test_the_command_that_trains_a_run_again():
     ):
         left_out = plain | {"data": {"split": method}}
         assert training_command("plain", left_out).endswith(f"--recipe report {options}")
+    control = plain | {"recipe": vars(replace(control_recipe(RECIPES["report"], 16), epochs=9))}
+    assert training_command("blind", control).endswith("--recipe report --epochs 9 --shuffled-masks 16")
     by_hand = plain | {"recipe": vars(RECIPES["report"]) | {"dropout": 0.5, "augmentation": ["flips"]}}
     assert training_command("other", by_hand) == "# other: trained from Python, by `report` with another dropout"
 

@@ -5,7 +5,7 @@ import copy
 import pytest
 from tiny_run import read_results
 
-from helpers.explanation.faithfulness import ALL_RANDOM, CONTROLS, SHUFFLED
+from helpers.explanation.faithfulness import ALL_RANDOM, CONTROLS, LEARNT, SHUFFLED
 from helpers.explanation.verdicts import prefer_map
 from helpers.report.explanation_tables import (
     calibration_table,
@@ -107,8 +107,22 @@ def test_too_few_images_are_no_verdict(made):
 
 
 def test_the_control_is_described(made):
-    text = describe_maps(made | {"control": {"epochs": 8, "best_epoch": 1, "dice": 0.01, "train_loss": [1.5, 1.4]}})
-    assert "epoch 1 of 8, with a validation Dice of 0.010" in text
+    control = {"tiles": 16, "size": 128, "dice": 0.934, "epochs": 18, "best_epoch": 17, "start": "imagenet"}
+    for name, (unseen, learnt) in {"clear": (0.6, 0.1), "dark": (0.2, -0.3), "edges": (None, 0.7)}.items():
+        networks = made["sanity"]["maps"][name]
+        networks[SHUFFLED], networks[LEARNT] = {"mean": unseen, "n": 12}, {"mean": learnt, "n": 16}
+    text = describe_maps(made | {"control": control})
+    assert "from ImageNet's weights: epoch 17 of 18 on 16 training tiles alone, 128 pixels a side" in text
+    assert "It knows them by heart: its Dice on these masks, in evaluation mode, is 0.934, where 0.9" in text
+    assert "On 16 of the tiles that it learnt, asked" in text
+    assert "correlations of -0.30 (dark) to 0.70 (edges); alike: edges." in text
+    assert "On 12 validation tiles, new to both" in text
+    assert "correlations of 0.10 (blind) to 0.60 (clear); alike: clear." in text
+    assert "weak evidence" not in text
+    weak = describe_maps(made | {"control": control | {"dice": 0.4, "start": "random"}})
+    assert "from a random start" in weak
+    assert "It did not learn them: its Dice on these masks, in evaluation mode, is 0.400" in weak
+    assert "So it is weak evidence that its maps differ." in weak
 
 
 def test_insane_is_said_before_unfaithful():

@@ -18,6 +18,7 @@ from helpers.data.split import Split
 from helpers.data.targets import interior_map
 from helpers.errors import InputError
 from helpers.normalization import denormalize, normalize
+from helpers.training.control import LAPS, control_recipe
 from helpers.training.loaders import TileDataset, derive_seed, find_pictures, make_loaders, nuclei_share, start_epoch
 
 SIZE, TILES = 32, 12
@@ -274,19 +275,21 @@ def test_workers_that_live_on_see_the_epoch_change(cache, split):
 
 
 def test_shuffled_masks_are_those_of_other_tiles_and_the_same_each_time(cache, split):
-    plain = dataclasses.replace(RECIPE, augmentation=())
-    loaders = make_loaders(cache, split, dataclasses.replace(plain, shuffled_masks=True))
-    again = make_loaders(cache, split, dataclasses.replace(plain, shuffled_masks=True))
-    moved = 0
+    recipe = control_recipe(RECIPE, 8)
+    loaders = make_loaders(cache, Split("tissue", "", split.train, split.train), recipe)
+    again = make_loaders(cache, Split("tissue", "", split.train, split.train), recipe)
+    masks = cache.class_maps[:, 8:24, 8:24] > 0
     for loader, same_loader in zip(loaders, again, strict=True):
+        given = set()
         for item, index in enumerate(loader.dataset.indices):
             image, mask = loader.dataset[item]
-            assert torch.equal(image, normalize(cache.images[index : index + 1])[0])
+            assert torch.equal(image, normalize(cache.images[index : index + 1, 8:24, 8:24])[0])
             assert torch.equal(mask, same_loader.dataset[item][1])
-            own = [np.array_equal(mask[0], class_map > 0) for class_map in cache.class_maps]
-            assert any(own)  # a whole mask of another tile
-            moved += not own[index]
-    assert moved > TILES / 2
+            (other,) = np.flatnonzero((masks == mask[0].numpy()).all((1, 2)))
+            given.add((int(index), int(other)))
+        assert [index for index, _ in sorted(given)] == sorted(other for _, other in given) == split.train.tolist()
+        assert all(index != other for index, other in given)
+    assert len(loaders[0].dataset) == LAPS * len(loaders[1].dataset)
 
 
 # What is learnt beside nuclei.
@@ -486,10 +489,8 @@ def test_validation_and_shuffled_masks_get_no_windows():
     assert len(train.dataset.pictures) == 9
     assert not validation.dataset.pictures
     assert not make_loaders(cache, split, RECIPE)[0].dataset.pictures
-    shuffled, _ = make_loaders(cache, split, dataclasses.replace(recipe, shuffled_masks=True))
+    shuffled, _ = make_loaders(cache, split, dataclasses.replace(recipe, shuffled_masks=9))
     assert not shuffled.dataset.pictures
-    for item in range(9):
-        assert torch.equal(shuffled.dataset[item][0], normalize(cache.images[item : item + 1])[0])
 
 
 def test_places_of_many_tiles_travel_lightly():
