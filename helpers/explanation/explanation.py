@@ -13,7 +13,7 @@ from helpers.data.prepare import prepare
 from helpers.errors import InputError
 from helpers.evaluation.failures import find_causes, source_of
 from helpers.evaluation.uncertainty import measure_uncertainty
-from helpers.explanation.control import compare_control, describe_control, load_control
+from helpers.explanation.control_maps import compare_control, describe_control, load_control
 from helpers.explanation.faithfulness import cascade_correlations, measure_maps
 from helpers.explanation.verdicts import (
     prefer_map,
@@ -55,7 +55,7 @@ def explain_run(
         control_alone: keep what was measured before, and add the comparison with the control `shuffled`.
 
     Returns:
-        as from `explain_tiles`, with `date`, `environment`, and `control`, as from `control.describe_control`.
+        as from `explain_tiles`, with `date`, `environment`, and `control`, as from `control_maps.describe_control`.
 
     Raises:
         InputError: no finished run of our own networks, another data set, a control of another network or data set,
@@ -108,7 +108,7 @@ def explain_tiles(
             control.
         cache: the data set at the network's size.
         indices: `(n,)` tiles that the network was not trained on.
-        shuffled: a control, as in `control.compare_control`.
+        shuffled: a control, as in `control_maps.compare_control`.
         tiles: of them, on which faithfulness is measured.
         sane: of those, on which sanity checks are made.
         seed: of every lot.
@@ -175,7 +175,7 @@ def add_control(
     most: int = 20,
     seed: int = 0,
 ) -> dict:
-    """Add to an explanation, as from `explain_tiles`, what `control.compare_control` finds, and judge maps by it too.
+    """Add to an explanation, as from `explain_tiles`, what `control_maps.compare_control` finds, and judge maps by it too.
 
     The arguments are theirs. The explanation given is left as it is.
     """

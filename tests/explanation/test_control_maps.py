@@ -9,7 +9,7 @@ from tiny_run import FinishedRun, change_results, make_cache, make_network, read
 from helpers.config import Recipe
 from helpers.data.cache import Cache
 from helpers.errors import InputError
-from helpers.explanation.control import compare_control, describe_control, load_control
+from helpers.explanation.control_maps import compare_control, describe_control, load_control
 from helpers.explanation.faithfulness import LEARNT, OCCLUSION, SHUFFLED
 from helpers.training.comparisons import build_network
 from helpers.training.results import BEST
