@@ -25,8 +25,9 @@ def test_a_network_is_like_itself_wherever_it_is_compared(cache):
     network = make_network()
     compared = compare_control(network, network, cache, np.arange(3), np.array([3]), most=2)
     assert {where: told["n"] for where, told in compared[OCCLUSION].items()} == {SHUFFLED: 2, LEARNT: 1}
-    means = [told["mean"] for networks in compared.values() for told in networks.values() if told["n"]]
-    np.testing.assert_allclose(means, 1, atol=1e-2)  # sums in another order change the ranks of pixels that are level
+    fine = [networks for name, networks in compared.items() if "encoder" not in name]  # which is one cell of 32 pixels
+    means = [told["mean"] for networks in fine for told in networks.values() if told["n"]]
+    np.testing.assert_allclose(means, 1, atol=1e-3)
 
 
 def test_another_network_is_not_like_it(cache):
