@@ -175,7 +175,7 @@ def add_control(
     most: int = 20,
     seed: int = 0,
 ) -> dict:
-    """Add to an explanation, as from `explain_tiles`, what `control_maps.compare_control` finds, and judge maps by it too.
+    """Add to an explanation, as from `explain_tiles`, what `compare_control` finds, and judge maps by it too.
 
     The arguments are theirs. The explanation given is left as it is.
     """

@@ -150,7 +150,7 @@ def _describe_control(control: dict, sanity: dict) -> list[str]:
     for network, where in {LEARNT: "of the tiles that it learnt", SHUFFLED: "validation tiles, new to both"}.items():
         means = {name: networks.get(network, {}).get("mean") for name, networks in sanity.items()}
         if known := {name: mean for name, mean in means.items() if mean is not None}:
-            count = max(networks[network]["n"] for networks in sanity.values())
+            count = max(sanity[name][network]["n"] for name in known)
             least, most = min(known, key=known.get), max(known, key=known.get)
             alike = "; ".join(name for name, mean in known.items() if abs(mean) >= ALIKE)
             lines.append(

@@ -24,13 +24,10 @@ def cache() -> Cache:
 def test_a_network_is_like_itself_wherever_it_is_compared(cache):
     network = make_network()
     compared = compare_control(network, network, cache, np.arange(3), np.array([3]), most=2)
-    assert OCCLUSION in compared
-    for networks in compared.values():
-        assert {where: told["n"] for where, told in networks.items()} in ({SHUFFLED: 2, LEARNT: 1}, *FLAT)
-        assert all(told["mean"] in (None, pytest.approx(1, abs=1e-5)) for told in networks.values())
-
-
-FLAT = [{SHUFFLED: unseen, LEARNT: learnt} for unseen in range(3) for learnt in range(2)]  # undefined where it is flat
+    assert {where: told["n"] for where, told in compared[OCCLUSION].items()} == {SHUFFLED: 2, LEARNT: 1}
+    fine = [networks for name, networks in compared.items() if "encoder" not in name]  # which is one cell of 32 pixels
+    means = [told["mean"] for networks in fine for told in networks.values() if told["n"]]
+    np.testing.assert_allclose(means, 1, atol=1e-3)
 
 
 def test_another_network_is_not_like_it(cache):
