@@ -216,7 +216,7 @@ def test_seams_are_settled_as_in_python(script, model, monkeypatch, seed, um_per
         img_size, kinds = 256, tuple(model["kinds"])
 
     monkeypatch.setattr(segmentation.Search, "predict", predict)
-    monkeypatch.setattr(segmentation, "work_through", map)
+    monkeypatch.setattr(segmentation.Engine, "work_through", lambda self, work, items: map(work, items))
     # Its own scale, so that the maps are the picture's size.
     expected = segmentation.segment(
         TrainedModel(Kinds(), um_per_px), np.full((height, width, 3), 200, np.uint8), um_per_px

@@ -18,7 +18,7 @@ from helpers.data.split import Split
 from helpers.data.targets import interior_map
 from helpers.errors import InputError
 from helpers.normalization import denormalize, normalize
-from helpers.training.control import LAPS, control_recipe
+from helpers.training.control import LAPS, control_recipe, control_window
 from helpers.training.loaders import TileDataset, derive_seed, find_pictures, make_loaders, nuclei_share, start_epoch
 
 SIZE, TILES = 32, 12
@@ -336,11 +336,12 @@ def test_masks_of_other_tiles_bring_what_is_known_of_them(cache):
     dataset = TileDataset(
         dataclasses.replace(cache, annotated=annotated), np.arange(TILES), masks_of=masks_of, outputs=OUTPUTS
     )
+    window = control_window(cache.image_size)
     for item, other in enumerate(masks_of):
         image, targets = dataset[item]
-        assert torch.equal(image, normalize(cache.images[item : item + 1])[0])
-        np.testing.assert_array_equal(targets["nuclei"][0], cache.class_maps[other] > 0)
-        np.testing.assert_array_equal(targets["interior"], interior_map(cache.instances[other]))
+        assert torch.equal(image, normalize(cache.images[item : item + 1, *window])[0])
+        np.testing.assert_array_equal(targets["nuclei"][0], cache.class_maps[other][window] > 0)
+        np.testing.assert_array_equal(targets["interior"], interior_map(cache.instances[other][window]))
         assert targets["known"].tolist() == annotated[other].tolist()
 
 
