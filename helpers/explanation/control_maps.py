@@ -83,9 +83,11 @@ def compare_control(
     for where, tiles in ((SHUFFLED, unseen), (LEARNT, [] if learnt is None else learnt)):
         correlations = []
         for tile in np.random.default_rng(seed).permutation(tiles):
+            if len(correlations) == most:
+                break
             image = np.array(cache.images[int(tile)][window])
             region = predicted_region(model, normalize(image[None]))
-            if len(correlations) < most and region.any():
+            if region.any():
                 true, others = (all_maps(network, image, region) for network in (model, control))
                 correlations.append({name: {where: rank_correlation(true[name], others[name])} for name in true})
         for name, networks in (summarize_sanity(correlations) if correlations else {}).items():
