@@ -19,6 +19,7 @@ NETWORKS = (
 ROWS = (
     *("report", "majority-labels", "equal-weights", "larger-steps", "cosine", "turns", "warps", "stain-colour"),
     *("blur-noise", "strong", "stem1", "wide", "narrow", "boundary", "smp-unet", "smp-fpn", "smp-deeplabv3plus"),
+    *("b0-imagenet", "lite0", "lite0-imagenet"),
 )
 SAVED = ("geojson", "csv", "labels", "overlay", "overview", "probability", "geojson.gz")  # `outputs.ENDINGS`
 DOWNLOADS = ("monuseg", "consep", "nuinsseg")  # `convert.CONVERTERS`, which would bring OpenCV and scipy with it
@@ -176,7 +177,7 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
         _option("--tiles", "tiles on which maps are measured (default: %(default)s)", type=_from(1), default=100),
     )),
     "ablate": ("train the rows of the ablation, and say which differences are noise",
-               "24 runs of 20 epochs at 128 pixels, on 1,264 tiles 20 to 45 minutes each on two cores, the row `stem1` "
+               "30 runs of 20 epochs at 128 pixels, on 1,264 tiles 20 to 45 minutes each on two cores, the row `stem1` "
                "about three times that; 3 GB of disk; stopped, it goes on where it was", (
         DATASET,
         _option("--out", "folder of all its runs", type=as_path, required=True, metavar="FOLDER"),

@@ -564,7 +564,7 @@ def help_of(capsys, *arguments: str) -> str:
         ("train", "minutes on two cores"),
         ("evaluate", "tiles a second"),
         ("explain", "one to two hours on two cores"),
-        ("ablate", "24 runs of 20 epochs"),
+        ("ablate", f"{sum(len(row.seeds) for row in ablation.ROWS.values())} runs of 20 epochs"),
         ("publish", "with figures"),
     ],
 )

@@ -28,7 +28,6 @@ from helpers.training.run import train_run
 ABLATION, TILES = "ablation.json", "validation_tiles.csv"
 TRUTH = "majority"  # the labels that judge every row
 EPOCHS, IMAGE_SIZE = 20, 128  # what the report spent
-THREE_SEEDS = (0, 1, 2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +62,13 @@ VARIANTS = {
     "smp-fpn": {"network": "smp-fpn"},
     "smp-deeplabv3plus": {"network": "smp-deeplabv3plus"},
 }
+# What ImageNet's weights are worth to an encoder: the row that each is compared with, and what it changes there.
+STARTS = {
+    "b0-imagenet": ("strong", {"pretrained": True}),
+    "lite0": ("strong", {"network": "lite0-detail"}),
+    "lite0-imagenet": ("lite0", {"pretrained": True}),
+}
+THREE_SEEDS = {"report", "strong", "smp-unet", "lite0", "lite0-imagenet"}
 
 
 def _build_rows() -> dict[str, Row]:
@@ -71,9 +77,11 @@ def _build_rows() -> dict[str, Row]:
         recipe = dataclasses.replace(recipe, name=name, **changes)
         rows[name], before = Row(recipe, before), name
     rows |= {name: Row(dataclasses.replace(recipe, name=name, **changes), before) for name, changes in VARIANTS.items()}
-    for name in ("report", "strong", "smp-unet"):
-        rows[name] = dataclasses.replace(rows[name], seeds=THREE_SEEDS)
-    return rows
+    for name, (other, changes) in STARTS.items():
+        rows[name] = Row(dataclasses.replace(rows[other].recipe, name=name, **changes), other)
+    return {
+        name: dataclasses.replace(row, seeds=(0, 1, 2)) if name in THREE_SEEDS else row for name, row in rows.items()
+    }
 
 
 ROWS = _build_rows()

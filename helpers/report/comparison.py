@@ -83,6 +83,12 @@ def is_current(run: Results, reported: Reported) -> bool:
     return all(digests.get(name, entry["digest"]) == entry["digest"] for name, entry in latest.items())
 
 
+def is_on_shipped_data(ablation: dict, reported: Reported) -> bool:
+    """Tell whether an ablation was made on the data that the shipped weights were trained on, or nothing is shipped."""
+    shipped = shipped_run(reported)
+    return shipped is None or shipped["data"]["digest"] == ablation["data"]["digest"]
+
+
 def control_run(reported: Reported) -> tuple[str, Results] | None:
     """Give name and results of the control, the last run of the report's recipe on the same masks, or None."""
     named = [

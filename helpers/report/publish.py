@@ -107,9 +107,14 @@ def publish_scores(weights: Path | None, project: Path) -> list[Path]:
 
 
 def publish_ablation(folder: Path, project: Path) -> list[Path]:
-    """Put what `ablation.run_ablation` wrote into what a project reports; give the files, as `publish_run` does."""
+    """Put what `ablation.run_ablation` wrote into what a project reports; give the files, as `publish_run` does.
+
+    It takes the place of the one on the same data; those on other data stay.
+    """
     project = as_path(project)
-    reported = _reported(project) | {"ablation": read_json(as_path(folder) / ABLATION)}
+    reported, ablation = _reported(project), read_json(as_path(folder) / ABLATION)
+    others = [other for other in reported.get("ablations", []) if other["data"] != ablation["data"]]
+    reported["ablations"] = [*others, ablation]
     with tempfile.TemporaryDirectory() as temporary:
         return _write(project, reported, {}, Path(temporary))
 

@@ -17,6 +17,7 @@ from helpers.report.comparison import (
     fill_rule_table,
     headline_table,
     is_current,
+    is_on_shipped_data,
     latest_scores,
     nuclei_entries,
     set_name,
@@ -105,8 +106,12 @@ def results_page(reported: Reported) -> str:
     parts += ["## Goals", "\n".join(verdicts), describe_scorings(reported)]
     trained = [f"- `{name}`: {describe_training(run)}" for name, run in reported["runs"].items()]
     parts += ["## Training", "\n".join(trained)]
-    if ablation := reported.get("ablation"):
-        parts += ["## Ablation (old masks)", markdown_table(ablation_table(ablation)), describe_ablation(ablation)]
+    for ablation in reported.get("ablations", []):
+        parts += [
+            f"## Ablation{'' if is_on_shipped_data(ablation, reported) else ' (old masks)'}",
+            markdown_table(ablation_table(ablation)),
+            describe_ablation(ablation),
+        ]
     return "\n\n".join(parts) + "\n"
 
 

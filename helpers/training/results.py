@@ -95,7 +95,7 @@ class Reported(TypedDict):
 
     shipped: Shipped | None
     runs: dict[str, Results]
-    ablation: NotRequired[dict[str, dict]]
+    ablations: NotRequired[list[dict]]  # as from `ablation.run_ablation`, one for each data set
 
 
 def read_finished(run: Path) -> Results:

@@ -22,6 +22,7 @@ from helpers.evaluation.ablation import (
     ABLATION,
     LADDER,
     ROWS,
+    STARTS,
     TILES,
     VARIANTS,
     Row,
@@ -77,10 +78,17 @@ def test_every_row_costs_as_many_epochs_and_is_judged_on_the_same_tiles():
     for name, row in ROWS.items():
         recipe = row.recipe
         assert (recipe.name, recipe.epochs, recipe.image_size, recipe.stop_early) == (name, 20, 128, False)
-        assert (recipe.seed, recipe.split_seed, recipe.pretrained) == (0, 0, False)
-        assert row.seeds == ((0, 1, 2) if name in ("report", "strong", "smp-unet") else (0,))
-    # The last two come with kinds and single nuclei, by the recipe `nuclei`.
-    assert {row.recipe.network for row in ROWS.values()} == set(NETWORK_NAMES) - {"lite0", "lite0-detail"}
+        assert (recipe.seed, recipe.split_seed, recipe.pretrained) == (0, 0, name.endswith("imagenet"))
+        assert row.seeds == ((0, 1, 2) if name in ("report", "strong", "smp-unet", "lite0", "lite0-imagenet") else (0,))
+    assert {row.recipe.network for row in ROWS.values()} == set(NETWORK_NAMES) - {"lite0"}
+
+
+def test_starts_change_one_thing():
+    for name, (other, changes) in STARTS.items():
+        recipe, before = (dataclasses.asdict(ROWS[row].recipe) for row in (name, other))
+        assert ROWS[name].compared_with == other
+        assert {field for field in recipe if recipe[field] != before[field]} == {"name", *changes}
+    assert [other for other, _ in STARTS.values()] == ["strong", "strong", "lite0"]
 
 
 def test_changes_in_words():

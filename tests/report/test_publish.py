@@ -21,6 +21,7 @@ from helpers.files import write_json
 from helpers.inference.trained_model import load_model
 from helpers.report import publish, published_figures
 from helpers.report.charts import read_as_jpeg
+from helpers.report.comparison import shipped_run
 from helpers.report.publish import (
     NOTEBOOK,
     README_MARKS,
@@ -194,14 +195,26 @@ def test_a_second_run_stands_beside_the_first(published, scored, tmp_path):
 def test_an_ablation_stands_beside_the_runs(published, scored, tmp_path, capsys):
     project, folder = shutil.copytree(published[0], tmp_path / "project"), tmp_path / "ablation"
     folder.mkdir()
-    ablation = {"data": {}, "rows": {"report": ABLATION_ROW}}
-    write_json(folder / "ablation.json", ablation)
     before, _ = read_reported(project / "models")
-    assert main(["publish", str(folder), "--project", str(project)]) == 0
-    assert f"{project / 'models/RESULTS.md'}\n" in capsys.readouterr().out
-    assert "| report | stop early False |" in (project / "models/RESULTS.md").read_text("utf-8")
+    made = [
+        {"data": {"digest": digest}, "rows": {name: ABLATION_ROW}}
+        for digest, name in (
+            ("another", "first"),
+            (shipped_run(before)["data"]["digest"], "second"),
+            ("another", "third"),
+        )
+    ]
+    for ablation in made:
+        write_json(folder / "ablation.json", ablation)
+        assert main(["publish", str(folder), "--project", str(project)]) == 0
+        assert f"{project / 'models/RESULTS.md'}\n" in capsys.readouterr().out
+    old, today = (project / "models/RESULTS.md").read_text("utf-8").split("## Ablation")[1:][::-1]
+    assert old.startswith(" (old masks)\n")
+    assert "| third | stop early False |" in old
+    assert today.startswith("\n")
+    assert "| second | stop early False |" in today
     after, _ = read_reported(project / "models")
-    assert after == before | {"ablation": ablation}
+    assert after == before | {"ablations": made[1:]}
     publish_run(scored, project, ship=True)
     assert read_reported(project / "models")[0] == after
 
