@@ -24,7 +24,8 @@ from helpers.inference.outputs import ENDINGS
 from helpers.inference.trained_model import WEIGHTS, load_model
 from helpers.pictures import checks, outside, stain_check, tissue_area
 from helpers.pictures.plain_image import UM_PER_INCH
-from helpers.pictures.told_scale import PLAUSIBLE
+from helpers.pictures.scale_tags import RESOLUTION_UNITS, UNITS
+from helpers.pictures.told_scale import PLAUSIBLE, SQUARE
 from helpers.sample_tissue.sample import sample_field
 from helpers.saving.colours import kind_colour
 from helpers.stain import WHITE
@@ -109,6 +110,9 @@ def describe_model() -> dict[str, object]:
         "stain": limits_of(stain_check) | {"white": WHITE},
         "scales": SCALES,
         "plausible": PLAUSIBLE,
+        "square": SQUARE,
+        "units": UNITS,
+        "resolution_units": RESOLUTION_UNITS,
     }
 
 

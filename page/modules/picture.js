@@ -43,7 +43,7 @@ export async function readPicture(file, name, model) {
       ? `${name}: expected a TIFF of one picture, grey or RGB of 8 bits, packed by LZW or Deflate or not at all, found a slide, another kind or a damaged file; run ${command} with the Python package, or save the part you want as PNG or JPEG.`
       : `${name}: this is no picture that the browser can read, or a damaged one; give PNG, JPEG, WebP or TIFF, or if it is a slide or JPEG 2000, run ${command} with the Python package.`);
   };
-  const opened = await (isTiff ? openTiff(file) : openByBrowser(file)).catch(refuse) ?? refuse();
+  const opened = await (isTiff ? openTiff(file, model) : openByBrowser(file)).catch(refuse) ?? refuse();
   const { width, height } = opened;
   if (width * height > MOST_PIXELS) {
     throw new InputError(`${name}: expected up to ${MOST_PIXELS / 1e6} million pixels, found ${width} x ${height}; run ${command} with the Python package, which takes whole slides, or cut the picture.`);
@@ -51,7 +51,7 @@ export async function readPicture(file, name, model) {
   const pixels = await opened.read().catch(refuse), rgba = pixels.data, canvas = new OffscreenCanvas(width, height);
   layOnWhite(rgba, model.black);
   canvas.getContext("2d").putImageData(pixels, 0, 0);
-  const umPerPx = isTiff ? choosePlausible(opened.scale, model) : tellScale(head, model);
+  const umPerPx = isTiff ? chooseScale(opened.scales, model) : tellScale(head, model);
   return { name, rgba, height, width, umPerPx, bitmap: canvas.transferToImageBitmap() };
 }
 
@@ -86,12 +86,12 @@ function layOnWhite(rgba, black) {
  * @param {{plausible: [number, number]}} model micrometres a pixel that can be a microscope's
  * @returns {number|null} micrometres a pixel
  */
-export const tellScale = (head, model) => choosePlausible(head[0] === 0x89 ? pngScale(head) : jpegScale(head), model);
+export const tellScale = (head, model) => chooseScale([head[0] === 0x89 ? pngScale(head) : jpegScale(head)], model);
 
-/** Give one scale for both sides, if it can be a microscope's; else null. */
-function choosePlausible([x, y], { plausible: [lowest, highest] }) {
-  const isPlausible = [x, y].every((side) => lowest <= side && side <= highest);
-  return isPlausible && Math.max(x, y) <= 1.01 * Math.min(x, y) ? Math.sqrt(x * y) : null;
+/** Give the first scale that can be a microscope's, if it is one for both sides; else null. */
+function chooseScale(told, { plausible: [lowest, highest], square }) {
+  const [x, y] = told.find((sides) => sides.every((side) => lowest <= side && side <= highest)) ?? [NaN, NaN];
+  return Math.max(x, y) <= square * Math.min(x, y) ? Math.sqrt(x * y) : null;
 }
 
 /** Read a PNG's pHYs, whose unit is pixels a metre. */

@@ -411,6 +411,10 @@ def test_the_scale_is_read_from_the_file(script, tmp_path, kind, dpi):
     assert found == (None if expected is None else pytest.approx(expected))
 
 
+PIXELS = (
+    '<Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint8" SizeX="47" SizeY="61" SizeC="3" SizeZ="1" SizeT="1" {}>'
+)
+OME = f'<OME><Image ID="I:0">{PIXELS}<Channel ID="C:0" SamplesPerPixel="3"/><TiffData/></Pixels></Image></OME>'
 TIFFS = {
     "strips": {"rowsperstrip": 7},
     "tiles": {"tile": (16, 32), "compression": "zlib", "predictor": True},
@@ -418,6 +422,16 @@ TIFFS = {
     "apart": {"planarconfig": "separate", "byteorder": ">"},
     "inches": {"resolution": (101600, 101600), "resolutionunit": "INCH"},
     "LZW": {},
+    "Aperio": {"description": "Aperio Image|AppMag = 20|MPP = 0.4990"},
+    "no MPP": {"description": "Aperio Image|MPP = unknown|x = 1"},
+    "OME": {"description": OME.format('PhysicalSizeX="250" PhysicalSizeXUnit="nm" PhysicalSizeY="0.25"')},
+    "OME in µm": {"description": OME.format("PhysicalSizeYUnit='µm' PhysicalSizeY='0.31'").encode()},
+    "OME, oblong": {"description": OME.format('PhysicalSizeX="0.25" PhysicalSizeY="0.3"')},
+    "OME without": {"description": OME.format("")},
+    "ImageJ": {"description": "ImageJ=1.54f\nunit=micron\nmin=0.0\n", "resolution": (4, 4), "resolutionunit": "NONE"},
+    "ImageJ in pixels": {"description": "ImageJ=1.54f\nunit=pixel\n", "resolution": (4, 4), "resolutionunit": "NONE"},
+    "72 dpi": {"resolution": (72, 72), "resolutionunit": "INCH"},
+    "no density": {"resolution": (0, 0), "resolutionunit": "INCH"},
     "16 bits": {}, "alpha": {}, "two": {}, "JPEG": {"compression": "jpeg"},
 }  # fmt: skip
 
@@ -449,7 +463,8 @@ def test_plain_tiffs_are_read_as_in_python(script, tmp_path, kind):
         return
     with open_picture(path) as picture:
         expected = picture.read(0, 0, picture.height, picture.width)
-        assert found["umPerPx"] == pytest.approx(picture.um_per_px)
+        expected_scale = picture.um_per_px
+        assert found["umPerPx"] == (pytest.approx(expected_scale) if expected_scale and expected_scale > 0 else None)
     assert (found["height"], found["width"]) == expected.shape[:2]
     there = decode(found["rgba"], np.uint8, *expected.shape[:2], 4)
     np.testing.assert_array_equal(there[..., :3], expected)
