@@ -22,7 +22,12 @@ async function deflate(bytes) {
 export async function writeLabels(labels, height, width, umPerPx) {
   const strips = [];
   for (let row = 0; row < height; row += STRIP) strips.push(await deflate(labels.subarray(row * width, (row + STRIP) * width)));
-  const starts = strips.map((_, at) => strips.slice(0, at).reduce((sum, { length }) => sum + length + (length % 2), 8));
+  const starts = [];
+  let end = 8; // behind the head; each strip begins at an even byte
+  for (const { length } of strips) {
+    starts.push(end);
+    end += length + (length % 2);
+  }
   const perCm = [Math.round((1e4 / umPerPx) * 1e4), 1e4];
   const tags = [ // number, kind, values; in the order of the numbers, as TIFF wants them
     [256, LONG, [width]], [257, LONG, [height]], [258, SHORT, [32]], // bits
@@ -33,7 +38,6 @@ export async function writeLabels(labels, height, width, umPerPx) {
     [282, RATIONAL, perCm], [283, RATIONAL, perCm], [296, SHORT, [3]], // to the centimetre
     [339, SHORT, [1]], // whole numbers, none below 0
   ];
-  const end = strips.reduce((sum, { length }) => sum + length + (length % 2), 8);
   const table = 2 + 12 * tags.length + 4; // bytes of it; longer values stand behind
   const size = (kind, values) => (WIDTHS[kind] * values.length) / (kind === RATIONAL ? 2 : 1);
   const directory = new DataView(new ArrayBuffer(tags.reduce((sum, [, kind, values]) => sum + 2 * size(kind, values), table)));

@@ -21,6 +21,9 @@ from helpers.normalization import denormalize, normalize
 from helpers.training.control import LAPS, control_recipe, control_window
 from helpers.training.loaders import TileDataset, derive_seed, find_pictures, make_loaders, nuclei_share, start_epoch
 
+# What torch says where there are fewer cores than workers.
+pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create .* worker processes:UserWarning")
+
 SIZE, TILES = 32, 12
 RECIPE = Recipe("test", image_size=SIZE, batch_size=3, seed=5)
 FLIPS = build_augmentation(("flips",))
