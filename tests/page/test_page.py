@@ -332,7 +332,7 @@ def test_the_page_says_how_many_threads_it_uses(browser, address, page):
     alone = visit(browser, address, service_workers="block")
     expect(alone.locator("#threads")).to_have_text("The model runs in one thread of this machine.")
     alone.context.close()
-    threads = min(4, page.evaluate("navigator.hardwareConcurrency") - 1)
+    threads = min(4, page.evaluate("navigator.hardwareConcurrency"))
     page.reload()
     expect(page.locator("#threads")).to_contain_text(f"{threads} threads" if threads > 1 else "one thread")
 

@@ -20,7 +20,7 @@ def test_two_threads_count_as_one(browser, address):
     picture, counts = png(sample_field(1)[0][:300, :300]), {}
     page = visit(browser, address)
     for threads in (1, 2):
-        page.add_init_script(CORES.replace("CORES", str(threads + 1)))
+        page.add_init_script(CORES.replace("CORES", str(threads)))
         page.reload()
         expect(page.locator("#threads")).to_contain_text("2 threads" if threads > 1 else "one thread")
         give(page, picture)
