@@ -73,7 +73,8 @@ def test_a_tile(benchmark, rows, browser, page):
         benchmark, lambda: page.evaluate("predictTile()"), lambda: network.run(image[None]), rounds=15
     )
     add(
-        rows, f"a tile of 256 pixels in the page, after {WARM}: Chromium {browser.version}, threads: {threads}", "Python",
+        rows, f"a tile of 256 pixels in the page, after {WARM}: Chromium {browser.version}, threads: {threads}",
+        "Python",
         1000 * ours, 1000 * theirs, "ms", "at most 4 times", ratio <= 4,
     )  # fmt: skip
 
