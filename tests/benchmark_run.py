@@ -1,6 +1,5 @@
 """How the benchmarks measure, and where they write it: one run each, side by side in one JSON file."""
 
-import os
 import platform
 import statistics
 import time
@@ -9,6 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
 import torch
 
 from helpers.errors import InputError
@@ -19,19 +19,20 @@ from helpers.provenance import describe_environment
 torch.set_num_threads(usable_cores())  # of both sides: the tests, whose settings benchmarks share, use one
 OUT = Path(__file__).resolve().parents[1] / "models" / "benchmarks.json"
 ROUNDS = 5
+LOOKED = 10  # seconds
 
 
 @contextmanager
 def record(run: str) -> Iterator[list[dict]]:
     """Take the rows of a run; at the end they replace those of the run of that name, on whatever machine it was."""
     measured: list[dict] = []
-    load = os.getloadavg()[0]
+    busy = psutil.cpu_percent(LOOKED) / 100 * psutil.cpu_count()  # with other work: this process sleeps meanwhile
     yield measured
     try:
         runs = read_json(OUT)
     except InputError:
         runs = {}
-    environment = describe_environment(torch.device("cpu")) | {"processor": processor(), "load": load}
+    environment = describe_environment(torch.device("cpu")) | {"processor": processor(), "load": busy}
     runs[run] = {"date": datetime.now(UTC).date().isoformat(), "environment": environment, "rows": measured}
     write_json(OUT, runs)
 

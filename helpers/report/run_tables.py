@@ -235,7 +235,7 @@ def describe_benchmarks(benchmarks: dict) -> str:
             f"- {name[:1].upper()}{name[1:]}: {sum(row['met'] for row in rows)} of {len(rows)} goals met on "
             f"{run['date']}: {machine['processor']}, {machine['device']}, Python {machine['python']}, torch "
             f"{packages['torch']}, NumPy {packages['numpy']}, OpenCV {packages['opencv-python']}"
-            + (f", beside other work (load {machine['load']:.0f})." if machine.get("load", 0) > 1 else ".")
+            + (f", beside other work on {load:.1f} cores." if (load := machine.get("load", 0)) > 0.5 else ".")
         )
     told = "Times are medians over rounds in which the two took turns; a slide or large picture is measured once."
     return "\n".join([*lines, "", told])
