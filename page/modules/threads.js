@@ -7,4 +7,4 @@ const MOST_THREADS = 4;
  * On two idle cores two threads took 0.6 of one's time for a tile; beside other work on one of them, 1.4 times as long.
  */
 export const usableThreads = () =>
-  globalThis.crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency) : 1;
+  globalThis.crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency || 1) : 1;

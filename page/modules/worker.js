@@ -61,7 +61,7 @@ function answer(job, model, threshold) {
 const actions = {
   async open({ job, file, name, address }) {
     latest = job;
-    picture = maps = found = undefined;
+    maps = found = undefined; // the picture before stays, which the page shows until there is another
     const model = await describe();
     const opened = await readPicture(file ?? (await (await fetchFile(address)).blob()), name, model);
     check(job);

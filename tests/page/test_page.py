@@ -220,6 +220,15 @@ def test_a_bad_file_gets_one_sentence(page, name):
     expect(page.locator("#error")).to_be_hidden()
 
 
+def test_after_a_bad_file_the_picture_before_is_there_and_can_be_searched(page):
+    before = find(page, tile())
+    give(page, BAD_FILES["text.png"], "text.png")
+    expect(page.locator("#error")).to_contain_text("text.png")
+    page.locator("#predict").click()
+    expect(page.locator("#error")).to_be_hidden()
+    assert count(page) == before
+
+
 def test_doubtful_colours_are_said_and_no_more_for_the_next_picture(page):
     find(page, png(sample_field(0)[0][..., ::-1].copy()))
     expect(page.locator("#doubts")).to_have_text(re.compile(r"^Red and blue seem to be swapped: [^\n]+\.$"))
