@@ -141,7 +141,7 @@ const answers = {
 };
 worker.onmessage = ({ data }) => {
   if (data.job === job) answers[data.type](data);
-  else data.bitmap?.close();
+  else for (const image of [data.bitmap, data.overlay]) image?.close();
 };
 worker.onerror = () => fail("The page's own files cannot be loaded; reload the page.");
 
