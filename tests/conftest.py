@@ -8,6 +8,8 @@ from pathlib import Path
 import matplotlib
 import pytest
 import torch
+from hypothesis import settings
+from nightly import NIGHTLY
 from tiny_run import FinishedRun, change_results, make_finished_run
 
 from helpers.explanation.explanation import explain_run
@@ -17,6 +19,9 @@ from helpers.sample_tissue.field import paint_field
 from helpers.training.results import BEST
 
 matplotlib.use("Agg")
+# The same examples in every run of `make test`; new ones every night.
+settings.register_profile("ours", derandomize=not NIGHTLY)
+settings.load_profile("ours")
 torch.set_num_threads(1)  # the networks of the tests are too small to be worth dividing
 
 
