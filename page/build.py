@@ -144,6 +144,9 @@ def list_files(out: Path) -> None:
         digest.update(name.encode() + b"\0" + (out / name).read_bytes())
     listing = {"version": digest.hexdigest()[:16], "files": kept}
     (out / LISTING).write_text(json.dumps(listing), encoding="utf-8")
+    # A browser fetches what is new only when the service worker itself has changed.
+    with (out / "service-worker.js").open("a", encoding="utf-8") as file:
+        file.write(f"\n// {listing['version']}\n")
 
 
 if __name__ == "__main__":

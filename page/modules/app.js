@@ -208,7 +208,7 @@ if (navigator.serviceWorker && isSecureContext) {
   const registration = await navigator.serviceWorker.register("service-worker.js");
   await navigator.serviceWorker.ready;
   // Through it the page is isolated from other origins, and may use threads; nothing is lost by loading it again.
-  if (!crossOriginIsolated && !view.picture && registration.active && !sessionStorage.reloaded) {
+  if (!crossOriginIsolated && job === 0 && registration.active && !sessionStorage.reloaded) {
     sessionStorage.reloaded = true;
     location.reload();
   }

@@ -20,10 +20,16 @@ def test_the_version_changes_with_any_file(tmp_path):
     versions = []
     for text in ("1", "2", "1"):
         (tmp_path / "a.js").write_text(text, encoding="utf-8")
-        (tmp_path / "files.json").unlink(missing_ok=True)
+        for name in ("files.json", "service-worker.js"):
+            (tmp_path / name).unlink(missing_ok=True)
         build.list_files(tmp_path)
         versions.append(json.loads((tmp_path / "files.json").read_text(encoding="utf-8"))["version"])
     assert versions[0] == versions[2] != versions[1]
+
+
+def test_the_service_worker_changes_with_the_version(built):
+    version = json.loads((built / "files.json").read_text(encoding="utf-8"))["version"]
+    assert (built / "service-worker.js").read_text(encoding="utf-8").endswith(f"// {version}\n")
 
 
 def test_samples_tell_their_scale(built, model):
